@@ -1,0 +1,340 @@
+"""Evaluating solutions on a pool of worker processes.
+
+What a solution scores depends on (distribution, observation statistics, seed, index)
+alone: workers make noise and episode seeds themselves from counters, and the master
+puts results back in solution order. So the number of workers and the order in which
+they finish change nothing.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pgpelib.pgpe import (
+    EPISODE_STREAM,
+    RE_EVAL_STREAM,
+    SearchDistribution,
+    episode_seed,
+)
+from pgpelib.policies import Architecture, FeedForward, fold_normalization
+from pgpelib.runningstat import RunningStat
+from pgpelib.tasks.base import Rollout, Task
+from pgpelib.tasks.registry import make_task
+
+logger = logging.getLogger(__name__)
+
+Vector = npt.NDArray[np.float64]
+T = TypeVar("T")
+
+# A chunk is at most this many solutions: small enough to balance, large enough that
+# sending the distribution along costs nothing.
+MAX_CHUNK = 64
+# Rebuilding the pool this often without a single finished chunk means that the work
+# itself kills workers.
+MAX_REBUILDS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskConfig:
+    """Everything a worker needs to make its environments and policies.
+
+    Parameters
+    ----------
+    env_name, env_config, max_episode_length, decrease_rewards_by
+        The training task, see `pgpelib.tasks`.
+    re_eval_env_name
+        The environment of re-evaluations, played with its standard rewards and
+        episode length.
+    hidden, activation
+        The policy, see `Architecture`.
+    """
+
+    env_name: str
+    env_config: dict[str, Any]
+    max_episode_length: int
+    decrease_rewards_by: float
+    re_eval_env_name: str
+    hidden: tuple[int, ...]
+    activation: str
+
+    def training_task(self) -> Task:
+        """Make the task that gives fitnesses."""
+        return make_task(
+            self.env_name,
+            self.env_config,
+            self.max_episode_length,
+            self.decrease_rewards_by,
+        )
+
+    def re_eval_task(self) -> Task:
+        """Make the task that gives re-evaluations."""
+        return make_task(self.re_eval_env_name, self.env_config)
+
+    def architecture(self, task: Task) -> Architecture:
+        """Return the policy's architecture for a task."""
+        return Architecture(
+            task.observation_size, task.action.output_size, self.hidden, self.activation
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """Observation normalisation in force; None for neither means none.
+
+    Parameters
+    ----------
+    mean, stdev
+        Shape (d,), float64.
+    """
+
+    mean: Vector | None = None
+    stdev: Vector | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """A run of solutions (or of re-evaluation episodes of the center)."""
+
+    distribution: SearchDistribution
+    normalization: Normalization
+    first: int
+    count: int
+    re_eval: bool
+
+
+class _Worker:
+    """Lives in a worker process: environments are made once and kept."""
+
+    def __init__(self, config: TaskConfig) -> None:
+        self._config = config
+        self._tasks: dict[bool, Task] = {}
+
+    def _task(self, re_eval: bool) -> Task:
+        if re_eval not in self._tasks:
+            config = self._config
+            self._tasks[re_eval] = (
+                config.re_eval_task() if re_eval else config.training_task()
+            )
+        return self._tasks[re_eval]
+
+    def run(self, work: _Work) -> list[Rollout]:
+        task = self._task(work.re_eval)
+        architecture = self._config.architecture(task)
+        stream = RE_EVAL_STREAM if work.re_eval else EPISODE_STREAM
+        distribution = work.distribution
+        rollouts = []
+        pair: tuple[Vector, Vector] | None = None
+        for index in range(work.first, work.first + work.count):
+            if work.re_eval:
+                solution = distribution.center
+            else:
+                if pair is None or index % 2 == 0:
+                    pair = distribution.pair(index // 2)
+                solution = pair[index % 2]
+            layers = fold_normalization(
+                architecture.layers(solution),
+                work.normalization.mean,
+                work.normalization.stdev,
+            )
+            seed = episode_seed(
+                distribution.seed, stream, distribution.generation, index
+            )
+            network = FeedForward(layers, self._config.activation)
+            rollouts.append(task.rollout(network, seed))
+        return rollouts
+
+
+_worker: _Worker | None = None
+
+
+def _start_worker(config: TaskConfig) -> None:
+    global _worker
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # A worker whose master was killed outright would otherwise wait for work forever.
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
+    _worker = _Worker(config)
+
+
+def _exit_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _run_in_worker(work: _Work) -> list[Rollout]:
+    assert _worker is not None
+    return _worker.run(work)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Results of a run of solutions, in solution order.
+
+    Parameters
+    ----------
+    fitnesses
+        Shape (n,), float64; may hold NaN or infinities.
+    steps
+        Shape (n,), int64, simulator steps.
+    obs_stats
+        Statistics of all observations.
+    """
+
+    fitnesses: Vector
+    steps: npt.NDArray[np.int64]
+    obs_stats: RunningStat
+
+
+class WorkerError(RuntimeError):
+    """Workers keep dying or hanging on the same work."""
+
+
+class Evaluator:
+    """A pool of worker processes on this machine.
+
+    A worker that dies or hangs is replaced, together with the pool, and the chunks
+    that were under way are done again; results do not change by that.
+
+    Parameters
+    ----------
+    config
+        What the workers make.
+    num_workers
+        Worker processes.
+    timeout
+        Seconds without any finished chunk after which the workers count as hung.
+    """
+
+    def __init__(self, config: TaskConfig, num_workers: int, timeout: float) -> None:
+        self._config = config
+        self._num_workers = num_workers
+        self._timeout = timeout
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+
+    def evaluate(
+        self,
+        distribution: SearchDistribution,
+        normalization: Normalization,
+        first: int,
+        count: int,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Evaluation:
+        """Evaluate solutions `first` to `first + count` of a distribution."""
+        return self._run(distribution, normalization, first, count, False, on_progress)
+
+    def re_evaluate(
+        self, distribution: SearchDistribution, normalization: Normalization, count: int
+    ) -> Evaluation:
+        """Play `count` episodes of the re-evaluation task with the center."""
+        return self._run(distribution, normalization, 0, count, True, None)
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _run(
+        self,
+        distribution: SearchDistribution,
+        normalization: Normalization,
+        first: int,
+        count: int,
+        re_eval: bool,
+        on_progress: Callable[[int], None] | None,
+    ) -> Evaluation:
+        size = max(1, min(MAX_CHUNK, count // (4 * self._num_workers)))
+        if not re_eval:
+            # Whole pairs, so that no worker makes noise for half of one.
+            size += size % 2
+        chunks = [
+            _Work(
+                distribution,
+                normalization,
+                start,
+                min(size, first + count - start),
+                re_eval,
+            )
+            for start in range(first, first + count, size)
+        ]
+        rollouts = [
+            rollout for chunk in self._map(chunks, on_progress) for rollout in chunk
+        ]
+        stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
+        for rollout in rollouts:
+            stats.merge(rollout.obs_stats)
+        return Evaluation(
+            np.array([r.fitness for r in rollouts]),
+            np.array([r.steps for r in rollouts]),
+            stats,
+        )
+
+    def _map(
+        self, chunks: list[_Work], on_progress: Callable[[int], None] | None
+    ) -> Iterable[list[Rollout]]:
+        results: dict[int, list[Rollout]] = {}
+        rebuilds = 0
+        while len(results) < len(chunks):
+            before = len(results)
+            try:
+                self._run_missing(chunks, results, on_progress)
+            except (concurrent.futures.BrokenExecutor, TimeoutError) as error:
+                rebuilds = 0 if len(results) > before else rebuilds + 1
+                reason = str(error) or type(error).__name__
+                if rebuilds > MAX_REBUILDS:
+                    raise WorkerError(
+                        f"workers failed {rebuilds} times in a row on solutions "
+                        f"{chunks[0].first}..{chunks[-1].first + chunks[-1].count - 1}: "
+                        f"{reason}"
+                    ) from error
+                logger.warning("replacing the workers: %s", reason)
+                self._kill()
+        return [results[number] for number in range(len(chunks))]
+
+    def _run_missing(
+        self,
+        chunks: list[_Work],
+        results: dict[int, list[Rollout]],
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
+        if self._pool is None:
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self._num_workers,
+                # Not fork: PyTorch's and Sacred's threads do not survive one.
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(self._config,),
+            )
+        pending = {
+            self._pool.submit(_run_in_worker, chunk): number
+            for number, chunk in enumerate(chunks)
+            if number not in results
+        }
+        while pending:
+            done, _ = concurrent.futures.wait(
+                pending, self._timeout, concurrent.futures.FIRST_COMPLETED
+            )
+            if not done:
+                raise TimeoutError(f"no worker finished anything in {self._timeout} s")
+            for future in done:
+                number = pending.pop(future)
+                results[number] = future.result()
+                if on_progress is not None:
+                    on_progress(chunks[number].count)
+
+    def _kill(self) -> None:
+        assert self._pool is not None
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None

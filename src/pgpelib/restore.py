@@ -1,0 +1,331 @@
+"""Reading saved policies, this project's and the original trainer's, executing nothing.
+
+The original trainer pickled whole objects (its own policy classes, gym spaces, torch
+modules). The reader below gives the unpickler inert stand-ins for exactly the classes
+that such files name, and refuses every other name.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pgpelib.policies import ActionSpec, Layer, SavedPolicy
+from pgpelib.runningstat import VARIANCE_FLOOR
+from pgpelib.saving import FORMAT, from_plain
+
+# A policy file is a few hundred kilobytes at most; anything larger is something else.
+MAX_FILE_SIZE = 256 * 1024 * 1024
+
+
+class PolicyFileError(ValueError):
+    """A file that is not a policy; the message names the file and what is wrong."""
+
+
+class _Inert:
+    """Stand-in for a class of a foreign pickle: keeps its state, does nothing."""
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise pickle.UnpicklingError(f"unexpected state for {type(self).__name__}")
+        self.__dict__.update(state)
+
+
+class _MLPPolicy(_Inert):
+    pass
+
+
+class _RunningStat(_Inert):
+    pass
+
+
+class _Space(_Inert):
+    pass
+
+
+class _Box(_Space):
+    pass
+
+
+class _Discrete(_Space):
+    pass
+
+
+class _Module(_Inert):
+    pass
+
+
+class _Linear(_Module):
+    pass
+
+
+class _Sequential(_Module):
+    pass
+
+
+class _Tanh(_Module):
+    pass
+
+
+class _ReLU(_Module):
+    pass
+
+
+class _RandomState(_Inert):
+    def __init__(self, *_: Any) -> None:
+        """Take and ignore the name of a bit generator."""
+
+
+def _storage_from_bytes(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data), weights_only=True)
+
+
+def _rebuild_parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
+    return data
+
+
+# The complete list of names that a policy file may use.
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    ("numpy._core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    ("numpy.core.multiarray", "scalar"): np.core.multiarray.scalar,  # type: ignore[attr-defined]
+    ("numpy._core.multiarray", "scalar"): np.core.multiarray.scalar,  # type: ignore[attr-defined]
+    ("numpy.random._pickle", "__randomstate_ctor"): _RandomState,
+    ("pgpelib.policies", "MLPPolicy"): _MLPPolicy,
+    ("pgpelib.policies", "LinearPolicy"): _MLPPolicy,
+    ("pgpelib.runningstat", "RunningStat"): _RunningStat,
+    ("gym.spaces.box", "Box"): _Box,
+    ("gym.spaces.discrete", "Discrete"): _Discrete,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
+    ("torch.nn.modules.linear", "Linear"): _Linear,
+    ("torch.nn.modules.container", "Sequential"): _Sequential,
+    ("torch.nn.modules.activation", "Tanh"): _Tanh,
+    ("torch.nn.modules.activation", "ReLU"): _ReLU,
+}
+
+
+class _PolicyUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"it names {module}.{name}, which no policy file needs"
+            ) from None
+
+
+def load_policy(path: str | Path) -> SavedPolicy:
+    """Read a policy saved by this trainer or by the original one.
+
+    Parameters
+    ----------
+    path
+        A `.pickle` file.
+
+    Returns
+    -------
+    SavedPolicy
+        Weights as float32 or float64 arrays, observation statistics as float64.
+
+    Raises
+    ------
+    PolicyFileError
+        If the file is not a policy: unreadable, truncated, names anything outside the
+        allow-list, or has weights of wrong shapes or non-finite values.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise PolicyFileError(f"{path}: larger than any policy file")
+        data = _PolicyUnpickler(io.BytesIO(path.read_bytes())).load()
+        if isinstance(data, dict) and data.get("format") == FORMAT:
+            return from_plain(data)
+        if isinstance(data, _MLPPolicy):
+            return _from_original(data)
+    except PolicyFileError:
+        raise
+    except OSError as error:
+        raise PolicyFileError(f"{path}: {error.strerror}") from error
+    # A damaged pickle can raise nearly any exception from within the unpickler.
+    except Exception as error:
+        raise PolicyFileError(f"{path}: not a policy file: {error}") from error
+    raise PolicyFileError(f"{path}: a pickle, but not of a policy")
+
+
+def _from_original(data: _MLPPolicy) -> SavedPolicy:
+    fields = data.__dict__
+    mean, stdev = _original_normalization(fields["_main_obs_stats"])
+    layers, activation = _network(fields["_policy"])
+    return SavedPolicy(
+        layers=layers,
+        activation=activation,
+        obs_mean=mean,
+        obs_stdev=stdev,
+        action=_original_action(fields["_action_space"]),
+        env_name=str(fields["_env_name"]),
+        env_config=dict(fields["_env_config"]),
+        notes={"notes": fields["notes"]} if fields.get("notes") is not None else {},
+    )
+
+
+def _original_normalization(stats: Any) -> tuple[Any, Any]:
+    if stats is None or stats._count == 0:
+        return None, None
+    mean = np.asarray(stats._sum, dtype=np.float64) / stats._count
+    mean_square = np.asarray(stats._sumsq, dtype=np.float64) / stats._count
+    variance = np.maximum(mean_square - np.square(mean), VARIANCE_FLOOR)
+    return mean, np.sqrt(variance)
+
+
+def _original_action(space: Any) -> ActionSpec:
+    if isinstance(space, _Discrete):
+        return ActionSpec("discrete", n=int(space.__dict__["n"]))
+    if isinstance(space, _Box):
+        low, high = space.__dict__["low"], space.__dict__["high"]
+        return ActionSpec("box", np.float64(low), np.float64(high))
+    raise ValueError("the action space is neither Box nor Discrete")
+
+
+def _network(module: _Module) -> tuple[list[Layer], str]:
+    """Return the linear layers and the activation of a module tree."""
+    layers: list[Layer] = []
+    activations: list[str] = []
+
+    def visit(part: Any) -> None:
+        if isinstance(part, _Linear):
+            parameters = part.__dict__["_parameters"]
+            weight = parameters["weight"].numpy()
+            bias = parameters.get("bias")
+            layers.append(
+                (
+                    weight,
+                    np.zeros(len(weight), weight.dtype)
+                    if bias is None
+                    else bias.numpy(),
+                )
+            )
+        elif isinstance(part, _Tanh | _ReLU):
+            activations.append("tanh" if isinstance(part, _Tanh) else "relu")
+        elif isinstance(part, _Sequential):
+            for child in part.__dict__["_modules"].values():
+                visit(child)
+        else:
+            raise ValueError(f"a part of the network is {type(part).__name__}")
+
+    visit(module)
+    if len(activations) != len(layers) - 1 or len(set(activations)) > 1:
+        raise ValueError(
+            "the network is not linear layers with one kind of activation in between"
+        )
+    return layers, activations[0] if activations else "tanh"
+
+
+class ObservationNormalization(torch.nn.Module):
+    """`(x - mean) / stdev` for observations of shape (..., d)."""
+
+    mean: torch.Tensor
+    stdev: torch.Tensor
+
+    def __init__(self, mean: np.ndarray, stdev: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("stdev", torch.tensor(stdev, dtype=torch.float32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise."""
+        return (x - self.mean) / self.stdev
+
+
+class ActionClipping(torch.nn.Module):
+    """Clip outputs of shape (..., actions) to the bounds of the action space."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
+        self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Clip."""
+        return torch.clamp(x, self.low, self.high)
+
+
+def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
+    """Make a PyTorch module of a saved policy.
+
+    Parameters
+    ----------
+    policy
+        A policy file, or what `load_policy` returned.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        Maps observations (..., d), float32, to actions (..., actions) within their
+        bounds for a Box, or to one score per action (take the argmax) for Discrete.
+
+    Raises
+    ------
+    PolicyFileError
+        If the file is not a policy.
+    """
+    if not isinstance(policy, SavedPolicy):
+        policy = load_policy(policy)
+    modules: list[torch.nn.Module] = []
+    if policy.obs_mean is not None and policy.obs_stdev is not None:
+        modules.append(ObservationNormalization(policy.obs_mean, policy.obs_stdev))
+    activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[policy.activation]
+    for number, (weight, bias) in enumerate(policy.layers):
+        if number > 0:
+            modules.append(activation())
+        linear = torch.nn.Linear(weight.shape[1], weight.shape[0])
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(weight))
+            linear.bias.copy_(torch.tensor(bias))
+        modules.append(linear)
+    if policy.action.kind == "box":
+        assert policy.action.low is not None
+        assert policy.action.high is not None
+        modules.append(ActionClipping(policy.action.low, policy.action.high))
+    return torch.nn.Sequential(*modules)
+
+
+def policy_metadata(path: str | Path) -> dict[str, Any]:
+    """Return what is known about a saved policy besides its weights.
+
+    Returns
+    -------
+    dict
+        `env_name`, `env_config`, `observation_size`, `action` ("box" or "discrete"),
+        `hidden`, `activation`, `obs_norm` and, for policies of this trainer, its notes
+        (generation, timesteps, seed, config, re_eval).
+
+    Raises
+    ------
+    PolicyFileError
+        If the file is not a policy.
+    """
+    policy = load_policy(path)
+    return {
+        "env_name": policy.env_name,
+        "env_config": policy.env_config,
+        "observation_size": policy.observation_size,
+        "action": policy.action.kind,
+        "hidden": [int(weight.shape[0]) for weight, _ in policy.layers[:-1]],
+        "activation": policy.activation,
+        "obs_norm": policy.obs_mean is not None,
+        **policy.notes,
+    }

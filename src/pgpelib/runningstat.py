@@ -1,0 +1,67 @@
+"""Running mean and standard deviation of observations."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+
+# Below this variance an observation counts as constant; without a floor its noise
+# would be blown up to unit variance.
+VARIANCE_FLOOR = 1e-2
+
+
+@dataclasses.dataclass
+class RunningStat:
+    """Count, sum and sum of squares of a stream of vectors.
+
+    Everything is float64: float32 sums stop growing after some 10^7 observations.
+    Merging is a plain addition, so the result depends on the order only through
+    float64 rounding; the trainer merges in solution order to exclude even that.
+
+    Parameters
+    ----------
+    count
+        Number of observations.
+    sum, sumsq
+        Shape (d,): sums of the observations and of their squares.
+    """
+
+    count: int
+    sum: Vector
+    sumsq: Vector
+
+    @classmethod
+    def empty(cls, size: int) -> RunningStat:
+        """No observations of `size` numbers."""
+        return cls(0, np.zeros(size), np.zeros(size))
+
+    @classmethod
+    def of(cls, observations: npt.NDArray[np.floating]) -> RunningStat:
+        """Summarise observations of shape (t, d)."""
+        values = np.asarray(observations, dtype=np.float64)
+        return cls(len(values), values.sum(axis=0), np.square(values).sum(axis=0))
+
+    def merge(self, other: RunningStat) -> None:
+        """Add the observations of `other`."""
+        self.count += other.count
+        self.sum = self.sum + other.sum
+        self.sumsq = self.sumsq + other.sumsq
+
+    @property
+    def mean(self) -> Vector:
+        """Mean, shape (d,); 0 before the first observation."""
+        return self.sum / self.count if self.count else np.zeros_like(self.sum)
+
+    @property
+    def stdev(self) -> Vector:
+        """Standard deviation, shape (d,), at least `sqrt(VARIANCE_FLOOR)`; 1 before
+        the first observation.
+        """
+        if not self.count:
+            return np.ones_like(self.sum)
+        variance = self.sumsq / self.count - np.square(self.mean)
+        return np.sqrt(np.maximum(variance, VARIANCE_FLOOR))

@@ -1,0 +1,120 @@
+"""Gymnasium environments as training tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from pgpelib.policies import ActionSpec
+from pgpelib.tasks.base import Network, ObservationRecorder, Rollout
+from posggym_gymnasium.ids import make_gymnasium
+
+
+class GymnasiumTask:
+    """One agent in a Gymnasium environment.
+
+    Parameters
+    ----------
+    env_name
+        Gymnasium id; ids written the old way are understood.
+    env_config
+        Keyword arguments of `gymnasium.make`.
+    max_episode_length
+        Stop an episode after this many steps; -1 for the environment's own limit.
+    decrease_rewards_by
+        Subtracted from the reward of every step (the paper's way of taking a
+        constant alive bonus out of the fitness).
+
+    Raises
+    ------
+    ValueError
+        If a space cannot be represented by a feed-forward policy.
+    """
+
+    def __init__(
+        self,
+        env_name: str,
+        env_config: dict[str, Any],
+        max_episode_length: int = -1,
+        decrease_rewards_by: float = 0.0,
+    ) -> None:
+        self._env: gymnasium.Env[Any, Any] = make_gymnasium(env_name, **env_config)
+        self._max_steps = max_episode_length if max_episode_length > 0 else None
+        self._decrease = decrease_rewards_by
+        space = self._env.observation_space
+        if isinstance(space, spaces.Box) and len(space.shape) == 1:
+            self.obs_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
+            self._flatten = False
+        else:
+            self.obs_processor = ("FlattenProcessor", {})
+            self._flatten = True
+        self.observation_size = flat_size(space, env_name)
+        self.action = action_spec(self._env.action_space, env_name)
+        self._dtype = self._env.action_space.dtype
+        # Outputs are actions in the environment's own units, clipped to its bounds.
+        self.action_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
+        self._recorder = ObservationRecorder(self.observation_size)
+        # PyBullet environments save the state that later resets restore during their
+        # first reset; only from the second one on is an episode a function of its seed.
+        self._env.reset(seed=0)
+
+    def rollout(self, network: Network, seed: int) -> Rollout:
+        """Play one episode; a function of the network and the seed alone."""
+        env, recorder, space = self._env, self._recorder, self._env.observation_space
+        decode, discrete = self.action.decode, self.action.kind == "discrete"
+        recorder.start()
+        fitness, steps, done = 0.0, 0, False
+        observation, _ = env.reset(seed=seed)
+        while not done:
+            if self._flatten:
+                observation = spaces.flatten(space, observation)
+            action = decode(network(recorder.add(observation)))
+            if not discrete:
+                action = action.astype(self._dtype)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            fitness += float(reward) - self._decrease
+            steps += 1
+            done = terminated or truncated or steps == self._max_steps
+        return Rollout(fitness, steps, recorder.stats())
+
+
+def flat_size(space: spaces.Space[Any], env_name: str) -> int:
+    """Return the length of the flattened observations of a space.
+
+    Raises
+    ------
+    ValueError
+        If observations have no fixed length.
+    """
+    if not space.is_np_flattenable:
+        raise ValueError(
+            f"{env_name}: observations of {space} have no fixed length; "
+            "a feed-forward policy needs one"
+        )
+    return int(spaces.flatdim(space))
+
+
+def action_spec(space: spaces.Space[Any], env_name: str) -> ActionSpec:
+    """Return how outputs become actions of a space.
+
+    Raises
+    ------
+    ValueError
+        If the space is neither a one-dimensional Box nor a Discrete from 0.
+    """
+    if isinstance(space, spaces.Discrete):
+        if space.start != 0:
+            raise ValueError(
+                f"{env_name}: actions start at {space.start}; POSGGym's policies can "
+                "only act in Discrete spaces that start at 0"
+            )
+        return ActionSpec("discrete", n=int(space.n))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return ActionSpec("box", np.float64(space.low), np.float64(space.high))
+    raise ValueError(
+        f"{env_name}: the action space {space} is neither a one-dimensional Box nor "
+        "Discrete"
+    )

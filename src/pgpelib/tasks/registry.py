@@ -1,0 +1,51 @@
+"""From an environment name in a config to a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgpelib.tasks.base import Task
+from posggym_gymnasium.ids import canonical_env_id
+
+POSGGYM_PREFIX = "posggym:"
+
+# Training environments that only change the reward or the length of another one.
+_STANDARD_ENVS = {"TinyTrajHumanoidBulletEnv-v0": "HumanoidBulletEnv-v0"}
+
+
+def standard_env_name(env_name: str) -> str:
+    """Return the environment that policies trained in `env_name` are judged in.
+
+    That is the environment itself, except for those that only serve training.
+    """
+    return _STANDARD_ENVS.get(canonical_env_id(env_name), env_name)
+
+
+def make_task(
+    env_name: str,
+    env_config: dict[str, Any],
+    max_episode_length: int = -1,
+    decrease_rewards_by: float = 0.0,
+) -> Task:
+    """Make the task of an environment.
+
+    Parameters
+    ----------
+    env_name
+        A Gymnasium id, or "posggym:" and a POSGGym id.
+    env_config, max_episode_length, decrease_rewards_by
+        See `GymnasiumTask` and `PosggymTask`.
+    """
+    # Imported on demand: a worker of one suite does not pay for the other's packages.
+    if env_name.startswith(POSGGYM_PREFIX):
+        from pgpelib.tasks.posggym_task import PosggymTask
+
+        return PosggymTask(
+            env_name.removeprefix(POSGGYM_PREFIX),
+            env_config,
+            max_episode_length,
+            decrease_rewards_by,
+        )
+    from pgpelib.tasks.gymnasium_task import GymnasiumTask
+
+    return GymnasiumTask(env_name, env_config, max_episode_length, decrease_rewards_by)

@@ -1,0 +1,619 @@
+"""The training loop: generations, re-evaluations, checkpoints, metrics, resuming."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import hashlib
+import io
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pgpelib.evaluation import Evaluation, Evaluator, Normalization, TaskConfig
+from pgpelib.files import atomic_path, read_json, write_json, write_text
+from pgpelib.pgpe import PGPE
+from pgpelib.policies import SavedPolicy
+from pgpelib.runningstat import RunningStat
+from pgpelib.saving import policy_file_name, save_policy
+from pgpelib.tasks.registry import standard_env_name
+
+logger = logging.getLogger(__name__)
+
+# Settings that change how long a run goes on, or how it is computed, but no number of
+# any generation. All others make a different run.
+BUDGET_KEYS = ("niters", "num_cpus", "worker_timeout")
+
+RUN_FILE = "run.json"
+STATE_FILE = "state.npz"
+METRICS_FILE = "metrics.csv"
+POLICIES_FOLDER = "policies"
+
+METRIC_COLUMNS = [
+    "generation",
+    "pop_median",
+    "pop_mean",
+    "pop_min",
+    "pop_max",
+    "popsize",
+    "pop_failed",
+    "pop_timesteps",
+    "timesteps",
+    "pop_elapsed",
+    "elapsed",
+    "steps_per_second",
+    "stdev_min",
+    "stdev_max",
+    "stdev_mean",
+    "re_eval_mean",
+    "re_eval_median",
+    "re_eval_min",
+    "re_eval_max",
+    "re_eval_stdev",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that defines a run; names and defaults are the original trainer's.
+
+    The defaults are the paper's HumanoidBullet configuration (arXiv 2008.02387).
+
+    Parameters
+    ----------
+    env_name
+        Environment that gives fitnesses: a Gymnasium id (old spellings are
+        understood), or "posggym:" and a POSGGym id.
+    env_config
+        Keyword arguments of the environment.
+    re_eval_env_name
+        Environment of re-evaluations; None for the standard form of the training one
+        (HumanoidBulletEnv-v0 for TinyTrajHumanoidBulletEnv-v0).
+    hidden, activation
+        Sizes of hidden layers (empty for a linear policy); "tanh" or "relu".
+    obs_norm
+        Normalise observations by their running mean and standard deviation.
+    max_episode_length
+        Steps after which a training episode is stopped; -1 for the environment's own.
+    decrease_rewards_by
+        Subtracted from every reward in training, not in re-evaluations.
+    niters
+        Generations.
+    popsize, popsize_max, num_interactions
+        Solutions of a generation; with `num_interactions` more are sampled, `popsize`
+        at a time, until that many simulator steps or `popsize_max` solutions.
+    max_speed, center_lr
+        ClipUp's bound on the velocity, and its step size; with Adam `center_lr` alone.
+    optimizer
+        "clipup" or "adam".
+    radius
+        Initial distance of solutions from the center:
+        stdev_init = sqrt(radius^2 / n_params).
+    stdev_lr, stdev_max_change
+        Learning rate of standard deviations and largest relative change of one update.
+    solution_ranking
+        Use centered ranks as fitnesses.
+    re_eval_interval, re_eval_num_episodes
+        Generations between re-evaluations of the center, and episodes of each.
+    save_interval
+        Generations between saved policies.
+    num_cpus
+        Worker processes; -1 for all cores.
+    worker_timeout
+        Seconds without any result after which workers count as hung.
+    seed
+        Seed of everything.
+
+    Raises
+    ------
+    ValueError
+        If a value makes no sense, naming it.
+    """
+
+    env_name: str = "tinytraj_humanoid_bullet:TinyTrajHumanoidBulletEnv-v0"
+    env_config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    re_eval_env_name: str | None = None
+    hidden: tuple[int, ...] = (64,)
+    activation: str = "tanh"
+    obs_norm: bool = True
+    max_episode_length: int = -1
+    decrease_rewards_by: float = 0.0
+    niters: int = 1000
+    popsize: int = 10000
+    popsize_max: int | None = 80000
+    num_interactions: int | None = 1500000
+    max_speed: float = 0.15
+    center_lr: float = 0.075
+    optimizer: str = "clipup"
+    radius: float = 2.25
+    stdev_lr: float = 0.1
+    stdev_max_change: float | None = 0.2
+    solution_ranking: bool = True
+    re_eval_interval: int = 10
+    re_eval_num_episodes: int = 16
+    save_interval: int = 10
+    num_cpus: int = -1
+    worker_timeout: float = 3600.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        positive = (
+            "niters",
+            "popsize",
+            "max_speed",
+            "center_lr",
+            "radius",
+            "re_eval_interval",
+            "re_eval_num_episodes",
+            "save_interval",
+            "worker_timeout",
+        )
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"{name} has to be positive, not {getattr(self, name)}"
+                )
+        if self.popsize % 2:
+            raise ValueError(f"popsize has to be even, not {self.popsize}")
+        if self.seed < 0:
+            raise ValueError(f"seed has to be >= 0, not {self.seed}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
+        """Make a config, refusing unknown names.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown or a value makes no sense.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(
+                f"unknown settings {', '.join(unknown)}; known ones are "
+                f"{', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data (JSON types)."""
+        return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that name the run that this config defines.
+
+        Configs that differ in `BUDGET_KEYS` only share it: such runs agree generation
+        by generation, so one can go on where the other stopped.
+        """
+        values = {k: v for k, v in self.to_dict().items() if k not in BUDGET_KEYS}
+        text = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def task(self) -> TaskConfig:
+        """What workers need of the config."""
+        return TaskConfig(
+            self.env_name,
+            self.env_config,
+            self.max_episode_length,
+            self.decrease_rewards_by,
+            self.re_eval_env_name or standard_env_name(self.env_name),
+            self.hidden,
+            self.activation,
+        )
+
+    @property
+    def num_workers(self) -> int:
+        """Worker processes, with -1 resolved."""
+        if self.num_cpus > 0:
+            return self.num_cpus
+        return len(os.sched_getaffinity(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationReport:
+    """What is told about a generation while training.
+
+    Parameters
+    ----------
+    metrics
+        One row of `metrics.csv`, by column; re-evaluation columns are None in
+        generations without one.
+    saved_policy
+        The policy file, in generations that save one.
+    """
+
+    metrics: dict[str, Any]
+    saved_policy: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """How long a run will take, from a short calibration.
+
+    Parameters
+    ----------
+    steps_per_second
+        Simulator steps of all workers together, with the initial population.
+    steps_per_generation
+        Simulator steps of one generation. Episodes often grow as policies get better,
+        so without `num_interactions` this is a lower bound.
+    seconds
+        Time for all remaining generations.
+    """
+
+    steps_per_second: float
+    steps_per_generation: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"about {format_duration(self.seconds)} "
+            f"({self.steps_per_second:,.0f} steps/s, "
+            f"{self.steps_per_generation:,.0f} steps a generation)"
+        )
+
+
+class RunMismatchError(ValueError):
+    """The run folder holds another run."""
+
+
+class Training:
+    """One run in one folder; made again on the same folder, it goes on.
+
+    The folder holds `run.json` (config, provenance), `state.npz` (everything that the
+    next generation depends on, replaced atomically after each generation),
+    `metrics.csv` and `policies/`. A run that was killed at any moment and is started
+    again ends with the same numbers as one that was not.
+
+    Parameters
+    ----------
+    config
+        What to train.
+    run_dir
+        The run's folder.
+
+    Raises
+    ------
+    RunMismatchError
+        If the folder holds a run of another configuration.
+    """
+
+    def __init__(self, config: TrainingConfig, run_dir: Path) -> None:
+        self.config = config
+        self.run_dir = run_dir
+        self._identity = self._claim_folder()
+        task = config.task.training_task()
+        self._action = task.action
+        self._processors = task.obs_processor, task.action_processor
+        self.architecture = config.task.architecture(task)
+        size = self.architecture.num_parameters
+        self.pgpe = PGPE(
+            solution_length=size,
+            popsize=config.popsize,
+            center_learning_rate=config.center_lr,
+            stdev_init=config.radius / np.sqrt(size),
+            stdev_learning_rate=config.stdev_lr,
+            stdev_max_change=config.stdev_max_change,
+            solution_ranking=config.solution_ranking,
+            optimizer=config.optimizer,
+            optimizer_config=(
+                {"max_speed": config.max_speed} if config.optimizer == "clipup" else {}
+            ),
+            num_interactions=config.num_interactions,
+            popsize_max=config.popsize_max,
+            seed=config.seed,
+        )
+        self.obs_stats = RunningStat.empty(self.architecture.observation_size)
+        self.timesteps = 0
+        self._elapsed_before = 0.0
+        self._started = time.monotonic()
+        self._load_state()
+        self._evaluator = Evaluator(
+            config.task, config.num_workers, config.worker_timeout
+        )
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._evaluator.close()
+
+    @property
+    def generation(self) -> int:
+        """Completed generations."""
+        return self.pgpe.generation
+
+    @property
+    def policies_dir(self) -> Path:
+        """Where policies are saved."""
+        return self.run_dir / POLICIES_FOLDER
+
+    def run(
+        self,
+        on_generation: Callable[[GenerationReport], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Train until `niters` generations are complete.
+
+        Parameters
+        ----------
+        on_generation
+            Called after each generation, when its state is safe on disk.
+        on_progress
+            Called with the number of solutions whenever some are evaluated.
+        """
+        while self.generation < self.config.niters:
+            report = self._generation(on_progress)
+            if on_generation is not None:
+                on_generation(report)
+
+    def calibrate(self, seconds: float = 3.0) -> Estimate:
+        """Estimate the duration of the run by evaluating a few solutions for `seconds`.
+
+        The solutions are those that the run will evaluate first; nothing is kept of
+        them, so the run is the same with and without a calibration.
+        """
+        config = self.config
+        count = min(2 * config.num_workers, config.popsize)
+        # The first round starts the workers and makes their environments.
+        self._evaluate(0, count)
+        elapsed, steps, episodes = 0.0, 0, 0
+        while elapsed < seconds:
+            started = time.monotonic()
+            batch = self._evaluate(0, count)
+            elapsed += time.monotonic() - started
+            steps += int(batch.steps.sum())
+            episodes += count
+            count = min(2 * count, config.popsize)
+        rate, length = steps / elapsed, steps / episodes
+        per_generation = length * config.popsize
+        if config.num_interactions is not None:
+            most = max(config.popsize_max or np.inf, config.popsize)
+            per_generation = max(
+                per_generation, min(config.num_interactions, length * most)
+            )
+        remaining = config.niters - self.generation
+        return Estimate(rate, per_generation, remaining * per_generation / rate)
+
+    def normalization(self) -> Normalization:
+        """Observation normalisation of the current generation."""
+        if not self.config.obs_norm or self.obs_stats.count == 0:
+            return Normalization()
+        return Normalization(self.obs_stats.mean, self.obs_stats.stdev)
+
+    def policy(self, notes: dict[str, Any]) -> SavedPolicy:
+        """Return the current center as a policy."""
+        normalization = self.normalization()
+        return SavedPolicy(
+            layers=self.architecture.layers(self.pgpe.center),
+            activation=self.config.activation,
+            obs_mean=normalization.mean,
+            obs_stdev=normalization.stdev,
+            action=self._action,
+            env_name=self.config.env_name,
+            env_config=self.config.env_config,
+            obs_processor=self._processors[0],
+            action_processor=self._processors[1],
+            notes=notes,
+        )
+
+    def _generation(
+        self, on_progress: Callable[[int], None] | None
+    ) -> GenerationReport:
+        started = time.monotonic()
+        fitnesses, steps = self._evaluate_population(on_progress)
+        pop_elapsed = time.monotonic() - started
+        generation = self.generation
+        last = generation == self.config.niters
+        metrics: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS)
+        finite = fitnesses[np.isfinite(fitnesses)]
+        metrics |= {
+            "generation": generation,
+            "popsize": len(fitnesses),
+            "pop_failed": len(fitnesses) - len(finite),
+            "pop_timesteps": steps,
+            "timesteps": self.timesteps,
+            "pop_elapsed": pop_elapsed,
+            "steps_per_second": steps / pop_elapsed,
+            "stdev_min": float(self.pgpe.stdev.min()),
+            "stdev_max": float(self.pgpe.stdev.max()),
+            "stdev_mean": float(self.pgpe.stdev.mean()),
+        }
+        if len(finite):
+            metrics |= {
+                "pop_median": float(np.median(finite)),
+                "pop_mean": float(finite.mean()),
+                "pop_min": float(finite.min()),
+                "pop_max": float(finite.max()),
+            }
+        re_eval = None
+        if last or generation % self.config.re_eval_interval == 0:
+            re_eval = self._re_evaluate()
+            metrics |= {f"re_eval_{k}": v for k, v in summary(re_eval).items()}
+        saved = None
+        if last or generation % self.config.save_interval == 0:
+            saved = self._save_policy(generation, re_eval)
+        metrics["elapsed"] = self._elapsed()
+        self._append_metrics(metrics)
+        self._save_state()
+        return GenerationReport(metrics, saved)
+
+    def _evaluate(
+        self,
+        first: int,
+        count: int,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Evaluation:
+        return self._evaluator.evaluate(
+            self.pgpe.distribution, self.normalization(), first, count, on_progress
+        )
+
+    def _evaluate_population(
+        self, on_progress: Callable[[int], None] | None
+    ) -> tuple[npt.NDArray[np.float64], int]:
+        """Evaluate a generation and update the distribution.
+
+        Returns the fitnesses of all solutions and the number of simulator steps.
+        """
+        batches: list[Evaluation] = []
+        updated = False
+        while not updated:
+            batch = self._evaluate(
+                self.pgpe.num_asked, self.config.popsize, on_progress
+            )
+            self._warn_of_failures(batch, self.pgpe.num_asked)
+            batches.append(batch)
+            updated = self.pgpe.tell(batch.fitnesses, batch.steps)
+        for batch in batches:
+            self.obs_stats.merge(batch.obs_stats)
+        steps = int(sum(batch.steps.sum() for batch in batches))
+        self.timesteps += steps
+        return np.concatenate([batch.fitnesses for batch in batches]), steps
+
+    def _warn_of_failures(self, batch: Evaluation, first: int) -> None:
+        for index in np.flatnonzero(~np.isfinite(batch.fitnesses)):
+            logger.warning(
+                "generation %d: solution %d (seed %d) has fitness %s; "
+                "it counts as the worst",
+                self.generation,
+                first + index,
+                self.config.seed,
+                batch.fitnesses[index],
+            )
+
+    def _re_evaluate(self) -> list[float]:
+        result = self._evaluator.re_evaluate(
+            self.pgpe.distribution,
+            self.normalization(),
+            self.config.re_eval_num_episodes,
+        )
+        return [float(fitness) for fitness in result.fitnesses]
+
+    def _save_policy(self, generation: int, re_eval: list[float] | None) -> Path:
+        name = policy_file_name(
+            self._identity["date"],
+            self.config.env_name,
+            self._identity["pid"],
+            generation,
+        )
+        path = self.policies_dir / name
+        notes = {
+            "generation": generation,
+            "timesteps": self.timesteps,
+            "seed": self.config.seed,
+            "config": self.config.to_dict(),
+            "re_eval_env_name": self.config.task.re_eval_env_name,
+            "re_eval_returns": re_eval,
+        }
+        save_policy(self.policy(notes), path)
+        return path
+
+    def _elapsed(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def _claim_folder(self) -> dict[str, Any]:
+        path = self.run_dir / RUN_FILE
+        if path.exists():
+            identity = read_json(path)
+            if identity["digest"] != self.config.digest:
+                old, new = identity["config"], self.config.to_dict()
+                changes = ", ".join(
+                    f"{k}: {old.get(k)} -> {v}"
+                    for k, v in new.items()
+                    if k not in BUDGET_KEYS and old.get(k) != v
+                )
+                raise RunMismatchError(
+                    f"{self.run_dir} holds a run of another configuration ({changes}); "
+                    "choose another run_dir or remove that folder"
+                )
+            return dict(identity)
+        now = datetime.datetime.now()
+        identity = {
+            "digest": self.config.digest,
+            "date": now.strftime("%Y_%m_%d_%H_%M_%S"),
+            "pid": os.getpid(),
+            "config": self.config.to_dict(),
+        }
+        write_json(path, identity)
+        return identity
+
+    def _save_state(self) -> None:
+        arrays = self.pgpe.state() | {
+            "obs_count": np.array(self.obs_stats.count),
+            "obs_sum": self.obs_stats.sum,
+            "obs_sumsq": self.obs_stats.sumsq,
+            "timesteps": np.array(self.timesteps),
+            "elapsed": np.array(self._elapsed()),
+        }
+        with atomic_path(self.run_dir / STATE_FILE) as temporary:
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)
+
+    def _load_state(self) -> None:
+        path = self.run_dir / STATE_FILE
+        if path.exists():
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = dict(archive)
+            self.pgpe.load_state(arrays)
+            self.obs_stats = RunningStat(
+                int(arrays["obs_count"]), arrays["obs_sum"], arrays["obs_sumsq"]
+            )
+            self.timesteps = int(arrays["timesteps"])
+            self._elapsed_before = float(arrays["elapsed"])
+            logger.info("going on after generation %d", self.generation)
+        self._trim_metrics()
+
+    def _trim_metrics(self) -> None:
+        """Drop rows of generations whose state did not make it to disk."""
+        path = self.run_dir / METRICS_FILE
+        rows = []
+        if path.exists():
+            rows = [
+                row
+                for row in csv.DictReader(io.StringIO(path.read_text()))
+                # A row that was cut off by a crash lacks its last columns.
+                if row["re_eval_stdev"] is not None
+                and int(row["generation"]) <= self.generation
+            ]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, METRIC_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(path, text.getvalue())
+
+    def _append_metrics(self, metrics: dict[str, Any]) -> None:
+        with (self.run_dir / METRICS_FILE).open("a", newline="") as file:
+            csv.DictWriter(file, METRIC_COLUMNS, lineterminator="\n").writerow(metrics)
+
+
+def summary(returns: list[float]) -> dict[str, float]:
+    """Return mean, median, min, max and standard deviation of returns."""
+    values = np.asarray(returns)
+    return {
+        "mean": float(values.mean()),
+        "median": float(np.median(values)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "stdev": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+    }
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration for people: "40 s", "12 min", "3.5 h" or "4.2 days"."""
+    for unit, size, below in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < below * size:
+            digits = 1 if unit == "h" else 0
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,32 @@
+"""Train agents by evolution strategies and register them in POSGGym.
+
+Data flows through the rule files in this order; each reads what the one before it wrote.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+rule register_all:
+    """Train, register, verify and document the agents of all experiments."""
+    default_target: True
+    input:
+        expand("results/{experiment}", experiment=EXPERIMENTS.selected),
+        "results/registry",
+
+
+include: "rules/train.smk"
+include: "rules/extract.smk"
+include: "rules/convert.smk"
+include: "rules/stage.smk"
+include: "rules/registry.smk"
+include: "rules/verify.smk"
+include: "rules/docs.smk"
+include: "rules/results.smk"

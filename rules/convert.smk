@@ -1,0 +1,34 @@
+"""Conversion to POSGGym's policy format, proved in the same job."""
+
+
+def action_processor(wildcards):
+    """Return the converter's argument for a processor set in the config."""
+    processor = experiment_of(wildcards).register.get("action_processor")
+    return [] if processor is None else ["--action_processor", json.dumps(processor)]
+
+
+rule convert:
+    """Convert a policy losslessly, and compare it with the trained one on rollouts."""
+    input:
+        rules.extract.output,
+    output:
+        policy=f"{SEED}/converted/policy.pkl",
+        report=f"{SEED}/converted/conversion.json",
+    params:
+        script=SCRIPTS / "save_to_posggym_format.py",
+        source=f"{SEED}/extracted",
+        folder=f"{SEED}/converted",
+        action_processor=action_processor,
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    log:
+        f"{SEED}/logs/convert.log",
+    benchmark:
+        f"{SEED}/benchmarks/convert.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --checkpoint_dir {params.source:q}"
+        " --output_dir {params.folder:q} {params.action_processor:q} > {log:q} 2>&1"

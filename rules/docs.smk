@@ -1,0 +1,48 @@
+"""POSGGym's documentation pages of agents."""
+
+
+rule docs:
+    """Regenerate the pages of the environments that a group's agents are for."""
+    input:
+        specs=of_group(rules.agent_spec.output[0]),
+        tree=rules.registry.output[0],
+    output:
+        directory(f"{STAGED}/docs"),
+    params:
+        script=SCRIPTS / "generate_docs.py",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{STAGED}/logs/docs.log",
+    benchmark:
+        f"{STAGED}/benchmarks/docs.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --posggym_tree {input.tree:q} --specs {input.specs:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule docs_all:
+    """Regenerate the pages of every environment in POSGGym that has agents."""
+    input:
+        tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
+    output:
+        directory("results/docs_all"),
+    params:
+        script=SCRIPTS / "generate_docs.py",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/docs_all.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/docs_all.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --posggym_tree {input.tree:q} --all"
+        " --output {output:q} > {log:q} 2>&1"

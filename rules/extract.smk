@@ -1,0 +1,34 @@
+"""Picking the policy of a run and writing it in a safe format."""
+
+
+def policy_source(wildcards):
+    """Return the trained policies of a run, or the given policy file."""
+    given = experiment_of(wildcards).policy_file
+    return given if given is not None else f"{SEED}/policies".format(**wildcards)
+
+
+rule extract:
+    """Pick a checkpoint; write weights as safetensors and the rest as JSON."""
+    input:
+        policy_source,
+    output:
+        f"{SEED}/extracted/policy.safetensors",
+        f"{SEED}/extracted/policy.json",
+    params:
+        script=SCRIPTS / "extract_checkpoint.py",
+        folder=f"{SEED}/extracted",
+        checkpoint=lambda wildcards: experiment_of(wildcards).checkpoint,
+        episodes=lambda wildcards: experiment_of(wildcards).verify_episodes,
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    log:
+        f"{SEED}/logs/extract.log",
+    benchmark:
+        f"{SEED}/benchmarks/extract.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --source {input:q} --checkpoint {params.checkpoint:q}"
+        " --episodes {params.episodes} --output_dir {params.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,25 @@
+"""Generated registration code, in a staged copy of the installed posggym."""
+
+
+rule registry:
+    """Make a posggym tree in which the agents of a group are registered."""
+    input:
+        specs=of_group(rules.agent_spec.output[0]),
+        assets=rules.stage.output.assets,
+    output:
+        directory(f"{STAGED}/posggym-tree"),
+    params:
+        script=SCRIPTS / "generate_registry.py",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{STAGED}/logs/registry.log",
+    benchmark:
+        f"{STAGED}/benchmarks/registry.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --specs {input.specs:q} --assets_root {input.assets:q}"
+        " --output {output:q} > {log:q} 2>&1"

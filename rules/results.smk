@@ -1,0 +1,77 @@
+"""Results: one declared folder per experiment, written by the chain's last step."""
+
+
+def trained_files(wildcards):
+    """Return the training's own files, unless the policy was given."""
+    if experiment_of(wildcards).train is None:
+        return []
+    return of_experiment(rules.train.output.metrics)(wildcards)
+
+
+def staged_of_experiment(pattern):
+    """Return an input function: a staged file or folder of the experiment's group."""
+    return lambda wildcards: pattern.format(group=wildcards.experiment)
+
+
+rule results:
+    """Collect everything about an experiment in results/<experiment>."""
+    input:
+        specs=of_experiment(rules.agent_spec.output[0]),
+        verifications=of_experiment(rules.verify.output[0]),
+        conversions=of_experiment(rules.convert.output.report),
+        trained=trained_files,
+        tree=staged_of_experiment(rules.registry.output[0]),
+        models=staged_of_experiment(rules.stage.output.models),
+        docs=staged_of_experiment(rules.docs.output[0]),
+    output:
+        directory("results/{experiment}"),
+    params:
+        script=SCRIPTS / "collect_results.py",
+        config=lambda wildcards: json.dumps(
+            {"scale": EXPERIMENTS.scale, **dataclasses.asdict(experiment_of(wildcards))}
+        ),
+        seed_dirs=of_experiment(SEED),
+        staged=staged_of_experiment(STAGED),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    log:
+        f"{RUNS}/{{experiment}}/logs/results.log",
+    benchmark:
+        f"{RUNS}/{{experiment}}/benchmarks/results.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --experiment {wildcards.experiment:q}"
+        " --config {params.config:q} --seed_dirs {params.seed_dirs:q}"
+        " --staged {params.staged:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule results_registry:
+    """Collect the tree, models and docs of all agents together in results/registry."""
+    input:
+        specs=of_group(rules.agent_spec.output[0])(REGISTRY),
+        verification=rules.verify_registry.output[0],
+        tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
+        models=rules.stage.output.models.format(group=REGISTRY_GROUP),
+        docs=rules.docs.output[0].format(group=REGISTRY_GROUP),
+    output:
+        directory(f"results/{REGISTRY_GROUP}"),
+    params:
+        script=SCRIPTS / "collect_results.py",
+        staged=STAGED.format(group=REGISTRY_GROUP),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/results_registry.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/results_registry.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --registry {input.verification:q}"
+        " --specs {input.specs:q} --staged {params.staged:q} --output {output:q}"
+        " > {log:q} 2>&1"

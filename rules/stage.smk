@@ -1,0 +1,57 @@
+"""Policy files at the paths where POSGGym and its models repository expect them."""
+
+
+rule agent_spec:
+    """Write how an agent is registered: ids, paths, processors, description."""
+    input:
+        policy=rules.extract.output,
+        converted=rules.convert.output.report,
+    output:
+        f"{SEED}/spec.json",
+    params:
+        script=SCRIPTS / "make_agent_spec.py",
+        policy_dir=f"{SEED}/extracted",
+        converted_dir=f"{SEED}/converted",
+        settings=lambda wildcards: json.dumps(
+            experiment_of(wildcards).registration(int(wildcards.seed))
+        ),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{SEED}/logs/agent_spec.log",
+    benchmark:
+        f"{SEED}/benchmarks/agent_spec.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --policy_dir {params.policy_dir:q}"
+        " --converted_dir {params.converted_dir:q} --settings {params.settings:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule stage:
+    """Stage the policy files of a group in a models tree and in an assets tree."""
+    input:
+        specs=of_group(rules.agent_spec.output[0]),
+        policies=of_group(rules.convert.output.policy),
+    output:
+        models=directory(f"{STAGED}/posggym-agent-models"),
+        assets=directory(f"{STAGED}/assets"),
+    params:
+        script=SCRIPTS / "stage_agents.py",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{STAGED}/logs/stage.log",
+    benchmark:
+        f"{STAGED}/benchmarks/stage.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --specs {input.specs:q} --policies {input.policies:q}"
+        " --models_root {output.models:q} --assets_root {output.assets:q}"
+        " > {log:q} 2>&1"

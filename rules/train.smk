@@ -1,0 +1,43 @@
+"""ES training, one job per experiment and seed.
+
+The state of a run lives in `run-<digest>/`, which is no declared output: Snakemake
+deletes the outputs of failed jobs, and a training run has to survive that. The digest
+names the configuration, so a run is continued only by the configuration that began it.
+"""
+
+
+rule train:
+    """Train a policy with PGPE; goes on where an earlier attempt was interrupted."""
+    output:
+        policies=directory(f"{SEED}/policies"),
+        metrics=f"{SEED}/metrics.csv",
+    params:
+        script=SCRIPTS / "train.py",
+        run_dir=lambda wildcards: SEED.format(**wildcards)
+        + "/run-"
+        + experiment_of(wildcards).training_config(int(wildcards.seed)).digest,
+        sacred_dir=f"{SEED}/sacred",
+        settings=lambda wildcards: [
+            f"{name}={value!r}"
+            for name, value in experiment_of(wildcards)
+            .training_config(int(wildcards.seed))
+            .to_dict()
+            .items()
+            if name != "num_cpus"
+        ],
+    threads: training_resource("threads")
+    resources:
+        mem_mb=training_resource("mem_mb"),
+        runtime=training_resource("runtime"),
+    log:
+        f"{SEED}/logs/train.log",
+    benchmark:
+        f"{SEED}/benchmarks/train.tsv"
+    conda:
+        "../envs/train.yaml"
+    shell:
+        "python {params.script:q} -F {params.sacred_dir:q} with {params.settings:q}"
+        " num_cpus={threads} run_dir={params.run_dir:q} 2>&1 | tee {log:q}"
+        " && mkdir -p {output.policies:q}"
+        " && cp {params.run_dir:q}/policies/* {output.policies:q}"
+        " && cp {params.run_dir:q}/metrics.csv {output.metrics:q}"

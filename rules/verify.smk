@@ -1,0 +1,54 @@
+"""Verification: agents are made by id from the staged tree, in a fresh process."""
+
+
+rule verify:
+    """Play full episodes with a registered agent; compare with the trained policy."""
+    input:
+        spec=rules.agent_spec.output[0],
+        policy=rules.extract.output,
+        tree=lambda wildcards: rules.registry.output[0].format(
+            group=wildcards.experiment
+        ),
+    output:
+        f"{SEED}/verification.json",
+    params:
+        script=SCRIPTS / "verify_agent.py",
+        policy_dir=f"{SEED}/extracted",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    log:
+        f"{SEED}/logs/verify.log",
+    benchmark:
+        f"{SEED}/benchmarks/verify.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --posggym_tree {input.tree:q} --spec {input.spec:q}"
+        " --policy_dir {params.policy_dir:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule verify_registry:
+    """Check that the agents of all experiments play the same from the common tree."""
+    input:
+        specs=lambda wildcards: of_group(rules.agent_spec.output[0])(REGISTRY),
+        verifications=lambda wildcards: of_group(rules.verify.output[0])(REGISTRY),
+        tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
+    output:
+        f"{RUNS}/{REGISTRY_GROUP}/verification.json",
+    params:
+        script=SCRIPTS / "verify_registry.py",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/verify_registry.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/verify_registry.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --posggym_tree {input.tree:q} --specs {input.specs:q}"
+        " --verifications {input.verifications:q} --output {output:q} > {log:q} 2>&1"

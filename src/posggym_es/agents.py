@@ -1,0 +1,72 @@
+"""From a converted policy and its registration settings to an `AgentSpec`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from pgpelib.policies import SavedPolicy
+from posggym_es.environments import registered_env
+from posggym_es.spec import AgentSpec, ProcessorSpec
+
+
+def agent_spec(
+    policy: SavedPolicy,
+    obs_processor: ProcessorSpec,
+    action_processor: ProcessorSpec,
+    settings: dict[str, Any],
+) -> AgentSpec:
+    """Return how a policy is registered.
+
+    Parameters
+    ----------
+    policy
+        The extracted policy.
+    obs_processor, action_processor
+        The processors that it was converted for.
+    settings
+        `policy_name`, and optionally `version`, `description`, `valid_agent_ids`,
+        `env_type` and `env_name`; see the config reference.
+    """
+    env = registered_env(policy)
+    return AgentSpec(
+        env_id=env.env_id,
+        env_args=env.env_args,
+        env_type=settings.get("env_type", env.env_type),
+        env_name=settings.get("env_name", env.env_name),
+        policy_name=settings["policy_name"],
+        version=settings.get("version", 0),
+        valid_agent_ids=settings.get("valid_agent_ids"),
+        description=describe(policy, settings.get("description")),
+        obs_processor=obs_processor,
+        action_processor=action_processor,
+    )
+
+
+def describe(policy: SavedPolicy, text: str | None) -> str:
+    """Return the description for the registry and the docs: what, how and how well."""
+    notes = policy.notes
+    config = notes.get("config")
+    facts = []
+    if config is not None:
+        optimizer = {"clipup": "ClipUp", "adam": "Adam"}[config["optimizer"]]
+        facts.append(f"PGPE with {optimizer}, {notes['timesteps']:,} steps")
+    mean, margin = mean_interval(notes["reference"]["returns"])
+    facts.append(f"mean return {mean:.1f} ± {margin:.1f} (95 %)")
+    if config is not None:
+        facts.append(f"seed {notes['seed']}")
+    sentence = ", ".join(facts)
+    return f"{text.rstrip('.')}. {sentence}." if text else f"{sentence}."
+
+
+def mean_interval(returns: list[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Return the mean and half the width of its confidence interval (Student's t)."""
+    values = np.asarray(returns, dtype=np.float64)
+    if len(values) < 2:
+        return float(values.mean()), 0.0
+    error = float(values.std(ddof=1)) / np.sqrt(len(values))
+    return float(values.mean()), float(
+        stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error
+    )

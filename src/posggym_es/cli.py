@@ -1,0 +1,56 @@
+"""What the command lines share: one clear message for errors, JSON arguments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help is a script's docstring, examples included."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's `main`; expected errors become one line and exit status 1."""
+    try:
+        main()
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+
+
+def json_argument(text: str) -> Any:
+    """Parse an argument that holds JSON."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+def use_posggym_tree(tree: Path) -> None:
+    """Make this process import posggym from a staged tree or checkout.
+
+    Call before anything imports posggym.
+
+    Parameters
+    ----------
+    tree
+        The folder that holds the `posggym` package.
+
+    Raises
+    ------
+    ValueError
+        If there is no posggym, or another one is imported already.
+    """
+    tree = tree.resolve()
+    if not (tree / "posggym" / "__init__.py").is_file():
+        raise ValueError(f"{tree}: holds no posggym package")
+    if "posggym" in sys.modules:
+        raise ValueError("posggym is imported already; use a fresh process")
+    sys.path.insert(0, str(tree))

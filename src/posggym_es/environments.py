@@ -1,0 +1,70 @@
+"""Which POSGGym environment a trained policy is for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import posggym
+
+import posggym_gymnasium
+from pgpelib.policies import SavedPolicy
+from pgpelib.tasks.posggym_task import complete_env_args
+from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
+from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
+
+
+@dataclasses.dataclass(frozen=True)
+class RegisteredEnv:
+    """An environment as POSGGym knows it.
+
+    Parameters
+    ----------
+    env_id
+        POSGGym id.
+    env_args
+        Keyword arguments that the policy is for; None for any.
+    env_type, env_name
+        Folder names in POSGGym's layout.
+    """
+
+    env_id: str
+    env_args: dict[str, Any] | None
+    env_type: str
+    env_name: str
+
+    def make(self) -> posggym.Env[Any, Any, Any]:
+        """Make the environment, unwrapped but for POSGGym's own time limit."""
+        return make_env(self.env_id, self.env_args)
+
+
+def make_env(
+    env_id: str, env_args: dict[str, Any] | None
+) -> posggym.Env[Any, Any, Any]:
+    """Make a POSGGym environment; Gymnasium tasks are registered on the way."""
+    if env_id not in posggym.envs.registry:
+        posggym_gymnasium.ensure_registered(env_id)
+    return posggym.make(env_id, disable_env_checker=True, **(env_args or {}))
+
+
+def registered_env(policy: SavedPolicy) -> RegisteredEnv:
+    """Return the environment that a policy is registered for.
+
+    That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained
+    in TinyTrajHumanoidBulletEnv-v0. POSGGym environments get all their arguments,
+    defaults included, because the observations depend on them; Gymnasium tasks none
+    unless some were given.
+    """
+    name = policy.notes.get("re_eval_env_name") or standard_env_name(
+        policy.env_name
+    )
+    if name.startswith(POSGGYM_PREFIX):
+        env_id = name.removeprefix(POSGGYM_PREFIX)
+        env_args = complete_env_args(env_id, policy.env_config)
+        # "posggym.envs.continuous.driving_continuous:DrivingContinuousEnv"
+        module = posggym.envs.registry[env_id].entry_point.partition(":")[0]
+        env_type, name = module.split(".")[-2:]
+        return RegisteredEnv(env_id, env_args, env_type, name)
+    env_id = canonical_env_id(name)
+    return RegisteredEnv(env_id, policy.env_config or None, ENV_TYPE, env_name(env_id))
+

@@ -1,0 +1,221 @@
+"""The config file: experiments, scales, and the paths of everything they make.
+
+This module is imported by the Snakefile at start-up, so it imports neither PyTorch nor
+posggym.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pgpelib.training import TrainingConfig
+from posggym_es.spec import POLICY_NAME_RE
+
+# The group of all agents together has its folder beside those of the experiments.
+REGISTRY_GROUP = "registry"
+
+FULL_SCALE = "full"
+
+
+class ConfigError(ValueError):
+    """A config that cannot work; names the key, what is wrong and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One entry of `experiments:`.
+
+    Parameters
+    ----------
+    name
+        Key of the entry, and name of its folders.
+    train
+        Settings of `pgpelib.training.TrainingConfig`, scaled; None with `policy_file`.
+    policy_file
+        A saved policy to register instead of training one.
+    seeds
+        Seeds, one training run and one agent each.
+    checkpoint
+        Which policy of a run is registered: "latest" or "best".
+    verify_episodes
+        Episodes of references that are not the trainer's own re-evaluation.
+    register
+        Registration settings; `policy_name` may contain `{seed}`.
+    resources
+        `threads`, `mem_mb` and `runtime` (minutes) of a training job.
+    """
+
+    name: str
+    train: dict[str, Any] | None
+    policy_file: str | None
+    seeds: list[int]
+    checkpoint: str
+    verify_episodes: int
+    register: dict[str, Any]
+    resources: dict[str, int]
+
+    def training_config(self, seed: int) -> TrainingConfig:
+        """Return the config of one run."""
+        assert self.train is not None
+        return TrainingConfig.from_dict({**self.train, "seed": seed})
+
+    def registration(self, seed: int) -> dict[str, Any]:
+        """Return the registration settings of one seed's agent."""
+        name = self.register["policy_name"].replace("{seed}", str(seed))
+        return {**self.register, "policy_name": name}
+
+
+class Experiments:
+    """All experiments of a config at its scale.
+
+    Parameters
+    ----------
+    config
+        The config, validated against the schema.
+
+    Raises
+    ------
+    ConfigError
+        If entries contradict each other or themselves.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.scale = str(config.get("scale", FULL_SCALE))
+        scales: dict[str, dict[str, Any]] = config.get("scales", {})
+        if self.scale != FULL_SCALE and self.scale not in scales:
+            raise ConfigError(
+                f"scale: {self.scale!r} is not one of "
+                f"{', '.join([FULL_SCALE, *scales])}"
+            )
+        limits = scales.get(self.scale, {})
+        self._entries = {
+            name: _experiment(name, entry, limits)
+            for name, entry in config["experiments"].items()
+        }
+        self.selected = self._select(config.get("only"))
+        self._check_ids()
+
+    def __getitem__(self, name: str) -> Experiment:
+        return self._entries[name]
+
+    @property
+    def names(self) -> list[str]:
+        """All experiments, in the order of the config."""
+        return list(self._entries)
+
+    @property
+    def run_root(self) -> Path:
+        """Folder of all intermediate files at this scale."""
+        return Path("runs") / self.scale
+
+    def members(self, group: str) -> list[tuple[str, int]]:
+        """Return (experiment, seed) of the agents of a group.
+
+        Parameters
+        ----------
+        group
+            An experiment, or `REGISTRY_GROUP` for all selected ones.
+        """
+        names = self.selected if group == REGISTRY_GROUP else [group]
+        return [(name, seed) for name in names for seed in self[name].seeds]
+
+    def _select(self, only: str | list[str] | None) -> list[str]:
+        if only is None:
+            return self.names
+        chosen = only.split(",") if isinstance(only, str) else list(only)
+        for name in chosen:
+            if name not in self._entries:
+                raise ConfigError(f"only: {_unknown_experiment(name, self.names)}")
+        return chosen
+
+    def _check_ids(self) -> None:
+        """Refuse two agents of one name for one environment before training starts."""
+        owners: dict[tuple[str, str, str, int], str] = {}
+        for name, seed in self.members(REGISTRY_GROUP):
+            experiment = self[name]
+            if experiment.train is None:
+                continue
+            settings = experiment.registration(seed)
+            config = experiment.training_config(seed)
+            env = config.task.re_eval_env_name
+            key = (
+                env,
+                repr(sorted(config.env_config.items())),
+                settings["policy_name"],
+                settings.get("version", 0),
+            )
+            owner = f"{name} (seed {seed})"
+            if key in owners:
+                raise ConfigError(
+                    f"experiments: {owners[key]} and {owner} would both register "
+                    f"{key[2]}-v{key[3]} for {env}; change policy_name or version, or "
+                    "put {seed} into policy_name"
+                )
+            owners[key] = owner
+
+
+def _unknown_experiment(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"there is no experiment {name!r}{hint}"
+
+
+def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Experiment:
+    where = f"experiments.{name}"
+    if name == REGISTRY_GROUP:
+        raise ConfigError(f"{where}: this name is taken by the registry of all agents")
+    register = entry["register"]
+    seeds = list(entry.get("seeds", [0]))
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{where}.seeds: the same seed twice")
+    if len(seeds) > 1 and "{seed}" not in register["policy_name"]:
+        raise ConfigError(
+            f"{where}.register.policy_name: {len(seeds)} seeds make {len(seeds)} "
+            "agents; put {seed} into the name"
+        )
+    plain_name = register["policy_name"].replace("{seed}", "0")
+    if not POLICY_NAME_RE.fullmatch(plain_name):
+        raise ConfigError(
+            f"{where}.register.policy_name: {register['policy_name']!r} is not "
+            "allowed; use letters, digits, _ . and -"
+        )
+    train = entry.get("train")
+    if (train is None) == ("policy_file" not in entry):
+        raise ConfigError(f"{where}: give either train or policy_file")
+    verify_episodes = entry.get("verify_episodes", 16)
+    if train is not None:
+        train = scaled(train, limits)
+        try:
+            TrainingConfig.from_dict(train)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{where}.train: {error}") from error
+    if "re_eval_num_episodes" in limits:
+        verify_episodes = min(verify_episodes, limits["re_eval_num_episodes"])
+    resources = {"threads": 1, "mem_mb": 4000, "runtime": 60}
+    return Experiment(
+        name=name,
+        train=train,
+        policy_file=entry.get("policy_file"),
+        seeds=seeds,
+        checkpoint=entry.get("checkpoint", "latest"),
+        verify_episodes=verify_episodes,
+        register=register,
+        resources=resources | entry.get("resources", {}),
+    )
+
+
+def scaled(train: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+    """Return training settings with every budget at most at its limit.
+
+    Settings that are left at their defaults are limited as well; a setting of None
+    (no such budget) stays None.
+    """
+    defaults = TrainingConfig.from_dict(train).to_dict()
+    return train | {
+        name: min(defaults[name], limit)
+        for name, limit in limits.items()
+        if defaults[name] is not None
+    }

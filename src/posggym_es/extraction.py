@@ -1,0 +1,121 @@
+"""Picking the policy that represents a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pgpelib.pgpe import RE_EVAL_STREAM, episode_seed
+from pgpelib.policies import SavedPolicy
+from pgpelib.restore import load_policy
+from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
+from posggym_es.environments import registered_env
+
+CHECKPOINTS = ("latest", "best")
+
+
+class ExtractionError(ValueError):
+    """There is no policy to pick; the message names the folder and why."""
+
+
+def pick_policy(source: Path, checkpoint: str) -> tuple[Path, SavedPolicy]:
+    """Pick a saved policy.
+
+    Parameters
+    ----------
+    source
+        A policy file, or a folder of them.
+    checkpoint
+        "latest" takes the policy of the highest generation, "best" the one with the
+        highest mean re-evaluation (the later one of equals).
+
+    Returns
+    -------
+    tuple of Path and SavedPolicy
+        The file and what is in it.
+
+    Raises
+    ------
+    ExtractionError
+        If there is none.
+    """
+    files = [source] if source.is_file() else sorted(source.glob("*.pickle"))
+    if not files:
+        raise ExtractionError(f"{source}: holds no policies (*.pickle)")
+    if len(files) == 1:
+        return files[0], load_policy(files[0])
+    policies = [(path, load_policy(path)) for path in files]
+    for path, policy in policies:
+        if "generation" not in policy.notes:
+            raise ExtractionError(
+                f"{path}: does not say which generation it is of; name the policy file "
+                "instead of the folder"
+            )
+    return max(policies, key=lambda item: _rank(item[1], checkpoint))
+
+
+def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
+    generation = int(policy.notes["generation"])
+    if checkpoint == "latest":
+        return 0.0, generation
+    if checkpoint == "best":
+        returns = policy.notes["re_eval_returns"]
+        return (float(np.mean(returns)) if returns else -np.inf), generation
+    raise ExtractionError(
+        f"unknown checkpoint {checkpoint!r}; choose one of {', '.join(CHECKPOINTS)}"
+    )
+
+
+def with_reference(
+    policy: SavedPolicy,
+    origin: dict[str, Any],
+    episodes: int,
+    fresh: bool,
+    on_episode: Callable[[int], None] | None = None,
+) -> SavedPolicy:
+    """Add the returns that verification compares with, and where the policy is from.
+
+    Parameters
+    ----------
+    policy
+        The picked policy.
+    origin
+        Plain data on where it is from.
+    episodes
+        Episodes to play when there are no re-evaluations to use.
+    fresh
+        Play even if the trainer re-evaluated. The best of many re-evaluations is
+        better than its policy, so a pick by re-evaluation needs new episodes.
+    on_episode
+        Called with the number of episodes played so far.
+    """
+    notes = dict(policy.notes)
+    seed, generation = int(notes.get("seed", 0)), int(notes.get("generation", 0))
+    returns = notes.get("re_eval_returns")
+    first = 0
+    if returns is None or fresh:
+        # Fresh episodes: seeds that the trainer's own re-evaluations do not use.
+        first = len(returns or [])
+        env = registered_env(policy)
+        is_posggym = policy.env_name.startswith(POSGGYM_PREFIX)
+        prefix = POSGGYM_PREFIX if is_posggym else ""
+        task = make_task(prefix + env.env_id, policy.env_config)
+        network, returns = policy.network(), []
+        for index in range(first, first + episodes):
+            episode = episode_seed(seed, RE_EVAL_STREAM, generation, index)
+            returns.append(task.rollout(network, episode).fitness)
+            if on_episode is not None:
+                on_episode(len(returns))
+    notes["origin"] = origin
+    notes["reference"] = {
+        "returns": [float(value) for value in returns],
+        "seeds": [
+            episode_seed(seed, RE_EVAL_STREAM, generation, index)
+            for index in range(first, first + len(returns))
+        ],
+    }
+    return dataclasses.replace(policy, notes=notes)

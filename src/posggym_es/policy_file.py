@@ -1,0 +1,123 @@
+"""Extracted policies: safetensors for the numbers, JSON for everything else.
+
+Neither format can execute anything, and both are read by other tools. The folder holds
+`policy.safetensors` and `policy.json`; the JSON names the SHA-256 of the tensors, so
+that the two cannot be mixed up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from pgpelib.files import read_json, write_bytes, write_json
+from pgpelib.policies import ActionSpec, SavedPolicy
+
+FORMAT = "posggym-es-policy"
+FORMAT_VERSION = 1
+TENSORS_FILE = "policy.safetensors"
+METADATA_FILE = "policy.json"
+
+
+def write_policy(policy: SavedPolicy, folder: Path) -> None:
+    """Write a policy to `folder`, the same bytes for the same policy."""
+    tensors: dict[str, np.ndarray] = {}
+    for number, (weight, bias) in enumerate(policy.layers):
+        tensors[f"layers.{number}.weight"] = np.ascontiguousarray(weight)
+        tensors[f"layers.{number}.bias"] = np.ascontiguousarray(bias)
+    optional = {
+        "obs_mean": policy.obs_mean,
+        "obs_stdev": policy.obs_stdev,
+        "action_low": policy.action.low,
+        "action_high": policy.action.high,
+    }
+    tensors |= {
+        name: np.ascontiguousarray(value, dtype=np.float64)
+        for name, value in optional.items()
+        if value is not None
+    }
+    data = save_tensors(tensors)
+    write_bytes(folder / TENSORS_FILE, data)
+    write_json(
+        folder / METADATA_FILE,
+        {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "tensors_sha256": hashlib.sha256(data).hexdigest(),
+            "num_layers": len(policy.layers),
+            "activation": policy.activation,
+            "action": {"kind": policy.action.kind, "n": policy.action.n},
+            "env_name": policy.env_name,
+            "env_config": policy.env_config,
+            "obs_processor": policy.obs_processor,
+            "action_processor": policy.action_processor,
+            "notes": policy.notes,
+        },
+    )
+
+
+def read_policy(folder: Path) -> SavedPolicy:
+    """Read what `write_policy` wrote.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, damaged or does not belong to the other; the message
+        names it.
+    """
+    metadata_path, tensors_path = folder / METADATA_FILE, folder / TENSORS_FILE
+    for path in (metadata_path, tensors_path):
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+    metadata = read_json(metadata_path)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise ValueError(f"{metadata_path}: not a {FORMAT} file")
+    if metadata.get("version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{metadata_path}: version {metadata.get('version')} of the format; "
+            f"this program reads version {FORMAT_VERSION}"
+        )
+    data = tensors_path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != metadata.get("tensors_sha256"):
+        raise ValueError(
+            f"{tensors_path}: its SHA-256 is not the one in {metadata_path.name}"
+        )
+    try:
+        return _assemble(metadata, load_tensors(data))
+    except (KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{metadata_path}: incomplete or damaged: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{metadata_path}: {error}") from error
+
+
+def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> SavedPolicy:
+    action = metadata["action"]
+    return SavedPolicy(
+        layers=[
+            (tensors[f"layers.{number}.weight"], tensors[f"layers.{number}.bias"])
+            for number in range(metadata["num_layers"])
+        ],
+        activation=metadata["activation"],
+        obs_mean=tensors.get("obs_mean"),
+        obs_stdev=tensors.get("obs_stdev"),
+        action=ActionSpec(
+            action["kind"],
+            tensors.get("action_low"),
+            tensors.get("action_high"),
+            action["n"],
+        ),
+        env_name=metadata["env_name"],
+        env_config=metadata["env_config"],
+        obs_processor=(metadata["obs_processor"][0], metadata["obs_processor"][1]),
+        action_processor=(
+            metadata["action_processor"][0],
+            metadata["action_processor"][1],
+        ),
+        notes=metadata["notes"],
+    )

@@ -1,0 +1,201 @@
+"""Proof that a registered agent loads by its id and plays as well as it was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import posggym
+import posggym.agents
+from scipy import stats
+
+from posggym_es.environments import make_env
+from posggym_es.spec import AgentSpec
+
+# A correct agent fails by chance once in a thousand verifications.
+CONFIDENCE = 0.999
+# Two deterministic environments without any spread still differ by rounding.
+RELATIVE_TOLERANCE = 1e-6
+
+
+class VerificationError(RuntimeError):
+    """A registered agent that does not do what it should; names id and figures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """Returns of a registered agent beside those of the trained policy.
+
+    Parameters
+    ----------
+    policy_id
+        The id that the agent was made by.
+    returns, reference_returns
+        Returns of full episodes: registered agent, and trained policy.
+    lengths
+        Steps of the registered agent's episodes.
+    seeds
+        Seeds of the registered agent's episodes.
+    """
+
+    policy_id: str
+    returns: list[float]
+    reference_returns: list[float]
+    lengths: list[int]
+    seeds: list[int]
+
+    @property
+    def difference(self) -> float:
+        """Mean return less the reference's."""
+        return float(np.mean(self.returns) - np.mean(self.reference_returns))
+
+    @property
+    def allowed(self) -> float:
+        """Largest difference that chance explains (Welch's interval at CONFIDENCE)."""
+        a, b = np.asarray(self.returns), np.asarray(self.reference_returns)
+        rounding = RELATIVE_TOLERANCE * max(abs(a.mean()), abs(b.mean()), 1.0)
+        if min(len(a), len(b)) < 2:
+            # One episode has no spread to compare with: only the same return will do.
+            return float(rounding)
+        shares = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+        variance = sum(shares)
+        if variance == 0.0:
+            return float(rounding)
+        freedom = variance**2 / (
+            shares[0] ** 2 / (len(a) - 1) + shares[1] ** 2 / (len(b) - 1)
+        )
+        quantile = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+        return float(quantile * np.sqrt(variance) + rounding)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the agent plays as well as the trained policy."""
+        return abs(self.difference) <= self.allowed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for the report."""
+        return {
+            **dataclasses.asdict(self),
+            "mean_return": float(np.mean(self.returns)),
+            "reference_mean_return": float(np.mean(self.reference_returns)),
+            "difference": self.difference,
+            "allowed_difference": self.allowed,
+            "confidence": CONFIDENCE,
+            "passed": self.passed,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.policy_id}: mean return {np.mean(self.returns):.3f} over "
+            f"{len(self.returns)} episodes, trained policy "
+            f"{np.mean(self.reference_returns):.3f} over "
+            f"{len(self.reference_returns)}; difference {self.difference:+.3f}, "
+            f"allowed {self.allowed:.3f}"
+        )
+
+
+def play_episode(
+    env: posggym.Env[Any, Any, Any],
+    policies: dict[str, posggym.agents.Policy[Any, Any]],
+    seed: int,
+) -> tuple[dict[str, float], int]:
+    """Play one episode.
+
+    Parameters
+    ----------
+    env
+        A POSGGym environment.
+    policies
+        One policy per agent id.
+    seed
+        Seed of environment and policies.
+
+    Returns
+    -------
+    tuple of dict and int
+        Return of each agent, and number of steps.
+    """
+    returns = dict.fromkeys(policies, 0.0)
+    observations, _ = env.reset(seed=seed)
+    for policy in policies.values():
+        policy.reset(seed=seed)
+    steps, done = 0, False
+    while not done:
+        actions = {i: policies[i].step(observations[i]) for i in env.agents}
+        observations, rewards, _, _, done, _ = env.step(actions)
+        for i, reward in rewards.items():
+            returns[i] += float(reward)
+        steps += 1
+    return returns, steps
+
+
+class _Player:
+    """A registered agent in all the seats of its environment, as in training."""
+
+    def __init__(self, spec: AgentSpec) -> None:
+        if spec.id not in posggym.agents.registry:
+            raise VerificationError(f"{spec.id}: not registered in {posggym.__file__}")
+        self._env = make_env(spec.env_id, spec.env_args)
+        seats = spec.valid_agent_ids or list(self._env.possible_agents)
+        self._policies = {
+            i: posggym.agents.make(spec.id, self._env.model, i) for i in seats
+        }
+
+    def play(self, seed: int) -> tuple[float, int]:
+        returns, steps = play_episode(self._env, self._policies, seed)
+        return float(np.mean(list(returns.values()))), steps
+
+
+def play_verified_episode(spec: AgentSpec, seed: int) -> float:
+    """Return the (mean) return of one episode, played as `verify` plays."""
+    return _Player(spec).play(seed)[0]
+
+
+def verify(
+    spec: AgentSpec,
+    reference: dict[str, list[Any]],
+    on_episode: Callable[[int, float], None] | None = None,
+) -> Verification:
+    """Make a registered agent by its id and play full episodes with it.
+
+    The agent plays all agents of its environment, as it did in training. Call this in a
+    process that imported the posggym tree to be verified.
+
+    Parameters
+    ----------
+    spec
+        The agent.
+    reference
+        `returns` and `seeds` of the trained policy's episodes; the agent plays as many
+        episodes, with the same seeds.
+    on_episode
+        Called after each episode with their number so far and the last return.
+
+    Raises
+    ------
+    VerificationError
+        If the id is not registered, the spec differs, the first episode played twice
+        gives two returns, or the mean return differs by more than chance explains.
+    """
+    player = _Player(spec)
+    returns, lengths = [], []
+    for seed in reference["seeds"]:
+        episode, steps = player.play(seed)
+        returns.append(episode)
+        lengths.append(steps)
+        if on_episode is not None:
+            on_episode(len(returns), episode)
+    again, _ = player.play(reference["seeds"][0])
+    if again != returns[0]:
+        raise VerificationError(
+            f"{spec.id}: two episodes with seed {reference['seeds'][0]} returned "
+            f"{returns[0]} and {again}; the agent is not deterministic"
+        )
+    result = Verification(
+        spec.id, returns, reference["returns"], lengths, reference["seeds"]
+    )
+    if not result.passed:
+        raise VerificationError(f"verification failed: {result}")
+    return result

@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Collect everything about an experiment, or about all agents, in one results folder.
+
+Examples
+--------
+    collect_results.py --experiment humanoid --config '{}' --staged STAGED \
+        --seed_dirs runs/full/humanoid/seed0 --output results/humanoid
+    collect_results.py --registry verification.json --specs a/spec.json \
+        --staged STAGED --output results/registry
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgpelib.files import atomic_directory, read_json
+from posggym_es import cli
+from posggym_es.results import collect, collect_registry
+from posggym_es.spec import AgentSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--experiment", help="name of the experiment")
+    which.add_argument(
+        "--registry", type=Path, help="verification report of the registry of all"
+    )
+    parser.add_argument("--config", type=cli.json_argument, default={})
+    parser.add_argument("--seed_dirs", type=Path, nargs="+", default=[])
+    parser.add_argument("--specs", type=Path, nargs="+", default=[])
+    parser.add_argument("--staged", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    with atomic_directory(args.output) as output:
+        if args.experiment is not None:
+            collect(args.experiment, args.config, args.seed_dirs, args.staged, output)
+        else:
+            specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+            collect_registry(specs, args.registry, args.staged, output)
+    print(f"look at {args.output / 'README.md'}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,62 @@
+#!/usr/bin/env python
+"""Pick the policy that represents a run, and write it in a safe format.
+
+Reads `.pickle` policies (this trainer's and the original pgpelib's; nothing in them is
+executed) and writes `policy.safetensors` and `policy.json`, together with the returns
+that verification compares with.
+
+Examples
+--------
+    extract_checkpoint.py --source runs/full/humanoid/seed0/policies --output_dir OUT
+    extract_checkpoint.py --source some_policy.pickle --episodes 8 --output_dir OUT
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tqdm import tqdm
+
+from posggym_es import cli
+from posggym_es.extraction import CHECKPOINTS, pick_policy, with_reference
+from posggym_es.policy_file import write_policy
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--source", type=Path, required=True, help="a policy file or a folder of them"
+    )
+    parser.add_argument("--checkpoint", choices=CHECKPOINTS, default="latest")
+    parser.add_argument(
+        "--episodes",
+        type=int,
+        default=16,
+        help="episodes to play when the trainer's re-evaluation cannot be used",
+    )
+    parser.add_argument("--output_dir", type=Path, required=True)
+    args = parser.parse_args()
+
+    path, policy = pick_policy(args.source, args.checkpoint)
+    print(f"picked {path}")
+    origin = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    with tqdm(total=args.episodes, unit="episode", disable=None) as bar:
+        policy = with_reference(
+            policy,
+            origin,
+            args.episodes,
+            fresh=args.checkpoint == "best",
+            on_episode=lambda _: bar.update(),
+        )
+    write_policy(policy, args.output_dir)
+    returns = policy.notes["reference"]["returns"]
+    print(f"mean return {sum(returns) / len(returns):.3f} over {len(returns)} episodes")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Write how a converted policy is registered: ids, paths, processors, description.
+
+Examples
+--------
+    make_agent_spec.py --policy_dir EXTRACTED --converted_dir CONVERTED \
+        --settings '{"policy_name": "pgpe"}' --output spec.json
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgpelib.files import write_json
+from posggym_es import cli
+from posggym_es.agents import agent_spec
+from posggym_es.conversion_files import read_processors
+from posggym_es.policy_file import read_policy
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--policy_dir", type=Path, required=True)
+    parser.add_argument("--converted_dir", type=Path, required=True)
+    parser.add_argument(
+        "--settings",
+        type=cli.json_argument,
+        required=True,
+        help="the `register` settings of the config, as JSON",
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    spec = agent_spec(
+        read_policy(args.policy_dir), *read_processors(args.converted_dir), args.settings
+    )
+    write_json(args.output, spec.to_json())
+    print(spec.id)
+
+
+if __name__ == "__main__":
+    cli.run(main)

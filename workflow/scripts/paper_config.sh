@@ -1,0 +1,13 @@
+# Sourced by the train_*.sh scripts: run train.py with the settings of a paper
+# experiment (the array `paper`) and the caller's arguments. Sacred wants settings
+# behind one `with`; the caller's come last, so they win.
+run_train() {
+    local before=() after=() seen=""
+    for argument in "$@"; do
+        if [ -n "$seen" ]; then after+=("$argument")
+        elif [ "$argument" = "with" ]; then seen=1
+        else before+=("$argument"); fi
+    done
+    exec python "$(dirname "${BASH_SOURCE[0]}")/train.py" \
+        "${before[@]}" with "${paper[@]}" "${after[@]}"
+}

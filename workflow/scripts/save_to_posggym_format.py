@@ -1,0 +1,50 @@
+#!/usr/bin/env python
+"""Convert a trained policy to POSGGym's policy format, and prove the conversion.
+
+Writes `policy.pkl` (loadable by posggym's PPOPolicy) and `conversion.json` (processors,
+and how closely the converted policy acts like the trained one over real rollouts).
+
+Examples
+--------
+    save_to_posggym_format.py --checkpoint_dir DIR --output_dir DIR
+
+DIR of --checkpoint_dir holds an extracted policy (policy.safetensors, policy.json) or
+policies saved by the trainer (*.pickle; the one of the highest generation is taken).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from posggym_es import cli
+from posggym_es.conversion_files import convert_folder
+from posggym_es.spec import ProcessorSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--checkpoint_dir", type=Path, required=True)
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument(
+        "--action_processor",
+        type=cli.json_argument,
+        help="processor to register with instead of the derived one, as JSON: "
+        '{"name": "RescaleProcessor", "config": {"min_val": -1, "max_val": 1}}',
+    )
+    parser.add_argument(
+        "--observations",
+        type=int,
+        default=1000,
+        help="observations to compare the converted policy on (default: 1000)",
+    )
+    args = parser.parse_args()
+    processor = ProcessorSpec(**args.action_processor) if args.action_processor else None
+    proof = convert_folder(
+        args.checkpoint_dir, args.output_dir, processor, args.observations
+    )
+    print(f"{args.output_dir / 'policy.pkl'}: {proof}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

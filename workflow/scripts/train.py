@@ -1,0 +1,197 @@
+#!/usr/bin/env python
+"""Train a policy with PGPE and ClipUp, as a Sacred experiment.
+
+Examples
+--------
+    python train.py print_config
+    python train.py -F results
+    python train.py -F results with env_name=LunarLanderContinuous-v2 hidden='[]'
+    python train.py -m IP:PORT:DATABASE
+
+Without further settings it trains HumanoidBulletEnv-v0 as in the ClipUp paper
+(arXiv 2008.02387). Give `run_dir=DIR` to be able to go on after an interruption: the
+same command on the same folder continues after the last completed generation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+
+from sacred import SETTINGS, Experiment
+from sacred.observers import FileStorageObserver
+from sacred.run import Run
+from sacred.utils import SacredError
+from tqdm import tqdm
+
+from pgpelib.training import GenerationReport, Training, TrainingConfig
+
+# Worker processes inherit file descriptors; capturing at that level would wait for them.
+SETTINGS.CAPTURE_MODE = "sys"
+SETTINGS.CONFIG.READ_ONLY_CONFIG = False
+
+# Workers are the parallelism; a BLAS that starts threads of its own only gets in
+# their way, and sums in another order on another machine.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+ex = Experiment("pgpe", save_git_info=False)
+
+
+@ex.config
+def default_config() -> None:
+    # Names and defaults of the original trainer. Sacred evaluates this function:
+    # settings given on the command line also change those that are derived from them.
+    # It shows the comments beside the values (and would take a docstring as a setting).
+
+    # Gymnasium id that gives fitnesses, or posggym:ID for self-play in POSGGym
+    env_name = "tinytraj_humanoid_bullet:TinyTrajHumanoidBulletEnv-v0"
+    env_config = {}  # keyword arguments of the environment
+    # environment of re-evaluations; None: the standard form of the training one
+    re_eval_env_name = None
+    hidden = [64]  # sizes of the hidden layers; []: linear policy
+    activation = "tanh"  # tanh or relu
+    obs_norm = True  # normalise observations by their running statistics
+    max_episode_length = -1  # steps; -1: the environment's own limit
+    decrease_rewards_by = 0.0  # subtracted from each training reward
+    niters = 1000  # generations
+    popsize = 10000  # solutions asked for at a time
+    popsize_max = 8 * popsize  # most solutions of a generation
+    num_interactions = int(popsize * 200 * 0.75)  # steps of a generation, at least
+    max_speed = 0.15  # ClipUp: bound on the velocity
+    center_lr = max_speed / 2  # step size
+    optimizer = "clipup"  # clipup or adam
+    radius = 15 * max_speed  # stdev_init = sqrt(radius^2 / n_params)
+    stdev_lr = 0.1  # learning rate of the standard deviations
+    stdev_max_change = 0.2  # largest relative change of a stdev in one update
+    solution_ranking = True  # centered ranks as fitnesses
+    re_eval_interval = 10  # generations between re-evaluations of the center
+    re_eval_num_episodes = 16  # episodes of a re-evaluation
+    save_interval = 10  # generations between saved policies
+    num_cpus = -1  # worker processes; -1: all cores
+    worker_timeout = 3600.0  # seconds without a result before workers are replaced
+    run_dir = None  # folder to work in, and to go on from after an interruption
+
+
+class Progress:
+    """A progress bar on a terminal, one line a generation in a log file.
+
+    Parameters
+    ----------
+    training
+        The run to show.
+    """
+
+    def __init__(self, training: Training) -> None:
+        self._interactive = sys.__stderr__ is not None and sys.__stderr__.isatty()
+        self._niters = training.config.niters
+        self._bar = tqdm(
+            total=self._niters,
+            initial=training.generation,
+            unit="gen",
+            file=sys.__stderr__,
+            disable=not self._interactive,
+            dynamic_ncols=True,
+        )
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Show a completed generation."""
+        shown = {
+            "steps/s": f"{metrics['steps_per_second']:,.0f}",
+            "median": _number(metrics["pop_median"]),
+            "best": _number(metrics["pop_max"]),
+        }
+        if metrics["re_eval_mean"] is not None:
+            shown["re-eval"] = _number(metrics["re_eval_mean"])
+        self._bar.update()
+        self._bar.set_postfix(shown)
+        if not self._interactive:
+            rate = metrics["elapsed"] / metrics["generation"]
+            left = rate * (self._niters - metrics["generation"])
+            print(
+                f"generation {metrics['generation']}/{self._niters}: "
+                + ", ".join(f"{name} {value}" for name, value in shown.items())
+                + f", ETA {datetime.timedelta(seconds=round(left))}",
+                flush=True,
+            )
+
+    def close(self) -> None:
+        """Leave the last state of the bar on the screen."""
+        self._bar.close()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
+    """Return the folder of a run that was started without `run_dir`."""
+    for observer in run.observers:
+        if isinstance(observer, FileStorageObserver) and observer.dir is not None:
+            return Path(observer.dir) / "run"
+    name = config.env_name.rpartition(":")[2]
+    stamp = datetime.datetime.now().strftime("%Y_%m_%d_%H_%M_%S")
+    return Path("pgpe_runs") / f"{stamp}_{name}_{os.getpid()}"
+
+
+@ex.main
+def train(
+    env_config: dict[str, Any],
+    run_dir: str | None,
+    _config: dict[str, Any],
+    _run: Run,
+) -> float | None:
+    """Train, and return the mean return of the last re-evaluation."""
+    # Sacred accepts new keys only in settings that the signature names: env_config.
+    settings = json.loads(json.dumps({**_config, "env_config": env_config}))
+    del settings["run_dir"]
+    try:
+        config = TrainingConfig.from_dict(settings)
+        folder = Path(run_dir) if run_dir else choose_run_dir(_run, config)
+        training = Training(config, folder)
+    except ValueError as error:
+        # A wrong setting: the message is for the user, a traceback is not.
+        raise SacredError(str(error), print_traceback=False) from error
+    print(f"run folder: {training.run_dir}", flush=True)
+    progress = Progress(training)
+    last: list[float] = []
+
+    def on_generation(report: GenerationReport) -> None:
+        for name, value in report.metrics.items():
+            if name != "generation" and value is not None:
+                _run.log_scalar(name, value, report.metrics["generation"])
+        if report.metrics["re_eval_mean"] is not None:
+            last[:] = [report.metrics["re_eval_mean"]]
+        if report.saved_policy is not None:
+            _run.add_artifact(str(report.saved_policy))
+        progress.report(report.metrics)
+
+    with training, contextlib.closing(progress):
+        if training.generation < config.niters:
+            print(
+                f"{config.niters - training.generation} generations on "
+                f"{config.num_workers} workers will take {training.calibrate()}",
+                flush=True,
+            )
+        try:
+            training.run(on_generation)
+        except Exception as error:
+            # Sacred's filter of tracebacks fails on errors that come from workers.
+            raise SacredError(str(error), filter_traceback="never") from error
+    return last[0] if last else None
+
+
+if __name__ == "__main__":
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    ex.run_commandline()

@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Load a registered agent by its id from a posggym tree, and play full episodes.
+
+Its mean return has to match that of the trained policy within the interval that chance
+explains; the figures are written as JSON. A failure names the id and both figures.
+
+Examples
+--------
+    verify_agent.py --posggym_tree TREE --spec spec.json --policy_dir EXTRACTED \
+        --output verification.json
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pgpelib.files import read_json, write_json
+from posggym_es import cli
+from posggym_es.spec import AgentSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--posggym_tree", type=Path, required=True)
+    parser.add_argument("--spec", type=Path, required=True)
+    parser.add_argument("--policy_dir", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    cli.use_posggym_tree(args.posggym_tree)
+    # These import posggym, so only now.
+    from posggym_es.policy_file import read_policy
+    from posggym_es.verification import verify
+
+    spec = AgentSpec.from_json(read_json(args.spec))
+    reference = read_policy(args.policy_dir).notes["reference"]
+    with tqdm(total=len(reference["seeds"]), unit="episode", disable=None) as bar:
+        result = verify(spec, reference, on_episode=lambda *_: bar.update())
+    write_json(args.output, result.to_json())
+    print(result)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+"""Check that all agents of a posggym tree play exactly as they did when verified.
+
+Every agent is made by its id and plays the first episode of its verification again; the
+return has to be the same to the last bit.
+
+Examples
+--------
+    verify_registry.py --posggym_tree TREE --specs a/spec.json \
+        --verifications a/verification.json --output verification.json
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgpelib.files import read_json, write_json
+from posggym_es import cli
+from posggym_es.spec import AgentSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--posggym_tree", type=Path, required=True)
+    parser.add_argument("--specs", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--verifications", type=Path, nargs="+", required=True, help="one per spec"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    cli.use_posggym_tree(args.posggym_tree)
+    # This imports posggym, so only now.
+    from posggym_es.verification import VerificationError, play_verified_episode
+
+    report = []
+    for spec_path, verification_path in zip(
+        args.specs, args.verifications, strict=True
+    ):
+        spec = AgentSpec.from_json(read_json(spec_path))
+        verified = read_json(verification_path)
+        seed, expected = verified["seeds"][0], verified["returns"][0]
+        actual = play_verified_episode(spec, seed)
+        if actual != expected:
+            raise VerificationError(
+                f"{spec.id}: the episode with seed {seed} returned {actual}, and "
+                f"{expected} when the agent was verified alone"
+            )
+        print(f"{spec.id}: {actual}")
+        report.append({"policy_id": spec.id, "seed": seed, "return": actual})
+    write_json(args.output, report)
+
+
+if __name__ == "__main__":
+    cli.run(main)

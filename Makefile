@@ -1,0 +1,35 @@
+# `make demo` and `make test` do all set-up themselves; everything lands in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CORES ?= 2
+
+.PHONY: help demo env test lint clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+env: $(STAMP) ## create the environment
+
+$(STAMP): pyproject.toml tools/install_posggym.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python tools/install_posggym.py
+	$(BIN)/python -m pip install --quiet --editable '.[slurm,test]'
+	touch $@
+
+demo: $(STAMP) ## train, register, verify and document two agents in minutes
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) \
+		--config only=lunarlander_demo,driving_demo -- register_all
+	@cat results/registry/README.md
+
+test: $(STAMP) ## run all tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+
+lint: $(STAMP) ## ruff, mypy and Snakemake's linter
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+clean: ## remove the environment (results stay)
+	rm -rf $(VENV)

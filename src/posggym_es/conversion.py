@@ -34,15 +34,15 @@ from pgpelib.policies import ActionSpec, Layer, SavedPolicy
 from pgpelib.tasks.posggym_task import RESCALE_CONFIG, make_processor
 from posggym_es.spec import ProcessorSpec
 
-EPS = 2.0**-20
+EPS = 2.0**-60
 # sigmoid(100) is 1 and sigmoid(-200) is 0 in float32.
 OPEN_GATE = 100.0
 CLOSED_GATE = -200.0
 # exp(-80) = 1.8e-35: adding noise of that size changes no float32 of ordinary size.
 LOG_STDEV = -80.0
-# Logits are at most LOGIT_SCALE in size: two that differ at all in float32 are then
-# some 10^22 apart, and none overflows.
-LOGIT_SCALE = 2.0**100
+# The LSTM's outputs are below 1, so logits are below LOGIT_SCALE and do not overflow;
+# outputs of the policy that differ at all in float32 give logits that are far apart.
+LOGIT_SCALE = 2.0**112
 
 
 class ConversionError(ValueError):

@@ -1,0 +1,313 @@
+"""The converted policy, run by POSGGym, acts like the trained one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posggym.agents.torch_policy import PPOPolicy, PPOTorchModelSaveFileFormat
+from posggym.agents.utils import processors
+
+from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
+from posggym_es.conversion import ConversionError, convert
+from posggym_es.posggym_model_file import model_file_bytes
+from posggym_es.spec import ProcessorSpec
+
+
+def make_policy(architecture, parameters, action, **fields):
+    return SavedPolicy(
+        layers=architecture.layers(np.asarray(parameters, dtype=np.float64)),
+        activation=architecture.activation,
+        action=action,
+        env_name="Test-v0",
+        env_config={},
+        **{"obs_mean": None, "obs_stdev": None, **fields},
+    )
+
+
+def load_in_posggym(policy, action_space, path, **options):
+    """Convert, write, and load with POSGGym's own loader."""
+    converted = convert(policy, **options)
+    path.write_bytes(model_file_bytes(converted.model))
+    size = policy.observation_size
+    model = SimpleNamespace(
+        observation_spaces={"0": spaces.Box(-np.inf, np.inf, (size,))},
+        action_spaces={"0": action_space},
+    )
+    return PPOPolicy.load_from_path(
+        model,
+        "0",
+        "test",
+        path,
+        obs_processor_cls=getattr(processors, converted.obs_processor.name),
+        obs_processor_config=converted.obs_processor.config,
+        action_processor_cls=getattr(processors, converted.action_processor.name),
+        action_processor_config=converted.action_processor.config,
+    )
+
+
+architectures = st.builds(
+    Architecture,
+    observation_size=st.integers(1, 6),
+    output_size=st.integers(2, 4),
+    hidden=st.lists(st.integers(1, 8), max_size=3).map(tuple),
+    activation=st.sampled_from(["tanh", "relu"]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(architectures, st.integers(0, 2**31), st.floats(0.01, 10.0), st.booleans())
+def test_box_actions_agree(tmp_path_factory, architecture, seed, scale, obs_norm):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(-5, 0, architecture.output_size).astype(np.float32)
+    high = (low + rng.uniform(0.1, 5, architecture.output_size)).astype(np.float32)
+    size = architecture.observation_size
+    policy = make_policy(
+        architecture,
+        scale * rng.normal(size=architecture.num_parameters),
+        ActionSpec("box", np.float64(low), np.float64(high)),
+        obs_mean=rng.normal(size=size) if obs_norm else None,
+        obs_stdev=rng.uniform(0.1, 2, size) if obs_norm else None,
+    )
+    path = tmp_path_factory.mktemp("box") / "policy.pkl"
+    loaded = load_in_posggym(policy, spaces.Box(low, high), path)
+    network = policy.network()
+    for observation in rng.normal(size=(30, size)).astype(np.float32):
+        expected = policy.action.decode(network(observation))
+        # In hidden units, float32 errors grow with the weights; they are what the
+        # tolerance has to allow for, the conversion itself adds nothing visible.
+        tolerance = 1e-5 * max(1.0, scale**2)
+        difference = np.abs(loaded.step(observation) - expected) / (high - low)
+        assert difference.max() <= tolerance
+
+
+@settings(deadline=None, max_examples=40)
+@given(architectures, st.integers(0, 2**31), st.floats(0.01, 100.0))
+def test_discrete_actions_agree(tmp_path_factory, architecture, seed, scale):
+    rng = np.random.default_rng(seed)
+    n = architecture.output_size
+    policy = make_policy(
+        architecture,
+        scale * rng.normal(size=architecture.num_parameters),
+        ActionSpec("discrete", n=n),
+    )
+    path = tmp_path_factory.mktemp("discrete") / "policy.pkl"
+    loaded = load_in_posggym(policy, spaces.Discrete(n), path)
+    network = policy.network()
+    for observation in rng.normal(size=(30, architecture.observation_size)):
+        outputs = network(np.float32(observation))
+        gap = np.diff(np.sort(outputs)[-2:])[0]
+        if gap > 1e-4 * np.abs(outputs).max():
+            assert loaded.step(np.float32(observation)) == outputs.argmax()
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1.0, 1e3, 1e6, 1e12])
+def test_outputs_of_any_size_are_clipped_like_the_trained_ones(tmp_path, factor):
+    low, high = np.float32([-2.0, 0.5]), np.float32([3.0, 0.75])
+    architecture = Architecture(2, 2)
+    policy = make_policy(
+        architecture,
+        factor * np.array([1.0, -2.0, -3.0, 0.5, 0.0, 0.0]),
+        ActionSpec("box", np.float64(low), np.float64(high)),
+    )
+    loaded = load_in_posggym(policy, spaces.Box(low, high), tmp_path / "p.pkl")
+    for observation in np.float32([[1, 1], [-1, 2], [0, 0], [0.3, -0.1]]):
+        expected = policy.action.decode(policy.network()(observation))
+        assert loaded.step(observation) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_policy_without_preference_takes_the_first_action(tmp_path):
+    architecture = Architecture(3, 4)
+    policy = make_policy(
+        architecture, np.zeros(architecture.num_parameters), ActionSpec("discrete", n=4)
+    )
+    loaded = load_in_posggym(policy, spaces.Discrete(4), tmp_path / "p.pkl")
+    for seed in range(20):
+        loaded.reset(seed=seed)
+        assert loaded.step(np.float32([1, 2, 3])) == 0
+
+
+def test_actions_do_not_depend_on_earlier_observations(tmp_path):
+    rng = np.random.default_rng(3)
+    architecture = Architecture(3, 2, (8,))
+    low, high = -np.ones(2, np.float32), np.ones(2, np.float32)
+    policy = make_policy(
+        architecture,
+        rng.normal(size=architecture.num_parameters),
+        ActionSpec("box", np.float64(low), np.float64(high)),
+    )
+    loaded = load_in_posggym(policy, spaces.Box(low, high), tmp_path / "p.pkl")
+    observation = np.float32([0.1, 0.2, 0.3])
+    fresh = loaded.step(observation)
+    for other in rng.normal(0, 100, size=(50, 3)):
+        loaded.step(np.float32(other))
+    assert np.array_equal(loaded.step(observation), fresh)
+
+
+def test_policies_trained_behind_a_processor_keep_it():
+    rescale = ("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0, "clip": True})
+    architecture = Architecture(2, 2)
+    policy = make_policy(
+        architecture,
+        np.arange(6.0),
+        ActionSpec("box", -np.ones(2), np.ones(2)),
+        obs_processor=rescale,
+        action_processor=rescale,
+    )
+    converted = convert(policy)
+    assert converted.obs_processor == ProcessorSpec(*rescale)
+    assert converted.action_processor == ProcessorSpec(*rescale)
+
+
+def test_another_rescaling_can_be_chosen(tmp_path):
+    low, high = np.float32([-2.0, 0.0]), np.float32([2.0, 10.0])
+    architecture = Architecture(1, 2)
+    policy = make_policy(
+        architecture,
+        [0.5, 3.0, 0.1, 4.0],
+        ActionSpec("box", np.float64(low), np.float64(high)),
+    )
+    loaded = load_in_posggym(
+        policy,
+        spaces.Box(low, high),
+        tmp_path / "p.pkl",
+        action_processor=ProcessorSpec(
+            "RescaleProcessor", {"min_val": 0.0, "max_val": 5.0, "clip": True}
+        ),
+    )
+    expected = policy.action.decode(policy.network()(np.float32([1.0])))
+    assert loaded.step(np.float32([1.0])) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("processor", "message"),
+    [
+        (ProcessorSpec("IdentityProcessor"), "clips its actions"),
+        (ProcessorSpec("RescaleProcessor", {"clip": False}), "clip: true"),
+        (ProcessorSpec("FlattenProcessor"), "cannot be registered"),
+    ],
+)
+def test_processors_that_would_change_actions_are_refused(processor, message):
+    policy = make_policy(
+        Architecture(1, 2), np.zeros(4), ActionSpec("box", -np.ones(2), np.ones(2))
+    )
+    with pytest.raises(ConversionError, match=message):
+        convert(policy, processor)
+
+
+def test_weights_beyond_float32_are_refused():
+    policy = make_policy(
+        Architecture(1, 2, (2,)),
+        np.full(10, 1e39),
+        ActionSpec("box", -np.ones(2), np.ones(2)),
+    )
+    with pytest.raises(ConversionError, match="float32"):
+        convert(policy)
+
+
+def test_files_are_the_same_bytes_in_every_process(tmp_path):
+    script = (
+        "import sys, torch, collections\n"
+        "from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat as F\n"
+        "from posggym_es.posggym_model_file import model_file_bytes\n"
+        "padding = [torch.zeros(7) for _ in range(int(sys.argv[1]))]\n"
+        "w = collections.OrderedDict(a=torch.arange(6.).reshape(2, 3))\n"
+        "f = F(w, [], 2, 1, [], 'tanh', False, False)\n"
+        "sys.stdout.buffer.write(model_file_bytes(f))\n"
+    )
+    files = [
+        subprocess.run(
+            [sys.executable, "-c", script, n], capture_output=True, check=True
+        ).stdout
+        for n in ("0", "1000")
+    ]
+    assert files[0] == files[1]
+
+
+def test_files_hold_exactly_the_fields_of_the_format():
+    weights = OrderedDict(a=torch.arange(6.0).reshape(2, 3))
+    model = PPOTorchModelSaveFileFormat(weights, [3], 2, 1, [], "relu", False, False)
+    data = pickle.loads(model_file_bytes(model))
+    assert tuple(data) == PPOTorchModelSaveFileFormat._fields
+    assert torch.equal(data["weights"]["a"], weights["a"])
+
+
+def test_real_posggym_files_survive_a_round_trip(shared_data):
+    files = sorted((shared_data / "posggym-agent-models").rglob("*.pkl"))
+    assert files
+    for file in files:
+        original = pickle.loads(file.read_bytes())
+        again = pickle.loads(
+            model_file_bytes(PPOTorchModelSaveFileFormat(**original))
+        )
+        assert again.keys() == original.keys()
+        for name, tensor in original["weights"].items():
+            assert torch.equal(again["weights"][name], tensor)
+        assert {k: v for k, v in again.items() if k != "weights"} == {
+            k: v for k, v in original.items() if k != "weights"
+        }
+
+
+def run_converter(root, *arguments):
+    script = root / "workflow" / "scripts" / "save_to_posggym_format.py"
+    return subprocess.run(
+        [sys.executable, script, *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def test_converter_alone(root, shared_data, tmp_path):
+    source = tmp_path / "checkpoints"
+    source.mkdir()
+    file = next((shared_data / "pgpelib-agents").glob("*LunarLander*"))
+    (source / file.name).write_bytes(file.read_bytes())
+    output = tmp_path / "new" / "output"
+    result = run_converter(
+        root, "--checkpoint_dir", source, "--output_dir", output
+    )
+    assert result.returncode == 0, result.stderr
+    proof = json.loads((output / "conversion.json").read_text())["proof"]
+    assert proof["observations"] >= 1000
+    assert proof["max_difference"] <= 1e-5
+    assert pickle.loads((output / "policy.pkl").read_bytes())["lstm_size"] == 2
+
+
+def test_converter_names_what_is_wrong_and_writes_nothing(root, tmp_path):
+    source = tmp_path / "empty"
+    source.mkdir()
+    output = tmp_path / "output"
+    result = run_converter(root, "--checkpoint_dir", source, "--output_dir", output)
+    assert result.returncode == 1
+    assert "save_to_posggym_format.py: " in result.stderr
+    assert "holds no policies" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not output.exists()
+
+
+def test_conversion_keeps_the_observation_normalisation_exact(tmp_path):
+    """A constant observation has a small stdev; folding must not lose it."""
+    architecture = Architecture(2, 2)
+    low, high = -np.ones(2, np.float32), np.ones(2, np.float32)
+    policy = dataclasses.replace(
+        make_policy(
+            architecture,
+            [0.1, 0.2, -0.1, 0.3, 0.0, 0.0],
+            ActionSpec("box", np.float64(low), np.float64(high)),
+        ),
+        obs_mean=np.array([5.0, -3.0]),
+        obs_stdev=np.array([0.1, 0.1]),
+    )
+    loaded = load_in_posggym(policy, spaces.Box(low, high), tmp_path / "p.pkl")
+    observation = np.float32([5.02, -3.01])
+    expected = 0.1 * 0.2 + 0.2 * -0.1, -0.1 * 0.2 + 0.3 * -0.1
+    assert loaded.step(observation) == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,195 @@
+"""Forward passes, normalisation and saved policies."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgpelib.policies import ActionSpec, Architecture, SavedPolicy, fold_normalization
+from pgpelib.restore import (
+    PolicyFileError,
+    load_policy,
+    policy_metadata,
+    to_torch_module,
+)
+from pgpelib.runningstat import VARIANCE_FLOOR, RunningStat
+from pgpelib.saving import save_policy
+
+
+def make_policy(
+    seed=0, hidden=(5,), activation="tanh", obs_norm=True, discrete=False, size=4
+):
+    """Return a random policy with 3 outputs."""
+    rng = np.random.default_rng(seed)
+    architecture = Architecture(size, 3, tuple(hidden), activation)
+    return SavedPolicy(
+        layers=architecture.layers(rng.normal(size=architecture.num_parameters)),
+        activation=activation,
+        obs_mean=rng.normal(size=size) if obs_norm else None,
+        obs_stdev=rng.uniform(0.1, 3, size) if obs_norm else None,
+        action=(
+            ActionSpec("discrete", n=3)
+            if discrete
+            else ActionSpec("box", -np.ones(3), np.array([1.0, 2.0, 0.5]))
+        ),
+        env_name="Walker2d-v4",
+        env_config={"reset_noise_scale": 0.0},
+        notes={"generation": 7, "re_eval_returns": [1.0, 2.0]},
+    )
+
+
+def test_parameter_order_is_pytorchs():
+    architecture = Architecture(3, 2, (4, 5), "relu")
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4),
+        torch.nn.ReLU(),
+        torch.nn.Linear(4, 5),
+        torch.nn.ReLU(),
+        torch.nn.Linear(5, 2),
+    )
+    vector = torch.nn.utils.parameters_to_vector(module.parameters())
+    assert architecture.num_parameters == len(vector)
+    layers = architecture.layers(vector.detach().numpy())
+    for (weight, bias), linear in zip(layers, module[::2], strict=True):
+        assert np.array_equal(weight, linear.weight.detach())
+        assert np.array_equal(bias, linear.bias.detach())
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 1000),
+    st.lists(st.integers(1, 6), max_size=3),
+    st.sampled_from(["tanh", "relu"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_numpy_and_torch_agree(seed, hidden, activation, obs_norm, discrete):
+    policy = make_policy(seed, hidden, activation, obs_norm, discrete)
+    observations = np.random.default_rng(seed).normal(size=(20, 4))
+    module = to_torch_module(policy)
+    batch = module(torch.tensor(observations, dtype=torch.float32)).numpy(force=True)
+    for observation, expected in zip(observations, batch, strict=True):
+        outputs = policy.network()(observation)
+        if not discrete:
+            outputs = policy.action.decode(outputs)
+        assert outputs == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_folding_normalization_changes_nothing():
+    policy = make_policy(hidden=())
+    x = np.array([0.3, -2.0, 5.0, 0.0])
+    (weight, bias), *_ = policy.layers
+    expected = weight @ ((x - policy.obs_mean) / policy.obs_stdev) + bias
+    ((w, b),) = fold_normalization(policy.layers, policy.obs_mean, policy.obs_stdev)
+    assert w @ x + b == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_saved_policies_come_back(tmp_path, discrete):
+    policy = make_policy(discrete=discrete, hidden=(5, 6))
+    path = tmp_path / "policy.pickle"
+    save_policy(policy, path)
+    again = load_policy(path)
+    for (w, b), (w2, b2) in zip(policy.layers, again.layers, strict=True):
+        assert np.array_equal(w, w2)
+        assert np.array_equal(b, b2)
+    assert np.array_equal(policy.obs_mean, again.obs_mean)
+    assert np.array_equal(policy.obs_stdev, again.obs_stdev)
+    assert again.action.kind == policy.action.kind
+    assert again.notes == policy.notes
+    metadata = policy_metadata(path)
+    assert metadata["env_name"] == "Walker2d-v4"
+    assert metadata["env_config"] == {"reset_noise_scale": 0.0}
+    assert metadata["hidden"] == [5, 6]
+    assert metadata["generation"] == 7
+
+
+def test_policies_of_the_original_trainer_load(shared_data):
+    lander, humanoid = sorted(
+        (shared_data / "pgpelib-agents").glob("*.pickle"), reverse=True
+    )
+    module = to_torch_module(humanoid)
+    assert module(torch.zeros(5, 44)).shape == (5, 17)
+    assert policy_metadata(humanoid)["env_name"].startswith("tinytraj_humanoid_bullet:")
+    assert policy_metadata(humanoid)["hidden"] == [64]
+    assert to_torch_module(lander)(torch.zeros(8)).shape == (2,)
+    assert policy_metadata(lander)["env_name"] == "LunarLanderContinuous-v2"
+    assert not policy_metadata(lander)["obs_norm"]
+
+
+class Exploit:
+    """Unpickling this runs a command."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+def test_nothing_in_a_policy_file_is_executed(tmp_path):
+    marker, path = tmp_path / "executed", tmp_path / "policy.pickle"
+    path.write_bytes(pickle.dumps({"format": "pgpelib-policy", "x": Exploit(marker)}))
+    with pytest.raises(PolicyFileError, match=r"policy\.pickle.*system"):
+        load_policy(path)
+    assert not marker.exists()
+
+
+@given(st.data())
+def test_damaged_policy_files_are_refused(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("damaged")
+    path = folder / "policy.pickle"
+    save_policy(make_policy(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    with pytest.raises(PolicyFileError, match="policy.pickle"):
+        load_policy(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1, 2])])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "other.pickle"
+    path.write_bytes(content)
+    with pytest.raises(PolicyFileError, match="other.pickle"):
+        load_policy(path)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(PolicyFileError, match="missing.pickle"):
+        to_torch_module(tmp_path / "missing.pickle")
+
+
+def test_weights_that_are_not_numbers_are_refused():
+    policy = make_policy()
+    policy.layers[0][0][0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        SavedPolicy(**{**policy.__dict__})
+
+
+def test_running_statistics_match_numpys():
+    data = np.random.default_rng(0).normal(3, 2, size=(1000, 4))
+    stats = RunningStat.empty(4)
+    for part in np.split(data, [10, 400]):
+        stats.merge(RunningStat.of(part))
+    assert stats.count == 1000
+    assert stats.mean == pytest.approx(data.mean(axis=0))
+    assert stats.stdev == pytest.approx(data.std(axis=0))
+
+
+def test_running_statistics_of_constants_have_a_floor():
+    stats = RunningStat.of(np.full((10, 2), 5.0))
+    assert stats.stdev == pytest.approx(np.full(2, np.sqrt(VARIANCE_FLOOR)))
+    assert RunningStat.empty(2).stdev.tolist() == [1.0, 1.0]
+    assert RunningStat.empty(2).mean.tolist() == [0.0, 0.0]
+
+
+def test_running_statistics_keep_counting_where_float32_stops():
+    stats = RunningStat(2**26, np.array([2.0**26]), np.array([2.0**26]))
+    stats.merge(RunningStat.of(np.ones((1, 1))))
+    assert stats.sum[0] == 2**26 + 1

@@ -187,9 +187,8 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
         raise ConfigError(f"{where}: give either train or policy_file")
     verify_episodes = entry.get("verify_episodes", 16)
     if train is not None:
-        train = scaled(train, limits)
         try:
-            TrainingConfig.from_dict(train)
+            train = scaled(train, limits)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{where}.train: {error}") from error
     if "re_eval_num_episodes" in limits:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from pgpelib.policies import ActionSpec
 from pgpelib.tasks.base import Network, ObservationRecorder, Rollout
-from posggym_gymnasium.ids import make_gymnasium
+from posggym_gymnasium.episodes import ExactEpisodes
 
 
 class GymnasiumTask:
@@ -41,10 +40,11 @@ class GymnasiumTask:
         max_episode_length: int = -1,
         decrease_rewards_by: float = 0.0,
     ) -> None:
-        self._env: gymnasium.Env[Any, Any] = make_gymnasium(env_name, **env_config)
+        self._episodes = ExactEpisodes(env_name, env_config)
         self._max_steps = max_episode_length if max_episode_length > 0 else None
         self._decrease = decrease_rewards_by
-        space = self._env.observation_space
+        env = self._episodes.env
+        space = self._observation_space = env.observation_space
         if isinstance(space, spaces.Box) and len(space.shape) == 1:
             self.obs_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
             self._flatten = False
@@ -52,22 +52,20 @@ class GymnasiumTask:
             self.obs_processor = ("FlattenProcessor", {})
             self._flatten = True
         self.observation_size = flat_size(space, env_name)
-        self.action = action_spec(self._env.action_space, env_name)
-        self._dtype = self._env.action_space.dtype
+        self.action = action_spec(env.action_space, env_name)
+        self._dtype = env.action_space.dtype
         # Outputs are actions in the environment's own units, clipped to its bounds.
         self.action_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
         self._recorder = ObservationRecorder(self.observation_size)
-        # PyBullet environments save the state that later resets restore during their
-        # first reset; only from the second one on is an episode a function of its seed.
-        self._env.reset(seed=0)
 
     def rollout(self, network: Network, seed: int) -> Rollout:
         """Play one episode; a function of the network and the seed alone."""
-        env, recorder, space = self._env, self._recorder, self._env.observation_space
+        recorder, space = self._recorder, self._observation_space
         decode, discrete = self.action.decode, self.action.kind == "discrete"
         recorder.start()
         fitness, steps, done = 0.0, 0, False
-        observation, _ = env.reset(seed=seed)
+        observation = self._episodes.reset(seed)
+        env = self._episodes.env
         while not done:
             if self._flatten:
                 observation = spaces.flatten(space, observation)

@@ -1,0 +1,478 @@
+"""A Gymnasium environment as a POSGGym model and environment with one agent.
+
+A Gymnasium simulator has one state, which cannot be read out or put back in general,
+while a POSGGym model must step from any state it ever returned. The state of
+`GymnasiumModel` is therefore a recipe: the seed of the episode and the actions since.
+Stepping from the state that the simulator is in costs one simulator step, which is all
+that plain playing ever does; stepping from another state first replays its actions.
+
+Replaying is only exact if an episode does not depend on the ones before it, which
+`Simulator` sees to, and if the environment is deterministic given its seed. One of
+PyBullet's tasks, HumanoidFlagrunHarderBulletEnv-v0, is not: about one in ten episodes
+differs even between two new environments.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import gymnasium
+import numpy as np
+from posggym import DefaultEnv, POSGModel, logger
+from posggym.model import JointTimestep
+from posggym.utils import seeding
+
+from posggym_gymnasium.ids import AGENT_ID, make_gymnasium
+
+# Families whose reset(seed) was measured to give bit-identical episodes whatever
+# happened before it. Others are made anew for each episode, because their collision
+# detection remembers: in use, HumanoidBulletEnv-v0 differed in 28 of 40 episodes played
+# on beyond the fall, BipedalWalker-v3 in 15 of 25 and LunarLander-v2 in 1 of 25.
+_RESETS_EXACTLY = (
+    "gymnasium.envs.classic_control.",
+    "gymnasium.envs.mujoco.",
+    "gymnasium.envs.toy_text.",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class ReplayState:
+    """A state of a Gymnasium environment, as the recipe that re-creates it.
+
+    States form a tree that shares history: each holds its last action and a link to
+    the state before. Treat everything in it as read-only. Copying returns the state
+    itself; pickling writes the whole history, flat. Two states are equal if they are
+    the same recipe, so compare states of one model only.
+
+    Parameters
+    ----------
+    seed
+        Seed of the Gymnasium reset that began the episode.
+    parent
+        State before the last action; None for the initial state.
+    action
+        Last action; None for the initial state.
+    obs
+        Observation of the agent in this state.
+    num_steps
+        Number of actions since the reset.
+    terminated, truncated
+        What the last step returned; False for the initial state.
+    """
+
+    seed: int
+    parent: ReplayState | None = dataclasses.field(repr=False)
+    action: Any
+    obs: Any = dataclasses.field(repr=False)
+    num_steps: int = 0
+    terminated: bool = False
+    truncated: bool = False
+
+    def history(self) -> list[ReplayState]:
+        """Return the states from the initial one to this one, both included."""
+        states = []
+        state: ReplayState | None = self
+        while state is not None:
+            states.append(state)
+            state = state.parent
+        return states[::-1]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ReplayState):
+            return NotImplemented
+        if (self.seed, self.num_steps) != (other.seed, other.num_steps):
+            return False
+        # Equal lengths: both walks meet in a shared state or run out together.
+        a: ReplayState | None = self
+        b: ReplayState | None = other
+        while a is not None and b is not None and a is not b:
+            if not _same_action(a.action, b.action):
+                return False
+            a, b = a.parent, b.parent
+        return True
+
+    def __copy__(self) -> ReplayState:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReplayState:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would recurse once per step of the episode.
+        states = self.history()
+        fields = [(s.action, s.obs, s.terminated, s.truncated) for s in states]
+        return _from_history, (self.seed, fields)
+
+
+def _from_history(seed: int, fields: list[tuple[Any, Any, bool, bool]]) -> ReplayState:
+    (action, obs, terminated, truncated), *later = fields
+    state = ReplayState(seed, None, action, obs, 0, terminated, truncated)
+    for num_steps, (action, obs, terminated, truncated) in enumerate(later, start=1):
+        state = ReplayState(seed, state, action, obs, num_steps, terminated, truncated)
+    return state
+
+
+def _same_action(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same_action(a[k], b[k]) for k in a)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same_action, a, b))
+    return np.array_equal(a, b)
+
+
+class Simulator:
+    """A Gymnasium environment that knows which `ReplayState` it is in.
+
+    Every episode starts from the same condition, whatever was simulated before: a
+    simulator that has been reset once. PyBullet's locomotion tasks need that one reset
+    because they restore a saved simulation from their second reset on, so that the
+    first episode of a new environment is not the one that the same seed gives later.
+    Environments that are not known to reset exactly are made anew for each episode.
+
+    Parameters
+    ----------
+    env_id
+        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+    env_config
+        Keyword arguments of `gymnasium.make`.
+    """
+
+    def __init__(self, env_id: str, env_config: dict[str, Any]) -> None:
+        self.env_id = env_id
+        self.env_config = env_config
+        self._env: gymnasium.Env | None = None
+        self._state: ReplayState | None = None
+
+    @property
+    def env(self) -> gymnasium.Env:
+        """The Gymnasium environment, made and reset once if it is not open."""
+        if self._env is None:
+            self._env = make_gymnasium(self.env_id, **self.env_config)
+            self._env.reset(seed=0)
+        return self._env
+
+    def start(self, seed: int) -> ReplayState:
+        """Begin the episode of a seed.
+
+        Parameters
+        ----------
+        seed
+            Seed of the Gymnasium reset.
+
+        Returns
+        -------
+        ReplayState
+            The initial state of the episode.
+        """
+        obs = self._reset(seed)
+        self._state = ReplayState(seed, None, None, copy.deepcopy(obs))
+        return self._state
+
+    def step(
+        self, state: ReplayState, action: Any
+    ) -> tuple[ReplayState, float, dict[str, Any]]:
+        """Take one action in a state.
+
+        Parameters
+        ----------
+        state
+            Any state of a simulator with the same id and config.
+        action
+            Action of the Gymnasium action space.
+
+        Returns
+        -------
+        next_state : ReplayState
+            The new state, which has the observation.
+        reward : float
+        info : dict
+            What Gymnasium returned.
+        """
+        self.move_to(state)
+        # The caller keeps its array and may write to it.
+        action = copy.deepcopy(action)
+        obs, reward, terminated, truncated, info = self._act(action)
+        self._state = ReplayState(
+            state.seed,
+            state,
+            action,
+            # Some environments return the array that they go on working with.
+            copy.deepcopy(obs),
+            state.num_steps + 1,
+            bool(terminated),
+            bool(truncated),
+        )
+        return self._state, float(reward), info
+
+    def move_to(self, state: ReplayState) -> None:
+        """Bring the simulator into a state.
+
+        Costs nothing if it is there, the missing steps if it is in an earlier state
+        of the same episode, and otherwise a reset and all steps.
+
+        Parameters
+        ----------
+        state
+            Any state of a simulator with the same id and config.
+        """
+        missing: list[ReplayState] = []
+        origin: ReplayState | None = state
+        while origin is not None and origin is not self._state:
+            missing.append(origin)
+            origin = origin.parent
+        if origin is None:
+            self._reset(state.seed)
+            missing.pop()
+        for step in reversed(missing):
+            self._act(step.action)
+        self._state = state
+
+    def close(self) -> None:
+        """Release the Gymnasium environment; the next use makes another."""
+        if self._env is not None:
+            self._env.close()
+        self._env = None
+        self._state = None
+
+    def _reset(self, seed: int) -> Any:
+        self._state = None
+        if not type(self.env.unwrapped).__module__.startswith(_RESETS_EXACTLY):
+            self.close()
+        return self.env.reset(seed=seed)[0]
+
+    def _act(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        # Nowhere in particular until the step has succeeded.
+        self._state = None
+        # Some environments write to their action; the recipe must not change.
+        return self.env.step(copy.deepcopy(action))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Simulators can be neither copied nor pickled; a copy makes its own.
+        return {**self.__dict__, "_env": None, "_state": None}
+
+
+class GymnasiumModel(POSGModel):
+    """A Gymnasium environment as a generative POSGGym model with agent "0".
+
+    The spaces are the Gymnasium environment's own. Truncations come from its time
+    limit. Steps after the end of an episode do what the Gymnasium environment does
+    then. Copies and pickles of a model work and make their own simulator.
+
+    Parameters
+    ----------
+    env_id
+        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+    **env_config
+        Keyword arguments of `gymnasium.make`, except ``render_mode``.
+
+    Raises
+    ------
+    ValueError
+        If the id is unknown.
+    """
+
+    possible_agents = (AGENT_ID,)
+    is_symmetric = True
+    state_space = None
+
+    def __init__(self, env_id: str, **env_config: Any) -> None:
+        self._simulator = Simulator(env_id, env_config)
+        env = self._simulator.env
+        self.metadata: dict[str, Any] = dict(env.metadata)
+        # Copies: seeding the model's spaces must not reach into the simulator, which
+        # may draw from its own.
+        self.action_spaces = {AGENT_ID: copy.deepcopy(env.action_space)}
+        self.observation_spaces = {AGENT_ID: copy.deepcopy(env.observation_space)}
+        self._rng: np.random.Generator | None = None
+        self._first_seed: int | None = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The generator that the seeds of unseeded episodes are drawn from."""
+        if self._rng is None:
+            self._rng, _ = seeding.np_random()
+        return self._rng
+
+    def seed(self, seed: int | None = None) -> None:
+        """Seed the model and its spaces.
+
+        Parameters
+        ----------
+        seed
+            The next initial state is that of ``reset(seed=seed)`` of the Gymnasium
+            environment; the ones after it are of seeds drawn from the model's
+            generator. None seeds from the operating system.
+        """
+        super().seed(seed)
+        self._first_seed = seed
+
+    def get_agents(self, state: ReplayState) -> list[str]:
+        """Return the ids of the active agents, which is always ["0"]."""
+        return list(self.possible_agents)
+
+    def sample_initial_state(self) -> ReplayState:
+        """Begin an episode.
+
+        Returns
+        -------
+        ReplayState
+            Its initial state: of the seed given to `seed` the first time after it,
+            then of seeds below 2**31 from the model's generator.
+        """
+        seed, self._first_seed = self._first_seed, None
+        if seed is None:
+            seed = int(self.rng.integers(2**31))
+        return self._simulator.start(seed)
+
+    def sample_initial_obs(self, state: ReplayState) -> dict[str, Any]:
+        """Return the observation of a state by agent id.
+
+        Parameters
+        ----------
+        state
+            An initial state; any other state works too.
+
+        Returns
+        -------
+        dict
+            The observation of agent "0", a copy that may be written to.
+        """
+        return {AGENT_ID: copy.deepcopy(state.obs)}
+
+    def step(self, state: ReplayState, actions: dict[str, Any]) -> JointTimestep:
+        """Take one step from any state of this model.
+
+        Parameters
+        ----------
+        state
+            A state that this model or one of the same arguments returned.
+        actions
+            The action of agent "0", in the Gymnasium action space.
+
+        Returns
+        -------
+        JointTimestep
+            Next state; observation, float reward, termination, truncation and info
+            of agent "0"; ``all_done`` once the episode is terminated or truncated.
+
+        Notes
+        -----
+        One simulator step if `state` is the last one returned, else a replay of up to
+        ``state.num_steps`` more.
+        """
+        next_state, reward, info = self._simulator.step(state, actions[AGENT_ID])
+        return JointTimestep(
+            next_state,
+            self.sample_initial_obs(next_state),
+            {AGENT_ID: reward},
+            {AGENT_ID: next_state.terminated},
+            {AGENT_ID: next_state.truncated},
+            next_state.terminated or next_state.truncated,
+            {AGENT_ID: info},
+        )
+
+    def close(self) -> None:
+        """Release the simulator; the next use makes another."""
+        self._simulator.close()
+
+
+class GymnasiumEnv(DefaultEnv):
+    """A Gymnasium environment as a POSGGym environment with agent "0".
+
+    ``reset(seed=k)`` begins exactly the episode that ``reset(seed=k)`` begins on the
+    Gymnasium environment after that has been made and reset once. Episodes after it
+    are of seeds drawn from the model's generator, and so reproducible, but not the
+    ones that unseeded resets of Gymnasium give.
+
+    Rendering happens in a simulator of its own, which follows the environment when
+    `render` is called: pictures cannot disturb the physics, and what a planner tries
+    in the model does not flicker through the window.
+
+    Parameters
+    ----------
+    env_id
+        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+    render_mode
+        One of ``metadata["render_modes"]`` of the environment, or None.
+    **env_config
+        Further keyword arguments of `gymnasium.make`.
+
+    Raises
+    ------
+    ValueError
+        If the id is unknown or the environment has no such render mode.
+    """
+
+    # What posggym.make admits; the modes of a task are set with the instance.
+    metadata = {  # noqa: RUF012 - posggym declares it as an instance attribute too
+        "render_modes": ["human", "rgb_array", "depth_array", "ansi"],
+    }
+
+    def __init__(
+        self, env_id: str, render_mode: str | None = None, **env_config: Any
+    ) -> None:
+        model = GymnasiumModel(env_id, **env_config)
+        admitted = type(self).metadata["render_modes"]
+        modes = [m for m in model.metadata.get("render_modes", []) if m in admitted]
+        if render_mode is not None and render_mode not in modes:
+            model.close()
+            choice = ", ".join(modes) or "no mode"
+            raise ValueError(f"{env_id} renders as {choice}, not {render_mode!r}")
+        self.metadata = {**model.metadata, "render_modes": modes}
+        self._viewer: Simulator | None = None
+        if render_mode is not None:
+            viewer_config = {**env_config, "render_mode": render_mode}
+            self._viewer = Simulator(env_id, viewer_config)
+        super().__init__(model, render_mode=render_mode)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Begin an episode.
+
+        Parameters
+        ----------
+        seed
+            Seed of the episode and of the model; None for the next episode of a
+            seeded sequence.
+        options
+            Must be empty: a state is re-created from a seed and actions alone.
+
+        Returns
+        -------
+        observations : dict
+            The observation of agent "0".
+        infos : dict
+            An empty dict for agent "0".
+
+        Raises
+        ------
+        ValueError
+            If options are given.
+        """
+        if options:
+            raise ValueError(f"reset options are not supported: {options!r}")
+        return super().reset(seed=seed)
+
+    def render(self) -> Any:
+        """Render the current state.
+
+        Returns
+        -------
+        ndarray, str or None
+            For "rgb_array" a picture, uint8 of shape (height, width, 3); for other
+            modes what Gymnasium returns; None, with a warning, without a mode.
+        """
+        if self._viewer is None:
+            logger.warn("render() without a render mode: pass one to posggym.make")
+            return None
+        self._viewer.move_to(self._state)
+        return self._viewer.env.render()
+
+    def close(self) -> None:
+        """Release the simulators; the next use makes others."""
+        self.model.close()
+        if self._viewer is not None:
+            self._viewer.close()

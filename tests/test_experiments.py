@@ -1,0 +1,132 @@
+"""Configs: what is accepted, what is refused and how it is said."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+
+from pgpelib.training import TrainingConfig
+from posggym_es.experiments import ConfigError, Experiments, scaled
+
+CONFIG = {
+    "scales": {"smoke": {"niters": 2, "popsize": 8, "num_interactions": 100}},
+    "experiments": {
+        "lander": {
+            "train": {
+                "env_name": "LunarLanderContinuous-v2",
+                "niters": 50,
+                "popsize": 200,
+                "popsize_max": None,
+                "num_interactions": None,
+            },
+            "seeds": [0, 1],
+            "register": {"policy_name": "pgpe_{seed}"},
+        },
+        "given": {"policy_file": "x.pickle", "register": {"policy_name": "pgpe"}},
+    },
+}
+
+
+def changed(change):
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    return config
+
+
+def test_each_seed_is_an_agent():
+    experiments = Experiments(CONFIG)
+    assert experiments.members("registry") == [("lander", 0), ("lander", 1), ("given", 0)]
+    assert experiments.members("lander") == [("lander", 0), ("lander", 1)]
+    lander = experiments["lander"]
+    assert lander.registration(1)["policy_name"] == "pgpe_1"
+    assert lander.training_config(1).seed == 1
+
+
+def test_scales_limit_budgets_and_nothing_else():
+    experiments = Experiments({**CONFIG, "scale": "smoke"})
+    config = experiments["lander"].training_config(0)
+    full = Experiments(CONFIG)["lander"].training_config(0)
+    assert (config.niters, config.popsize, config.num_interactions) == (2, 8, None)
+    same = {"niters": 50, "popsize": 200}
+    assert TrainingConfig.from_dict({**config.to_dict(), **same}) == full
+    assert str(experiments.run_root) == "runs/smoke"
+
+
+def test_a_limit_never_raises_a_budget():
+    assert scaled({"niters": 1}, {"niters": 5})["niters"] == 1
+
+
+@pytest.mark.parametrize("only", ["given,lander", ["given", "lander"]])
+def test_experiments_can_be_selected(only):
+    assert Experiments({**CONFIG, "only": only}).selected == ["given", "lander"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(scale="huge"), "scale: 'huge' is not one of full, smoke"),
+        (lambda c: c.update(only="landr"), "did you mean lander"),
+        (
+            lambda c: c["experiments"]["lander"]["register"].update(policy_name="x"),
+            r"experiments.lander.register.policy_name: 2 seeds make 2 agents",
+        ),
+        (
+            lambda c: c["experiments"]["given"]["register"].update(policy_name="../x"),
+            r"experiments.given.register.policy_name: '../x' is not allowed",
+        ),
+        (
+            lambda c: c["experiments"]["given"]["register"].update(policy_name="x;rm"),
+            "is not allowed",
+        ),
+        (lambda c: c["experiments"]["given"].pop("policy_file"), "train or policy_file"),
+        (
+            lambda c: c["experiments"]["lander"].update(seeds=[1, 1]),
+            "experiments.lander.seeds: the same seed twice",
+        ),
+        (
+            lambda c: c["experiments"]["lander"]["train"].update(popsize=3),
+            "experiments.lander.train: popsize has to be even",
+        ),
+        (
+            lambda c: c["experiments"].update(
+                registry=copy.deepcopy(c["experiments"]["given"])
+            ),
+            "experiments.registry: this name is taken",
+        ),
+        (
+            lambda c: c["experiments"].update(
+                twin=copy.deepcopy(c["experiments"]["lander"])
+            ),
+            r"lander \(seed 0\) and twin \(seed 0\) would both register pgpe_0-v0",
+        ),
+    ],
+)
+def test_contradictions_are_refused_before_anything_runs(change, message):
+    with pytest.raises(ConfigError, match=message):
+        Experiments(changed(change))
+
+
+def test_digests_name_what_changes_results():
+    config = TrainingConfig()
+    assert TrainingConfig(niters=5, num_cpus=3).digest == config.digest
+    assert TrainingConfig(seed=1).digest != config.digest
+    assert TrainingConfig(env_config={"a": 1}).digest != config.digest
+
+
+def test_the_shipped_config_has_the_papers_settings(root):
+    config = yaml.safe_load((root / "config" / "config.yaml").read_text())
+    experiments = Experiments(config)
+    humanoid = experiments["humanoid"].training_config(0)
+    assert humanoid == TrainingConfig(re_eval_env_name="HumanoidBulletEnv-v0")
+    for name, max_speed, factor in (
+        ("humanoid", 0.15, 15),
+        ("humanoid_mujoco", 0.015, 18),
+        ("walker2d", 0.015, 15),
+        ("lunarlander", 0.3, 15),
+    ):
+        config = experiments[name].training_config(0)
+        assert config.max_speed == max_speed
+        assert config.center_lr == pytest.approx(max_speed / 2)
+        assert config.radius == pytest.approx(factor * max_speed)

@@ -1,0 +1,147 @@
+"""The trainer as a program, used as its users use it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pgpelib.restore import policy_metadata, to_torch_module
+
+SMALL = ["niters=2", "popsize=4", "popsize_max=4", "num_interactions=10"]
+SMALL += ["re_eval_num_episodes=1", "num_cpus=1", "seed=1"]
+
+
+def run(root, *command, cwd=None):
+    script = root / "workflow" / "scripts" / command[0]
+    prefix = [sys.executable] if script.suffix == ".py" else []
+    path = f"{sys.prefix}/bin:/usr/bin:/bin"
+    return subprocess.run(
+        [*prefix, script, *command[1:]],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={"PATH": path, "HOME": str(cwd or root)},
+    )
+
+
+def printed_config(output: str) -> dict[str, str]:
+    plain = re.sub(r"\x1b\[\d*m", "", output)
+    return dict(re.findall(r"^  (\w+) = (\S+)", plain, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (
+            "train.py",
+            {
+                "popsize": "10000",
+                "popsize_max": "80000",
+                "num_interactions": "1500000",
+                "max_speed": "0.15",
+                "center_lr": "0.075",
+                "radius": "2.25",
+                "niters": "1000",
+                "hidden": "[64]",
+                "save_interval": "10",
+            },
+        ),
+        (
+            "train_humanoid.sh",
+            {
+                "env_name": "'Humanoid-v2'",
+                "popsize": "200",
+                "popsize_max": "3200",
+                "num_interactions": "150000",
+                "max_speed": "0.015",
+                "center_lr": "0.0075",
+                "radius": "0.27",
+                "decrease_rewards_by": "5.0",
+                "hidden": "[]",
+            },
+        ),
+        (
+            "train_walker2d.sh",
+            {
+                "env_name": "'Walker2d-v2'",
+                "popsize": "100",
+                "popsize_max": "800",
+                "num_interactions": "75000",
+                "radius": "0.225",
+                "decrease_rewards_by": "1.0",
+                "niters": "500",
+            },
+        ),
+        (
+            "train_lunarlandercontinuous.sh",
+            {
+                "env_name": "'LunarLanderContinuous-v2'",
+                "popsize": "200",
+                "num_interactions": "None",
+                "popsize_max": "None",
+                "max_speed": "0.3",
+                "center_lr": "0.15",
+                "radius": "4.5",
+                "obs_norm": "False",
+                "niters": "50",
+            },
+        ),
+    ],
+)
+def test_print_config_shows_the_papers_settings(root, script, expected):
+    result = run(root, script, "print_config")
+    assert result.returncode == 0, result.stderr
+    shown = printed_config(result.stdout + result.stderr)
+    assert {name: shown.get(name) for name in expected} == expected
+
+
+def test_file_storage_holds_config_metrics_and_policies(root, tmp_path):
+    result = run(
+        root,
+        *("train_lunarlandercontinuous.sh", "-F", "results", "with", *SMALL),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "will take about" in result.stdout
+    assert "generation 2/2: steps/s" in result.stdout
+    folder = tmp_path / "results" / "1"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["popsize"] == 4
+    assert config["max_speed"] == 0.3
+    assert json.loads((folder / "run.json").read_text())["status"] == "COMPLETED"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["pop_median"]["steps"] == [1, 2]
+    (policy,) = folder.glob("*_LunarLanderContinuous-v2_*_iter2.pickle")
+    assert to_torch_module(policy) is not None
+    assert policy_metadata(policy)["env_name"] == "LunarLanderContinuous-v2"
+
+
+def test_without_observer_it_trains_in_a_folder_of_its_own(root, tmp_path):
+    settings = ["env_name=LunarLanderContinuous-v2", "hidden=[]", *SMALL]
+    result = run(root, "train.py", "with", *settings, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (policy,) = (tmp_path / "pgpe_runs").glob("*/policies/*.pickle")
+    assert policy_metadata(policy)["generation"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("popsize=7", "popsize has to be even, not 7"), ("popsiez=8", "popsiez")],
+)
+def test_wrong_settings_end_with_one_message(root, tmp_path, setting, message):
+    result = run(root, "train.py", "with", setting, cwd=tmp_path)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.pickle"))
+
+
+def test_settings_of_the_caller_win(root):
+    result = run(root, "train_walker2d.sh", "print_config", "with", "niters=7")
+    shown = printed_config(result.stdout + result.stderr)
+    assert shown["niters"] == "7"
+    assert shown["popsize"] == "100"

@@ -1,0 +1,252 @@
+"""Training: the same result everywhere, nothing lost, real improvement."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import posggym
+import psutil
+import pytest
+
+from pgpelib.restore import load_policy
+from pgpelib.training import (
+    RunMismatchError,
+    Training,
+    TrainingConfig,
+    format_duration,
+)
+
+LANDER = {
+    "env_name": "LunarLanderContinuous-v2",
+    "hidden": [],
+    "obs_norm": True,
+    "niters": 3,
+    "popsize": 12,
+    "popsize_max": 36,
+    "num_interactions": 2500,
+    "max_speed": 0.3,
+    "center_lr": 0.15,
+    "radius": 4.5,
+    "re_eval_interval": 2,
+    "re_eval_num_episodes": 2,
+    "save_interval": 2,
+    "num_cpus": 1,
+    "seed": 3,
+}
+# Columns that tell how long something took.
+TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
+
+
+def train(run_dir: Path, **changes) -> Training:
+    with Training(TrainingConfig.from_dict({**LANDER, **changes}), run_dir) as training:
+        training.run()
+    return training
+
+
+def results(run_dir: Path):
+    """Everything about a run but timings: state, metrics, policies."""
+    with np.load(run_dir / "state.npz") as archive:
+        state = {k: v.tolist() for k, v in archive.items() if k != "elapsed"}
+    with (run_dir / "metrics.csv").open() as file:
+        metrics = [
+            {k: v for k, v in row.items() if k not in TIMINGS}
+            for row in csv.DictReader(file)
+        ]
+    policies = {}
+    for path in (run_dir / "policies").iterdir():
+        policy = load_policy(path)
+        policies[policy.notes["generation"]] = [
+            array.tolist() for layer in policy.layers for array in layer
+        ]
+    return state, metrics, policies
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> Path:
+    """An uninterrupted run with one worker."""
+    run_dir = tmp_path_factory.mktemp("reference")
+    train(run_dir)
+    return run_dir
+
+
+@pytest.mark.parametrize("num_cpus", [2, 3])
+def test_the_number_of_workers_changes_nothing(reference, tmp_path, num_cpus):
+    train(tmp_path, num_cpus=num_cpus)
+    assert results(tmp_path) == results(reference)
+
+
+def test_another_seed_is_another_run(reference, tmp_path):
+    train(tmp_path, seed=4)
+    assert results(tmp_path)[0] != results(reference)[0]
+
+
+def test_adaptive_population_and_intervals(reference):
+    _, metrics, policies = results(reference)
+    assert [row["generation"] for row in metrics] == ["1", "2", "3"]
+    for row in metrics:
+        enough = int(row["pop_timesteps"]) >= 2500
+        assert enough or int(row["popsize"]) == 36
+    # Every second generation, and the last one.
+    assert [row["re_eval_mean"] != "" for row in metrics] == [False, True, True]
+    assert sorted(policies) == [2, 3]
+
+
+def test_a_finished_run_goes_on_when_niters_grows(reference, tmp_path):
+    train(tmp_path, niters=1)
+    train(tmp_path, niters=3)
+    (state, metrics, policies), expected = results(tmp_path), results(reference)
+    assert state == expected[0]
+    # The shorter run ended with a re-evaluation and a policy of its own.
+    assert metrics[1:] == expected[1][1:]
+    assert {k: v for k, v in policies.items() if k != 1} == expected[2]
+
+
+def test_another_configuration_is_refused_in_the_same_folder(reference):
+    config = TrainingConfig.from_dict({**LANDER, "popsize": 14})
+    with pytest.raises(RunMismatchError, match="popsize: 12 -> 14"):
+        Training(config, reference)
+
+
+def start_training(root: Path, run_dir: Path) -> subprocess.Popen:
+    settings = [f"{name}={value!r}" for name, value in LANDER.items()]
+    script = root / "workflow" / "scripts" / "train.py"
+    return subprocess.Popen(
+        [sys.executable, script, "with", *settings, "num_cpus=2", f"run_dir={run_dir}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_goes_on_and_ends_the_same(root, reference, tmp_path, kill):
+    process = start_training(root, tmp_path)
+    wait_for((tmp_path / "state.npz").exists)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(kill)
+    process.wait()
+    # Workers notice that their master is gone and end.
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    train(tmp_path)
+    assert results(tmp_path) == results(reference)
+
+
+def test_a_killed_worker_is_replaced(root, reference, tmp_path):
+    process = start_training(root, tmp_path)
+    wait_for((tmp_path / "state.npz").exists)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if "spawn_main" in " ".join(child.cmdline()):
+            os.kill(child.pid, signal.SIGKILL)
+            break
+    assert process.wait(timeout=120) == 0
+    assert results(tmp_path) == results(reference)
+
+
+def test_metrics_cut_off_by_a_crash_are_mended(reference, tmp_path):
+    train(tmp_path, niters=2)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("3,1.5,2.")
+    train(tmp_path, niters=3)
+    assert results(tmp_path)[1] == results(reference)[1]
+
+
+def test_posggym_self_play_is_a_function_of_the_seed(tmp_path):
+    changes = {
+        "env_name": "posggym:CooperativeReaching-v0",
+        "popsize_max": None,
+        "num_interactions": None,
+    }
+    for folder, num_cpus in (("one", 1), ("two", 2)):
+        train(tmp_path / folder, **changes, num_cpus=num_cpus)
+    assert results(tmp_path / "one") == results(tmp_path / "two")
+
+
+def random_return(env_id: str, episodes: int) -> float:
+    """Mean return of uniformly random agents."""
+    env = posggym.make(env_id)
+    total = 0.0
+    for seed in range(episodes):
+        env.reset(seed=seed)
+        for space in env.action_spaces.values():
+            space.seed(seed)
+        done = False
+        while not done:
+            actions = {i: env.action_spaces[i].sample() for i in env.agents}
+            _, rewards, _, _, done, _ = env.step(actions)
+            total += sum(rewards.values()) / len(rewards)
+    return total / episodes
+
+
+def test_training_improves_a_posggym_agent(tmp_path):
+    train(
+        tmp_path,
+        env_name="posggym:CooperativeReaching-v0",
+        popsize_max=None,
+        num_interactions=None,
+        popsize=60,
+        max_speed=0.5,
+        center_lr=0.25,
+        radius=7.5,
+        niters=25,
+        re_eval_num_episodes=100,
+        re_eval_interval=25,
+        num_cpus=2,
+    )
+    trained = float(results(tmp_path)[1][-1]["re_eval_mean"])
+    assert trained > random_return("CooperativeReaching-v0", 100) + 0.1
+
+
+def test_calibration_changes_nothing(reference, tmp_path):
+    with Training(TrainingConfig.from_dict(LANDER), tmp_path) as training:
+        estimate = training.calibrate(seconds=0.1)
+        training.run()
+    assert results(tmp_path) == results(reference)
+    # Two thousand steps at the least, three generations of them.
+    assert estimate.steps_per_generation >= 2000
+    assert estimate.seconds == pytest.approx(
+        3 * estimate.steps_per_generation / estimate.steps_per_second
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"popsize": 5}, "popsize has to be even"),
+        ({"niters": 0}, "niters has to be positive"),
+        ({"populationsize": 4}, "unknown settings populationsize"),
+        ({"activation": "gelu"}, "unknown activation"),
+        ({"env_name": "LunarLanderContinous-v2"}, "LunarLanderContinuous-v2"),
+        ({"env_name": "posggym:DrivingContinous-v0"}, "DrivingContinuous-v0"),
+        (
+            {"env_name": "posggym:Driving-v1", "env_config": {"gird": "7x7"}},
+            "no arguments gird",
+        ),
+        ({"env_name": "posggym:PursuitEvasion-v1"}, "not symmetric"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        Training(TrainingConfig.from_dict({**LANDER, **changes}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "5 s"), (600, "10 min"), (4 * 3600, "4.0 h"), (5 * 86400, "5.0 days")],
+)
+def test_durations_are_readable(seconds, text):
+    assert format_duration(seconds) == text

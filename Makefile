@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml tools/install_posggym.py
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) \
-		--config only=lunarlander_demo,driving_demo -- register_all
+		--config only=lunarlander,driving_continuous -- register_all
 	@cat results/registry/README.md
 
 test: $(STAMP) ## run all tests

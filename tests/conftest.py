@@ -19,7 +19,9 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real files made by others, which the repository does not contain."""
-    folder = Path(os.environ.get("PROJECT_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(
+        os.environ.get("PROJECT_SHARED_DATA", ROOT.parent / "shared" / "data")
+    )
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder} (set PROJECT_SHARED_DATA)")
     return folder

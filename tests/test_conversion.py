@@ -248,9 +248,7 @@ def test_real_posggym_files_survive_a_round_trip(shared_data):
     assert files
     for file in files:
         original = pickle.loads(file.read_bytes())
-        again = pickle.loads(
-            model_file_bytes(PPOTorchModelSaveFileFormat(**original))
-        )
+        again = pickle.loads(model_file_bytes(PPOTorchModelSaveFileFormat(**original)))
         assert again.keys() == original.keys()
         for name, tensor in original["weights"].items():
             assert torch.equal(again["weights"][name], tensor)
@@ -272,9 +270,7 @@ def test_converter_alone(root, shared_data, tmp_path):
     file = next((shared_data / "pgpelib-agents").glob("*LunarLander*"))
     (source / file.name).write_bytes(file.read_bytes())
     output = tmp_path / "new" / "output"
-    result = run_converter(
-        root, "--checkpoint_dir", source, "--output_dir", output
-    )
+    result = run_converter(root, "--checkpoint_dir", source, "--output_dir", output)
     assert result.returncode == 0, result.stderr
     proof = json.loads((output / "conversion.json").read_text())["proof"]
     assert proof["observations"] >= 1000

@@ -37,7 +37,11 @@ def changed(change):
 
 def test_each_seed_is_an_agent():
     experiments = Experiments(CONFIG)
-    assert experiments.members("registry") == [("lander", 0), ("lander", 1), ("given", 0)]
+    assert experiments.members("registry") == [
+        ("lander", 0),
+        ("lander", 1),
+        ("given", 0),
+    ]
     assert experiments.members("lander") == [("lander", 0), ("lander", 1)]
     lander = experiments["lander"]
     assert lander.registration(1)["policy_name"] == "pgpe_1"
@@ -80,7 +84,10 @@ def test_experiments_can_be_selected(only):
             lambda c: c["experiments"]["given"]["register"].update(policy_name="x;rm"),
             "is not allowed",
         ),
-        (lambda c: c["experiments"]["given"].pop("policy_file"), "train or policy_file"),
+        (
+            lambda c: c["experiments"]["given"].pop("policy_file"),
+            "train or policy_file",
+        ),
         (
             lambda c: c["experiments"]["lander"].update(seeds=[1, 1]),
             "experiments.lander.seeds: the same seed twice",

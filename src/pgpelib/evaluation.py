@@ -292,10 +292,10 @@ class Evaluator:
                 rebuilds = 0 if len(results) > before else rebuilds + 1
                 reason = str(error) or type(error).__name__
                 if rebuilds > MAX_REBUILDS:
+                    last = chunks[-1].first + chunks[-1].count - 1
                     raise WorkerError(
                         f"workers failed {rebuilds} times in a row on solutions "
-                        f"{chunks[0].first}..{chunks[-1].first + chunks[-1].count - 1}: "
-                        f"{reason}"
+                        f"{chunks[0].first}..{last}: {reason}"
                     ) from error
                 logger.warning("replacing the workers: %s", reason)
                 self._kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ class Architecture:
     def shapes(self) -> list[tuple[int, int]]:
         """Weight shapes (out, in), first layer first."""
         sizes = (self.observation_size, *self.hidden, self.output_size)
-        return [(out, size) for size, out in zip(sizes, sizes[1:], strict=False)]
+        return [(out, size) for size, out in itertools.pairwise(sizes)]
 
     @property
     def num_parameters(self) -> int:

@@ -193,7 +193,7 @@ def _original_action(space: Any) -> ActionSpec:
         return ActionSpec("discrete", n=int(space.__dict__["n"]))
     if isinstance(space, _Box):
         low, high = space.__dict__["low"], space.__dict__["high"]
-        return ActionSpec("box", np.float64(low), np.float64(high))
+        return ActionSpec("box", low.astype(np.float64), high.astype(np.float64))
     raise ValueError("the action space is neither Box nor Discrete")
 
 

@@ -58,9 +58,7 @@ class RunningStat:
 
     @property
     def stdev(self) -> Vector:
-        """Standard deviation, shape (d,), at least `sqrt(VARIANCE_FLOOR)`; 1 before
-        the first observation.
-        """
+        """Standard deviation, shape (d,), with a floor; 1 before any observation."""
         if not self.count:
             return np.ones_like(self.sum)
         variance = self.sumsq / self.count - np.square(self.mean)

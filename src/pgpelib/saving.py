@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pgpelib.policies import ActionSpec, SavedPolicy
 from pgpelib.files import write_bytes
+from pgpelib.policies import ActionSpec, SavedPolicy
 
 FORMAT = "pgpelib-policy"
 FORMAT_VERSION = 1

@@ -557,9 +557,11 @@ class Training:
             "timesteps": np.array(self.timesteps),
             "elapsed": np.array(self._elapsed()),
         }
-        with atomic_path(self.run_dir / STATE_FILE) as temporary:
-            with temporary.open("wb") as file:
-                np.savez(file, **arrays)
+        with (
+            atomic_path(self.run_dir / STATE_FILE) as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.savez(file, **arrays)
 
     def _load_state(self) -> None:
         path = self.run_dir / STATE_FILE

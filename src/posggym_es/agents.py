@@ -61,7 +61,9 @@ def describe(policy: SavedPolicy, text: str | None) -> str:
     return f"{text.rstrip('.')}. {sentence}." if text else f"{sentence}."
 
 
-def mean_interval(returns: list[float], confidence: float = 0.95) -> tuple[float, float]:
+def mean_interval(
+    returns: list[float], confidence: float = 0.95
+) -> tuple[float, float]:
     """Return the mean and half the width of its confidence interval (Student's t)."""
     values = np.asarray(returns, dtype=np.float64)
     if len(values) < 2:

@@ -9,10 +9,11 @@ from pgpelib.training import TrainingConfig
 
 # Keys of the config besides the training settings, for spelling hints.
 _KEYS = (
-    "experiments scale scales only train policy_file seeds checkpoint verify_episodes "
-    "register resources policy_name version description valid_agent_ids env_type "
-    "action_processor threads mem_mb runtime"
-).split()
+    *("experiments", "scale", "scales", "only"),
+    *("train", "policy_file", "seeds", "checkpoint", "verify_episodes", "register"),
+    *("policy_name", "version", "description", "valid_agent_ids", "env_type"),
+    *("action_processor", "resources", "threads", "mem_mb", "runtime"),
+)
 
 
 def closest_key_hint(error: Exception) -> str:

@@ -321,7 +321,7 @@ def _to_space(processor: processors.Processor, decoded: Any) -> Any:
 
 
 def _action_range(space: gymnasium.Space[Any]) -> np.ndarray | None:
-    """Return the width of each action component (1 where infinite); None if discrete."""
+    """Return the width of each component (1 where infinite); None if discrete."""
     if isinstance(space, spaces.Discrete):
         return None
     assert isinstance(space, spaces.Box)

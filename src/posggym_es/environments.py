@@ -55,9 +55,7 @@ def registered_env(policy: SavedPolicy) -> RegisteredEnv:
     defaults included, because the observations depend on them; Gymnasium tasks none
     unless some were given.
     """
-    name = policy.notes.get("re_eval_env_name") or standard_env_name(
-        policy.env_name
-    )
+    name = policy.notes.get("re_eval_env_name") or standard_env_name(policy.env_name)
     if name.startswith(POSGGYM_PREFIX):
         env_id = name.removeprefix(POSGGYM_PREFIX)
         env_args = complete_env_args(env_id, policy.env_config)
@@ -67,4 +65,3 @@ def registered_env(policy: SavedPolicy) -> RegisteredEnv:
         return RegisteredEnv(env_id, env_args, env_type, name)
     env_id = canonical_env_id(name)
     return RegisteredEnv(env_id, policy.env_config or None, ENV_TYPE, env_name(env_id))
-

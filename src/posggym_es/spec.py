@@ -43,7 +43,8 @@ class ProcessorSpec:
     def __post_init__(self) -> None:
         if self.name not in PROCESSORS:
             raise ValueError(
-                f"unknown processor {self.name!r}; choose one of {', '.join(PROCESSORS)}"
+                f"unknown processor {self.name!r}; "
+                f"choose one of {', '.join(PROCESSORS)}"
             )
 
 
@@ -97,7 +98,8 @@ class AgentSpec:
         ):
             if not pattern.fullmatch(value):
                 raise ValueError(
-                    f"{what} {value!r} is not allowed; it has to match {pattern.pattern}"
+                    f"{what} {value!r} is not allowed; "
+                    f"it has to match {pattern.pattern}"
                 )
         if re.search(r"-v\d+$", self.policy_name):
             raise ValueError(

@@ -7,7 +7,7 @@ Stepping from the state that the simulator is in costs one simulator step, which
 that plain playing ever does; stepping from another state first replays its actions.
 
 Replaying is only exact if an episode does not depend on the ones before it, which
-`Simulator` sees to, and if the environment is deterministic given its seed. One of
+`ExactEpisodes` sees to, and if the environment is deterministic given its seed. One of
 PyBullet's tasks, HumanoidFlagrunHarderBulletEnv-v0, is not: about one in ten episodes
 differs even between two new environments.
 """
@@ -24,17 +24,8 @@ from posggym import DefaultEnv, POSGModel, logger
 from posggym.model import JointTimestep
 from posggym.utils import seeding
 
-from posggym_gymnasium.ids import AGENT_ID, make_gymnasium
-
-# Families whose reset(seed) was measured to give bit-identical episodes whatever
-# happened before it. Others are made anew for each episode, because their collision
-# detection remembers: in use, HumanoidBulletEnv-v0 differed in 28 of 40 episodes played
-# on beyond the fall, BipedalWalker-v3 in 15 of 25 and LunarLander-v2 in 1 of 25.
-_RESETS_EXACTLY = (
-    "gymnasium.envs.classic_control.",
-    "gymnasium.envs.mujoco.",
-    "gymnasium.envs.toy_text.",
-)
+from posggym_gymnasium.episodes import ExactEpisodes
+from posggym_gymnasium.ids import AGENT_ID
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -125,12 +116,6 @@ def _same_action(a: Any, b: Any) -> bool:
 class Simulator:
     """A Gymnasium environment that knows which `ReplayState` it is in.
 
-    Every episode starts from the same condition, whatever was simulated before: a
-    simulator that has been reset once. PyBullet's locomotion tasks need that one reset
-    because they restore a saved simulation from their second reset on, so that the
-    first episode of a new environment is not the one that the same seed gives later.
-    Environments that are not known to reset exactly are made anew for each episode.
-
     Parameters
     ----------
     env_id
@@ -140,18 +125,13 @@ class Simulator:
     """
 
     def __init__(self, env_id: str, env_config: dict[str, Any]) -> None:
-        self.env_id = env_id
-        self.env_config = env_config
-        self._env: gymnasium.Env | None = None
+        self._episodes = ExactEpisodes(env_id, env_config)
         self._state: ReplayState | None = None
 
     @property
     def env(self) -> gymnasium.Env:
-        """The Gymnasium environment, made and reset once if it is not open."""
-        if self._env is None:
-            self._env = make_gymnasium(self.env_id, **self.env_config)
-            self._env.reset(seed=0)
-        return self._env
+        """The Gymnasium environment, made if it is not open."""
+        return self._episodes.env
 
     def start(self, seed: int) -> ReplayState:
         """Begin the episode of a seed.
@@ -231,16 +211,12 @@ class Simulator:
 
     def close(self) -> None:
         """Release the Gymnasium environment; the next use makes another."""
-        if self._env is not None:
-            self._env.close()
-        self._env = None
+        self._episodes.close()
         self._state = None
 
     def _reset(self, seed: int) -> Any:
         self._state = None
-        if not type(self.env.unwrapped).__module__.startswith(_RESETS_EXACTLY):
-            self.close()
-        return self.env.reset(seed=seed)[0]
+        return self._episodes.reset(seed)
 
     def _act(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         # Nowhere in particular until the step has succeeded.
@@ -249,8 +225,8 @@ class Simulator:
         return self.env.step(copy.deepcopy(action))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Simulators can be neither copied nor pickled; a copy makes its own.
-        return {**self.__dict__, "_env": None, "_state": None}
+        # A copy makes a simulator of its own, which is in no state yet.
+        return {**self.__dict__, "_state": None}
 
 
 class GymnasiumModel(POSGModel):

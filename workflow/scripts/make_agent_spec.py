@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     spec = agent_spec(
-        read_policy(args.policy_dir), *read_processors(args.converted_dir), args.settings
+        read_policy(args.policy_dir),
+        *read_processors(args.converted_dir),
+        args.settings,
     )
     write_json(args.output, spec.to_json())
     print(spec.id)

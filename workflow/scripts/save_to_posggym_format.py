@@ -39,7 +39,9 @@ def main() -> None:
         help="observations to compare the converted policy on (default: 1000)",
     )
     args = parser.parse_args()
-    processor = ProcessorSpec(**args.action_processor) if args.action_processor else None
+    processor = (
+        ProcessorSpec(**args.action_processor) if args.action_processor else None
+    )
     proof = convert_folder(
         args.checkpoint_dir, args.output_dir, processor, args.observations
     )

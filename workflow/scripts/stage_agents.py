@@ -3,7 +3,7 @@
 
 Examples
 --------
-    stage_agents.py --specs a/spec.json b/spec.json --policies a/policy.pkl b/policy.pkl \
+    stage_agents.py --specs a/spec.json --policies a/policy.pkl \
         --models_root posggym-agent-models --assets_root posggym-tree
 """
 

@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from pgpelib.training import GenerationReport, Training, TrainingConfig
 
-# Worker processes inherit file descriptors; capturing at that level would wait for them.
+# Workers inherit file descriptors; capturing at that level would wait for them.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
 

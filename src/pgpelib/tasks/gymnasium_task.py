@@ -111,7 +111,9 @@ def action_spec(space: spaces.Space[Any], env_name: str) -> ActionSpec:
             )
         return ActionSpec("discrete", n=int(space.n))
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return ActionSpec("box", np.float64(space.low), np.float64(space.high))
+        return ActionSpec(
+            "box", space.low.astype(np.float64), space.high.astype(np.float64)
+        )
     raise ValueError(
         f"{env_name}: the action space {space} is neither a one-dimensional Box nor "
         "Discrete"

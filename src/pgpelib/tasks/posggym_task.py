@@ -27,9 +27,9 @@ def derived_processor(space: spaces.Space[Any]) -> tuple[str, dict[str, Any]]:
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         # A rescaling needs two finite, different bounds in every dimension.
-        if np.isfinite(space.low).all() and np.isfinite(space.high).all():
-            if (space.high > space.low).all():
-                return "RescaleProcessor", dict(RESCALE_CONFIG)
+        width = space.high - space.low
+        if (np.isfinite(width) & (width > 0)).all():
+            return "RescaleProcessor", dict(RESCALE_CONFIG)
         return "IdentityProcessor", {}
     return "FlattenProcessor", {}
 

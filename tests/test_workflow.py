@@ -1,0 +1,352 @@
+"""The whole chain through Snakemake, at a small scale, as a user runs it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+CONFIG = {
+    "experiments": {
+        "lander": {
+            "train": {
+                "env_name": "LunarLanderContinuous-v2",
+                "hidden": [],
+                "niters": 2,
+                "popsize": 8,
+                "popsize_max": None,
+                "num_interactions": None,
+                "re_eval_num_episodes": 4,
+            },
+            "seeds": [0, 1],
+            "checkpoint": "best",
+            "verify_episodes": 4,
+            "register": {"policy_name": "pgpe_seed{seed}", "description": "A test"},
+        },
+        "reaching": {
+            "train": {
+                "env_name": "posggym:CooperativeReaching-v0",
+                "hidden": [4],
+                "activation": "relu",
+                "niters": 2,
+                "popsize": 8,
+                "popsize_max": None,
+                "num_interactions": None,
+                "re_eval_num_episodes": 20,
+            },
+            "register": {"policy_name": "pgpe_sp"},
+        },
+    },
+}
+
+
+def environment(**extra):
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        **extra,
+    }
+
+
+class Workspace:
+    """A folder to run Snakemake in, with a config of its own."""
+
+    def __init__(self, root: Path, folder: Path, config: dict) -> None:
+        self.root = root
+        self.folder = folder
+        self.write(config)
+
+    def write(self, config: dict) -> None:
+        folder = self.folder / "config"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = ["snakemake", "--snakefile", self.root / "Snakefile", "--cores", "2"]
+        return subprocess.run(
+            [*map(str, command), *arguments],
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+
+    def succeed(self, *arguments: str) -> str:
+        result = self.snakemake(*arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    def python(self, tree: str, code: str) -> str:
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=self.folder,
+            env=environment(PYTHONPATH=str(self.folder / tree)),
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip().splitlines()[-1]
+
+
+def planned(output: str) -> set[str]:
+    """Return the output folders of the jobs of a dry run."""
+    return {
+        line.split("output:", 1)[1].strip()
+        for line in output.splitlines()
+        if line.strip().startswith("output:")
+    }
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+@pytest.fixture(scope="module")
+def done(root, tmp_path_factory) -> Workspace:
+    """A workspace in which register_all has run."""
+    workspace = Workspace(root, tmp_path_factory.mktemp("chain"), CONFIG)
+    workspace.succeed("register_all")
+    return workspace
+
+
+IDS = {
+    "LunarLanderContinuous-v2/pgpe_seed0-v0",
+    "LunarLanderContinuous-v2/pgpe_seed1-v0",
+    "CooperativeReaching-v0/size=5-num_goals=4-mode=original-obs_distance=None/"
+    "pgpe_sp-v0",
+}
+
+
+def test_a_second_run_does_nothing(done):
+    assert "Nothing to be done" in done.succeed("register_all")
+
+
+def test_all_agents_are_registered_beside_posggyms_own(done):
+    code = "import json, posggym.agents as a; print(json.dumps(sorted(a.registry)))"
+    ids = set(json.loads(done.python("results/registry/posggym-tree", code)))
+    own = set(json.loads(done.python(".", code)))
+    assert ids - own == IDS
+    assert own <= ids
+
+
+@pytest.mark.parametrize(
+    "tree", ["results/registry/posggym-tree", "results/lander/posggym-tree"]
+)
+def test_the_printed_lines_load_an_agent(done, tree):
+    readme = (done.folder / tree).parent / "README.md"
+    code = readme.read_text().split("```python\n")[1].split("```")[0]
+    code += "print(policy.policy_id, policy.step(env.reset(seed=0)[0]['0']))"
+    assert "pgpe_seed0-v0" in done.python(tree, code)
+
+
+def test_policy_files_lie_where_posggym_looks(done):
+    path = "gymnasium/lunar_lander_continuous/pgpe_seed1.pkl"
+    results = done.folder / "results" / "registry"
+    models = results / "posggym-agent-models" / "posggym" / "agents" / path
+    assets = results / "posggym-tree" / "posggym" / "assets" / "agents" / path
+    converted = done.folder / "results" / "lander" / "seed1" / "converted"
+    assert models.read_bytes() == assets.read_bytes()
+    assert models.read_bytes() == (converted / "policy.pkl").read_bytes()
+
+
+def test_conversion_and_verification_are_reported(done):
+    for folder in ("lander/seed0", "lander/seed1", "reaching/seed0"):
+        results = done.folder / "results" / folder
+        proof = json.loads((results / "converted" / "conversion.json").read_text())
+        assert proof["proof"]["observations"] >= 1000
+        verification = json.loads((results / "verification.json").read_text())
+        assert verification["passed"]
+        assert verification["policy_id"] in IDS
+        assert len(verification["returns"]) == len(verification["reference_returns"])
+
+
+def test_docs_have_the_new_agents(done):
+    docs = done.folder / "results" / "registry" / "docs" / "agents"
+    pages = {str(p.relative_to(docs)) for p in docs.rglob("*.md")}
+    assert pages == {
+        "gymnasium/lunar_lander_continuous.md",
+        "grid_world/cooperative_reaching.md",
+    }
+    page = (docs / "gymnasium" / "lunar_lander_continuous.md").read_text()
+    assert "`LunarLanderContinuous-v2/pgpe_seed0-v0`" in page
+    assert "A test. PGPE with ClipUp" in page
+
+
+def test_learning_curves_are_pictures(done):
+    png = done.folder / "results" / "lander" / "learning_curve.png"
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_editing_one_experiment_redoes_that_one_alone(root, done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = copy.deepcopy(CONFIG)
+    config["experiments"]["reaching"]["train"]["popsize"] = 10
+    workspace = Workspace(root, tmp_path / "copy", config)
+    outputs = planned(workspace.succeed("-n", "register_all"))
+    assert any("runs/full/reaching/seed0/policies" in o for o in outputs)
+    assert not [o for o in outputs if "lander" in o]
+
+
+def test_editing_a_description_does_not_train_again(root, done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = copy.deepcopy(CONFIG)
+    config["experiments"]["lander"]["register"]["description"] = "Another"
+    workspace = Workspace(root, tmp_path / "copy", config)
+    outputs = planned(workspace.succeed("-n", "register_all"))
+    assert any("lander/seed0/spec.json" in o for o in outputs)
+    assert not [o for o in outputs if "policies" in o or "converted" in o]
+
+
+def test_from_scratch_in_another_folder_gives_the_same_files(root, done, tmp_path):
+    again = Workspace(root, tmp_path, CONFIG)
+    again.succeed("--cores", "1", "results/reaching")
+    for part in ("posggym-tree", "posggym-agent-models", "docs"):
+        first = snapshot(done.folder / "results" / "reaching" / part)
+        second = snapshot(tmp_path / "results" / "reaching" / part)
+        assert first == second
+
+
+def test_results_of_one_experiment_need_no_other(root, tmp_path):
+    workspace = Workspace(root, tmp_path, CONFIG)
+    outputs = planned(workspace.succeed("-n", "results/reaching"))
+    assert outputs
+    assert not [o for o in outputs if "lander" in o]
+
+
+def test_a_policy_that_plays_worse_stops_the_chain(root, done, tmp_path):
+    """Swap the staged policy for another seed's after conversion."""
+    spec = done.folder / "runs/full/lander/seed0/spec.json"
+    tree = tmp_path / "tree"
+    shutil.copytree(done.folder / "results/lander/posggym-tree", tree)
+    models = tree / "posggym/assets/agents/gymnasium/lunar_lander_continuous"
+    shutil.copy(models / "pgpe_seed1.pkl", models / "pgpe_seed0.pkl")
+    extracted = tmp_path / "extracted"
+    shutil.copytree(done.folder / "runs/full/lander/seed0/extracted", extracted)
+    metadata = json.loads((extracted / "policy.json").read_text())
+    # A reference that the policy cannot reach by chance.
+    reference = metadata["notes"]["reference"]
+    reference["returns"] = [value + 5000 for value in reference["returns"]]
+    (extracted / "policy.json").write_text(json.dumps(metadata))
+    output = tmp_path / "verification.json"
+    command = [sys.executable, root / "workflow/scripts/verify_agent.py"]
+    arguments = {
+        "--posggym_tree": tree,
+        "--spec": spec,
+        "--policy_dir": extracted,
+        "--output": output,
+    }
+    result = subprocess.run(
+        [*command, *(str(x) for pair in arguments.items() for x in pair)],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "LunarLanderContinuous-v2/pgpe_seed0-v0: mean return" in result.stderr
+    assert "trained policy" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--list-rules"], ["--dag"], ["--rulegraph"], ["--summary"], ["-n", "-q"]],
+)
+def test_snakemakes_own_views_work(done, arguments):
+    assert done.succeed(*arguments, "register_all")
+
+
+def test_lint_is_content(root):
+    result = subprocess.run(
+        ["snakemake", "--lint"],
+        cwd=root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Congratulations" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "messages"),
+    [
+        (
+            lambda c: c["experiments"]["lander"]["train"].update(popsiez=3),
+            ["popsiez", "did you mean 'popsize'"],
+        ),
+        (
+            lambda c: c["experiments"]["lander"]["train"].update(activation="gelu"),
+            ["gelu", "tanh", "relu"],
+        ),
+        (
+            lambda c: c["experiments"]["lander"]["register"].update(policy_name="a b"),
+            ["experiments.lander.register.policy_name", "'a b' is not allowed"],
+        ),
+        (lambda c: c.update(scale="tiny"), ["scale: 'tiny' is not one of full"]),
+    ],
+)
+def test_config_mistakes_are_named(root, tmp_path, change, messages):
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    result = Workspace(root, tmp_path, config).snakemake("-n")
+    assert result.returncode != 0
+    for message in messages:
+        assert message in result.stdout + result.stderr
+
+
+def test_the_shipped_config_plans_every_experiment(root, tmp_path):
+    config = yaml.safe_load((root / "config" / "config.yaml").read_text())
+    workspace = Workspace(root, tmp_path, config)
+    outputs = planned(workspace.succeed("-n", "--config", "scale=smoke"))
+    for name in config["experiments"]:
+        assert f"results/{name}" in outputs
+
+
+def test_every_script_explains_itself(root):
+    scripts = sorted((root / "workflow" / "scripts").glob("*.py"))
+    assert len(scripts) >= 8
+    for script in scripts:
+        result = subprocess.run(
+            [sys.executable, script, "--help"], capture_output=True, text=True
+        )
+        assert result.returncode == 0
+        assert "Usage" in result.stdout or "usage" in result.stdout
+        if script.name != "train.py":
+            assert "Examples" in result.stdout
+
+
+def test_a_published_policy_goes_through_the_whole_chain(
+    root, published_humanoid, tmp_path
+):
+    config = {
+        "experiments": {
+            "published": {
+                "policy_file": str(published_humanoid),
+                "verify_episodes": 8,
+                "register": {"policy_name": "clipup_paper"},
+            }
+        }
+    }
+    workspace = Workspace(root, tmp_path, config)
+    workspace.succeed("results/published")
+    verification = json.loads(
+        (tmp_path / "results/published/seed0/verification.json").read_text()
+    )
+    assert verification["policy_id"] == "HumanoidBulletEnv-v0/clipup_paper-v0"
+    assert verification["lengths"] == [1000] * 8
+    assert verification["mean_return"] >= 4800
+    proof = json.loads(
+        (tmp_path / "results/published/seed0/converted/conversion.json").read_text()
+    )["proof"]
+    assert proof["max_difference"] <= 1e-5

@@ -94,28 +94,33 @@ def with_reference(
         Called with the number of episodes played so far.
     """
     notes = dict(policy.notes)
-    seed, generation = int(notes.get("seed", 0)), int(notes.get("generation", 0))
     returns = notes.get("re_eval_returns")
-    first = 0
-    if returns is None or fresh:
-        # Fresh episodes: seeds that the trainer's own re-evaluations do not use.
-        first = len(returns or [])
+    # The trainer's own re-evaluations count their episodes from 0; fresh ones go on.
+    first = len(returns) if fresh and returns else 0
+    count = episodes if fresh or not returns else len(returns)
+    seeds = [_seed(notes, index) for index in range(first, first + count)]
+    if fresh or not returns:
         env = registered_env(policy)
         is_posggym = policy.env_name.startswith(POSGGYM_PREFIX)
         prefix = POSGGYM_PREFIX if is_posggym else ""
         task = make_task(prefix + env.env_id, policy.env_config)
         network, returns = policy.network(), []
-        for index in range(first, first + episodes):
-            episode = episode_seed(seed, RE_EVAL_STREAM, generation, index)
+        for episode in seeds:
             returns.append(task.rollout(network, episode).fitness)
             if on_episode is not None:
                 on_episode(len(returns))
     notes["origin"] = origin
     notes["reference"] = {
         "returns": [float(value) for value in returns],
-        "seeds": [
-            episode_seed(seed, RE_EVAL_STREAM, generation, index)
-            for index in range(first, first + len(returns))
-        ],
+        "seeds": seeds,
     }
     return dataclasses.replace(policy, notes=notes)
+
+
+def _seed(notes: dict[str, Any], index: int) -> int:
+    """Return the seed of a re-evaluation episode; 0, 1, ... for foreign policies."""
+    if "generation" not in notes:
+        return index
+    return episode_seed(
+        int(notes["seed"]), RE_EVAL_STREAM, int(notes["generation"]), index
+    )

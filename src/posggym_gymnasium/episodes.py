@@ -7,6 +7,10 @@ a model that replays an episode to come back to one of its states.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -55,8 +59,9 @@ class ExactEpisodes:
         Another one after each `reset` of an environment that has to be made anew.
         """
         if self._env is None:
-            self._env = make_gymnasium(self.env_id, **self.env_config)
-            self._env.reset(seed=0)
+            with _quiet_stdout():
+                self._env = make_gymnasium(self.env_id, **self.env_config)
+                self._env.reset(seed=0)
         return self._env
 
     def reset(self, seed: int) -> Any:
@@ -78,6 +83,25 @@ class ExactEpisodes:
     def __getstate__(self) -> dict[str, Any]:
         # Simulators can be neither copied nor pickled; a copy makes its own.
         return {**self.__dict__, "_env": None}
+
+
+@contextlib.contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """Keep what C code prints off standard output.
+
+    PyBullet prints a line for every simulation that it opens, which would be one for
+    every episode.
+    """
+    sys.stdout.flush()
+    saved = os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(null)
 
 
 def _renew_world(lander: Any) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +13,7 @@ from snakemake.utils import validate
 # a rule runs in a conda environment that does not have them installed.
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
-)
+shell.prefix(f"export PYTHONPATH='{SOURCE}'" + "${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 from posggym_es.config_check import closest_key_hint
 from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
@@ -70,3 +67,42 @@ def experiment_of(wildcards):
 def training_resource(name):
     """Return a resource function that reads the experiment's `resources`."""
     return lambda wildcards: experiment_of(wildcards).resources[name]
+
+
+def run_dir(wildcards):
+    """Return the folder of a training run, named by what defines the run."""
+    digest = experiment_of(wildcards).training_config(int(wildcards.seed)).digest
+    return f"{SEED}/run-{digest}".format(**wildcards)
+
+
+def training_settings(wildcards):
+    """Return the settings of a training run as arguments of train.py."""
+    config = experiment_of(wildcards).training_config(int(wildcards.seed))
+    settings = config.to_dict()
+    # The rule gives its threads instead.
+    del settings["num_cpus"]
+    return [f"{name}={value!r}" for name, value in settings.items()]
+
+
+def policy_source(wildcards):
+    """Return the trained policies of a run, or the given policy file."""
+    given = experiment_of(wildcards).policy_file
+    return rules.train.output.policies if given is None else given
+
+
+def action_processor(wildcards):
+    """Return the converter's arguments for a processor set in the config."""
+    processor = experiment_of(wildcards).register.get("action_processor")
+    return [] if processor is None else ["--action_processor", json.dumps(processor)]
+
+
+def trained_metrics(wildcards):
+    """Return the metrics of an experiment's runs; none if its policy was given."""
+    if experiment_of(wildcards).train is None:
+        return []
+    return of_experiment(rules.train.output.metrics)(wildcards)
+
+
+def group_of_experiment(pattern):
+    """Return an input function: a staged file or folder of the experiment's group."""
+    return lambda wildcards: pattern.format(group=wildcards.experiment)

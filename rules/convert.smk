@@ -1,12 +1,6 @@
 """Conversion to POSGGym's policy format, proved in the same job."""
 
 
-def action_processor(wildcards):
-    """Return the converter's argument for a processor set in the config."""
-    processor = experiment_of(wildcards).register.get("action_processor")
-    return [] if processor is None else ["--action_processor", json.dumps(processor)]
-
-
 rule convert:
     """Convert a policy losslessly, and compare it with the trained one on rollouts."""
     input:
@@ -16,8 +10,8 @@ rule convert:
         report=f"{SEED}/converted/conversion.json",
     params:
         script=SCRIPTS / "save_to_posggym_format.py",
-        source=f"{SEED}/extracted",
-        folder=f"{SEED}/converted",
+        source=lambda wildcards, input: Path(input[0]).parent,
+        folder=lambda wildcards, output: Path(output.policy).parent,
         action_processor=action_processor,
     threads: 1
     resources:

@@ -1,12 +1,6 @@
 """Picking the policy of a run and writing it in a safe format."""
 
 
-def policy_source(wildcards):
-    """Return the trained policies of a run, or the given policy file."""
-    given = experiment_of(wildcards).policy_file
-    return given if given is not None else f"{SEED}/policies".format(**wildcards)
-
-
 rule extract:
     """Pick a checkpoint; write weights as safetensors and the rest as JSON."""
     input:
@@ -16,7 +10,7 @@ rule extract:
         f"{SEED}/extracted/policy.json",
     params:
         script=SCRIPTS / "extract_checkpoint.py",
-        folder=f"{SEED}/extracted",
+        folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoint=lambda wildcards: experiment_of(wildcards).checkpoint,
         episodes=lambda wildcards: experiment_of(wildcards).verify_episodes,
     threads: 1

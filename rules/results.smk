@@ -1,28 +1,16 @@
 """Results: one declared folder per experiment, written by the chain's last step."""
 
 
-def trained_files(wildcards):
-    """Return the training's own files, unless the policy was given."""
-    if experiment_of(wildcards).train is None:
-        return []
-    return of_experiment(rules.train.output.metrics)(wildcards)
-
-
-def staged_of_experiment(pattern):
-    """Return an input function: a staged file or folder of the experiment's group."""
-    return lambda wildcards: pattern.format(group=wildcards.experiment)
-
-
 rule results:
     """Collect everything about an experiment in results/<experiment>."""
     input:
         specs=of_experiment(rules.agent_spec.output[0]),
         verifications=of_experiment(rules.verify.output[0]),
         conversions=of_experiment(rules.convert.output.report),
-        trained=trained_files,
-        tree=staged_of_experiment(rules.registry.output[0]),
-        models=staged_of_experiment(rules.stage.output.models),
-        docs=staged_of_experiment(rules.docs.output[0]),
+        trained=trained_metrics,
+        tree=group_of_experiment(rules.registry.output[0]),
+        models=group_of_experiment(rules.stage.output.models),
+        docs=group_of_experiment(rules.docs.output[0]),
     output:
         directory("results/{experiment}"),
     params:
@@ -31,7 +19,7 @@ rule results:
             {"scale": EXPERIMENTS.scale, **dataclasses.asdict(experiment_of(wildcards))}
         ),
         seed_dirs=of_experiment(SEED),
-        staged=staged_of_experiment(STAGED),
+        staged=lambda wildcards, input: Path(input.tree).parent,
     threads: 1
     resources:
         mem_mb=2000,
@@ -60,7 +48,7 @@ rule results_registry:
         directory(f"results/{REGISTRY_GROUP}"),
     params:
         script=SCRIPTS / "collect_results.py",
-        staged=STAGED.format(group=REGISTRY_GROUP),
+        staged=lambda wildcards, input: Path(input.tree).parent,
     threads: 1
     resources:
         mem_mb=1000,

@@ -10,8 +10,8 @@ rule agent_spec:
         f"{SEED}/spec.json",
     params:
         script=SCRIPTS / "make_agent_spec.py",
-        policy_dir=f"{SEED}/extracted",
-        converted_dir=f"{SEED}/converted",
+        policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
+        converted_dir=lambda wildcards, input: Path(input.converted).parent,
         settings=lambda wildcards: json.dumps(
             experiment_of(wildcards).registration(int(wildcards.seed))
         ),

@@ -13,18 +13,9 @@ rule train:
         metrics=f"{SEED}/metrics.csv",
     params:
         script=SCRIPTS / "train.py",
-        run_dir=lambda wildcards: SEED.format(**wildcards)
-        + "/run-"
-        + experiment_of(wildcards).training_config(int(wildcards.seed)).digest,
+        run_dir=run_dir,
         sacred_dir=f"{SEED}/sacred",
-        settings=lambda wildcards: [
-            f"{name}={value!r}"
-            for name, value in experiment_of(wildcards)
-            .training_config(int(wildcards.seed))
-            .to_dict()
-            .items()
-            if name != "num_cpus"
-        ],
+        settings=training_settings,
     threads: training_resource("threads")
     resources:
         mem_mb=training_resource("mem_mb"),

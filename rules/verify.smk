@@ -6,14 +6,12 @@ rule verify:
     input:
         spec=rules.agent_spec.output[0],
         policy=rules.extract.output,
-        tree=lambda wildcards: rules.registry.output[0].format(
-            group=wildcards.experiment
-        ),
+        tree=group_of_experiment(rules.registry.output[0]),
     output:
         f"{SEED}/verification.json",
     params:
         script=SCRIPTS / "verify_agent.py",
-        policy_dir=f"{SEED}/extracted",
+        policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
     threads: 1
     resources:
         mem_mb=2000,

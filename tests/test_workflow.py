@@ -286,7 +286,9 @@ def test_lint_is_content(root):
             ["gelu", "tanh", "relu"],
         ),
         (
-            lambda c: c["experiments"]["lander"]["register"].update(policy_name="a b{seed}"),
+            lambda c: c["experiments"]["lander"]["register"].update(
+                policy_name="a b{seed}"
+            ),
             ["experiments.lander.register.policy_name", "is not allowed"],
         ),
         (lambda c: c.update(scale="tiny"), ["scale: 'tiny' is not one of full"]),

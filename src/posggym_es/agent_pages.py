@@ -17,7 +17,7 @@ from posggym.config import AGENT_MODEL_DIR
 
 from pgpelib.files import write_text
 
-_GENERIC_NOTE = "These policies can be used for any version of this environment.\n\n"
+_GENERIC_NOTE = "These policies can be used for any version of this environment.\n\n\n"
 
 
 class DocsError(ValueError):

@@ -103,25 +103,26 @@ def register(
     for spec in sorted(specs, key=lambda spec: spec.id):
         by_module.setdefault(spec.module, []).append(spec)
 
-    contents: dict[Path, bytes] = {
-        path: _without_block(path, path.read_bytes())
-        for path in _files_with_blocks(posggym_root)
-    }
+    blocks: dict[Path, str] = {}
+    contents: dict[Path, bytes] = {}
     for module, members in by_module.items():
         path = posggym_root.joinpath(*module.split("."), "__init__.py")
-        outside = contents.get(path)
-        if outside is None:
-            new = _new_module(members[0].env_id)
-            outside = path.read_bytes() if path.exists() else new
-        contents[path] = with_block(outside, env_module_code(members))
+        blocks[path] = env_module_code(members)
+        if not path.exists():
+            contents[path] = _new_module(members[0].env_id)
         package = path.parent.parent / "__init__.py"
         if not package.exists():
             contents[package] = _new_package(members[0].env_type)
-    outside = contents.get(init, init.read_bytes())
-    imported = imported_env_modules(outside.decode())
+    imported = imported_env_modules(remove_block(init, init.read_bytes()).decode())
     missing = [module for module in by_module if module not in imported]
     if missing:
-        contents[init] = with_block(outside, agents_init_code(missing))
+        blocks[init] = agents_init_code(missing)
+    for path in {*_files_with_blocks(posggym_root), *blocks}:
+        content = contents.get(path) or path.read_bytes()
+        if path in blocks:
+            contents[path] = set_block(path, content, blocks[path])
+        else:
+            contents[path] = remove_block(path, content)
     return _write(posggym_root, contents)
 
 
@@ -177,36 +178,66 @@ def imported_env_modules(source: str) -> set[str]:
     return {module for module in modules if module.startswith("posggym.agents.")}
 
 
-def with_block(outside: bytes, code: str) -> bytes:
-    """Append a block to a file without one, in the file's own style.
+def set_block(path: Path, content: bytes, code: str) -> bytes:
+    """Return a file with `code` in its block: the one it has, or a new one at its end.
 
-    A file without a final newline gets a block without one, so that removing the block
+    A file without a final newline gets a block without one, so that `remove_block`
     gives back the same bytes.
+
+    Raises
+    ------
+    RegistryError
+        If the block of the file is damaged.
     """
-    newline = b"\r\n" if b"\r\n" in outside else b"\n"
+    newline = _newline(content)
     lines = [BEGIN, *code.rstrip("\n").split("\n"), END]
     block = newline.join(line.encode() for line in lines)
-    if not outside or outside.endswith(newline):
-        return outside + newline + block + newline
-    return outside + newline + newline + block
+    parts = _split(path, content)
+    if parts is not None:
+        before, after = parts
+        return before + block + after
+    if not content or content.endswith(newline):
+        return content + newline + block + newline
+    return content + newline + newline + block
 
 
-def _without_block(path: Path, content: bytes) -> bytes:
-    """Return a file as it was before `with_block`."""
-    if content.count(BEGIN.encode()) != 1 or content.count(END.encode()) != 1:
-        raise RegistryError(
-            f"{path}: the generated block is damaged; there have to be one line "
-            f"{BEGIN!r} and one line {END!r}. Restore the file and run again"
-        )
-    newline = b"\r\n" if b"\r\n" in content else b"\n"
-    before, _, rest = content.partition(BEGIN.encode())
-    _, end, after = rest.partition(END.encode())
-    if not end:
-        raise RegistryError(f"{path}: the generated block ends before it begins")
+def remove_block(path: Path, content: bytes) -> bytes:
+    """Return a file as it was before `set_block`.
+
+    Raises
+    ------
+    RegistryError
+        If the block of the file is damaged.
+    """
+    newline = _newline(content)
+    parts = _split(path, content)
+    if parts is None:
+        return content
+    before, after = parts
     before = before.removesuffix(newline)
     if after:
         return before + after.removeprefix(newline)
     return before.removesuffix(newline)
+
+
+def _newline(content: bytes) -> bytes:
+    return b"\r\n" if b"\r\n" in content else b"\n"
+
+
+def _split(path: Path, content: bytes) -> tuple[bytes, bytes] | None:
+    """Return what stands before and after a file's block; None without a block."""
+    begin, end = BEGIN.encode(), END.encode()
+    counts = content.count(begin), content.count(end)
+    if counts == (0, 0):
+        return None
+    before, _, rest = content.partition(begin)
+    _, found, after = rest.partition(end)
+    if counts != (1, 1) or not found:
+        raise RegistryError(
+            f"{path}: the generated block is damaged; it has to begin with one line "
+            f"{BEGIN!r} and end with one line {END!r}. Restore the file and run again"
+        )
+    return before, after
 
 
 def _call(spec: AgentSpec) -> str:

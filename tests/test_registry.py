@@ -1,0 +1,325 @@
+"""Registration code in a real posggym tree."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import black
+import posggym
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posggym.agents.registration import PolicySpec, get_env_args_id
+from posggym.agents.torch_policy import PPOPolicy
+from posggym.agents.utils import processors
+
+from posggym_es.registry import (
+    BEGIN,
+    RegistryError,
+    env_module_code,
+    existing_ids,
+    register,
+    remove_block,
+    set_block,
+)
+from posggym_es.spec import AgentSpec, ProcessorSpec
+from posggym_es.staging import StagingError, copy_package
+
+RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
+DRIVING = "posggym/agents/continuous/driving_continuous/__init__.py"
+INIT = "posggym/agents/__init__.py"
+
+
+def make_spec(**changes) -> AgentSpec:
+    fields = {
+        "env_id": "DrivingContinuous-v0",
+        "env_args": {"world": "7x7RoundAbout", "num_agents": 2},
+        "env_type": "continuous",
+        "env_name": "driving_continuous",
+        "policy_name": "pgpe",
+        "version": 0,
+        "valid_agent_ids": None,
+        "description": "A test",
+        "obs_processor": RESCALE,
+        "action_processor": ProcessorSpec("IdentityProcessor"),
+    }
+    return AgentSpec(**{**fields, **changes})
+
+
+LANDER = make_spec(
+    env_id="LunarLanderContinuous-v2",
+    env_args=None,
+    env_type="gymnasium",
+    env_name="lunar_lander_continuous",
+    valid_agent_ids=["0"],
+)
+UAV = make_spec(
+    env_id="UAV-v0",
+    env_args={"grid": 5},
+    env_type="grid_world",
+    env_name="uav",
+    obs_processor=ProcessorSpec("FlattenProcessor"),
+)
+SPECS = [make_spec(), make_spec(policy_name="pgpe2", version=3), LANDER, UAV]
+
+
+@pytest.fixture
+def tree(tmp_path) -> Path:
+    copy_package(Path(posggym.__file__).parent, tmp_path)
+    return tmp_path
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*.py"))
+    }
+
+
+def folders(root: Path) -> set[str]:
+    found = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_dir()}
+    return {name for name in found if "__pycache__" not in name}
+
+
+def registered(root: Path) -> dict[str, dict]:
+    """Return the specs that a fresh process sees in a tree."""
+    code = """
+import json, posggym.agents as a
+from posggym.config import AGENT_MODEL_DIR as d
+def plain(s):
+    k = dict(s.kwargs)
+    path = k.pop("policy_file_path", None)
+    return dict(
+        env_args=repr(s.env_args), env_args_id=s.env_args_id, version=s.version,
+        valid_agent_ids=s.valid_agent_ids, description=s.description,
+        path=str(path.relative_to(d)) if path else None,
+        kwargs={n: getattr(v, "__name__", v) for n, v in k.items()})
+print(json.dumps({i: plain(s) for i, s in a.registry.items()}))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_registered_specs_are_what_was_asked_for(tree):
+    before = registered(tree)
+    register(tree, SPECS)
+    after = registered(tree)
+    assert set(after) - set(before) == {spec.id for spec in SPECS}
+    assert {k: after[k] for k in before} == before
+    for spec in SPECS:
+        assert after[spec.id] == {
+            "env_args": repr(spec.env_args),
+            "env_args_id": spec.env_args_id,
+            "version": spec.version,
+            "valid_agent_ids": spec.valid_agent_ids,
+            "description": spec.description,
+            "path": str(spec.asset),
+            "kwargs": {
+                "deterministic": True,
+                "obs_processor_cls": spec.obs_processor.name,
+                "obs_processor_config": spec.obs_processor.config,
+                "action_processor_cls": spec.action_processor.name,
+                "action_processor_config": spec.action_processor.config,
+            },
+        }
+    assert existing_ids(tree) == set(after)
+
+
+def test_same_agents_same_bytes(tree):
+    assert register(tree, SPECS)
+    first = files(tree)
+    assert register(tree, list(reversed(SPECS))) == []
+    assert files(tree) == first
+
+
+def test_registering_nothing_restores_every_byte(tree):
+    before, before_folders = files(tree), folders(tree)
+    register(tree, SPECS)
+    assert files(tree) != before
+    register(tree, [])
+    assert files(tree) == before
+    assert folders(tree) == before_folders
+
+
+def test_later_runs_replace_the_block(tree):
+    register(tree, SPECS)
+    register(tree, [make_spec(description="Another")])
+    assert (tree / DRIVING).read_bytes().count(BEGIN.encode()) == 1
+    specs = registered(tree)
+    assert specs[SPECS[0].id]["description"] == "Another"
+    assert not {spec.id for spec in SPECS[1:]} & set(specs)
+
+
+def test_lines_outside_the_block_are_left_alone(tree):
+    original = (tree / DRIVING).read_text()
+    register(tree, SPECS)
+    mine = (tree / DRIVING).read_text() + "\n# a user's line after the block\n"
+    mine = "# a user's line before it\n" + mine
+    (tree / DRIVING).write_text(mine)
+    register(tree, [make_spec(policy_name="other")])
+    text = (tree / DRIVING).read_text()
+    outside = text.split(BEGIN)[0], text.split("# <<< posggym-es <<<\n")[1]
+    assert outside[0] == "# a user's line before it\n" + original + "\n"
+    assert outside[1] == "\n# a user's line after the block\n"
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_line_endings_and_final_newlines_survive(tree, ending):
+    newline = ending or "\n"
+    path = tree / DRIVING
+    text = path.read_text().rstrip("\n").replace("\n", newline) + ending
+    path.write_bytes(text.encode())
+    register(tree, SPECS)
+    content = path.read_bytes()
+    assert content.startswith(text.encode())
+    assert content.endswith(ending.encode())
+    assert content.count(b"\n") == content.count(newline.encode())
+    assert set(registered(tree)) >= {spec.id for spec in SPECS}
+    register(tree, [])
+    assert path.read_bytes() == text.encode()
+
+
+@given(st.binary(max_size=40).filter(lambda b: b"posggym-es" not in b))
+def test_a_block_comes_and_goes_without_a_trace(outside):
+    path = Path("x.py")
+    content = set_block(path, outside, "x = 1\n")
+    assert content.startswith(outside)
+    changed = set_block(path, content, "y = 2\n")
+    assert b"x = 1" not in changed.removeprefix(outside)
+    assert remove_block(path, changed) == outside
+
+
+def test_modules_that_posggym_imports_are_not_registered_twice(tree):
+    register(tree, [make_spec()])
+    assert BEGIN not in (tree / INIT).read_text()
+
+
+texts = st.text(max_size=200)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts, st.dictionaries(st.sampled_from("abc"), values, max_size=3))
+def test_any_text_and_value_comes_out_as_it_went_in(description, config):
+    spec = make_spec(
+        description=description,
+        obs_processor=ProcessorSpec("RescaleProcessor", config),
+    )
+    code = env_module_code([spec])
+    assert code == black.format_str(code, mode=black.Mode(line_length=88))
+    namespace: dict = {"policy_specs": {}}
+    exec(compile(code, "block", "exec"), namespace)
+    (made,) = namespace["policy_specs"].values()
+    assert isinstance(made, PolicySpec)
+    assert made.entry_point == PPOPolicy.load_from_path
+    assert made.id == spec.id
+    assert made.description == description
+    assert made.kwargs["obs_processor_config"] == config
+    assert made.kwargs["obs_processor_cls"] is processors.RescaleProcessor
+
+
+def test_generated_code_is_valid_python_without_loose_ends(tree):
+    register(tree, SPECS)
+    for path in files(tree):
+        text = (tree / path).read_text()
+        if BEGIN in text:
+            ast.parse(text)
+            assert max(map(len, text.split(BEGIN)[1].splitlines())) <= 88
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, {1, 2}, object()])
+def test_values_without_code_are_refused(tree, value):
+    before = files(tree)
+    spec = make_spec(obs_processor=ProcessorSpec("RescaleProcessor", {"a": value}))
+    with pytest.raises(RegistryError, match="cannot be written as an argument"):
+        register(tree, [spec])
+    assert files(tree) == before
+
+
+def test_ids_are_registered_once(tree):
+    with pytest.raises(StagingError, match="2 agents have the policy id"):
+        register(tree, [make_spec(), make_spec(description="Another")])
+    with pytest.raises(RegistryError, match="register it as version 1"):
+        register(tree, [make_spec()], taken=frozenset({make_spec().id}))
+
+
+def test_other_folders_are_refused(tmp_path):
+    with pytest.raises(RegistryError, match="is no posggym tree"):
+        register(tmp_path, [make_spec()])
+
+
+def test_damaged_blocks_are_refused(tree):
+    register(tree, SPECS)
+    path = tree / DRIVING
+    path.write_text(path.read_text().replace("# <<< posggym-es <<<", ""))
+    before = files(tree)
+    with pytest.raises(RegistryError, match="block is damaged") as error:
+        register(tree, [make_spec()])
+    assert "driving_continuous" in str(error.value)
+    assert files(tree) == before
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+        st.integers() | st.booleans() | st.tuples(st.integers()) | st.floats(0, 1),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_argument_ids_are_posggyms(env_args):
+    assert make_spec(env_args=env_args).env_args_id == get_env_args_id(env_args)
+
+
+def test_specs_survive_json():
+    spec = make_spec(env_args={"obs_dim": (3, 1, (1,)), "grid": [1], "x": None})
+    again = AgentSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    assert again == spec
+    assert again.id == spec.id
+
+
+def test_versions_have_files_of_their_own():
+    first, second = make_spec(), make_spec(version=2)
+    assert first.asset != second.asset
+    assert first.asset.stem == second.asset.stem == "pgpe"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy_name": "../evil"},
+        {"policy_name": "a/b"},
+        {"policy_name": "x-v1"},
+        {"policy_name": ""},
+        {"env_name": ".."},
+        {"env_type": "a/b"},
+        {"env_id": "no version"},
+        {"env_args": {"a": "../.."}},
+        {"env_args": {"a": "x/y"}},
+        {"version": -1},
+        {"valid_agent_ids": []},
+    ],
+)
+def test_names_that_leave_their_place_are_refused(changes):
+    with pytest.raises(ValueError, match=r"not allowed|version|negative|empty|folder"):
+        make_spec(**changes)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-from posggym.agents.registration import PolicySpec
+import ast
+import subprocess
+import sys
 
-from posggym_es.agent_pages import DocsError, env_location, render_page, write_pages
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posggym.agents.registration import PolicySpec
+from posggym.config import AGENT_MODEL_DIR
+
+from posggym_es.agent_pages import (
+    DocsError,
+    env_location,
+    make_call,
+    render_page,
+    write_pages,
+)
 
 # As published in POSGGym's documentation (middle rows left out).
 DRIVING = """\
@@ -113,8 +126,56 @@ def test_every_environment_with_policies_gets_a_page(tmp_path):
         "pursuit_evasion",
         "pursuit_evasion_continuous",
     }
-    text = "".join(path.read_text() for path in paths)
-    assert "| `sp_seed0_i1` |" in text
+    pages = {path.stem: path.read_text() for path in paths}
+    # As published, in the order of ids although POSGGym registers 8x8 first.
+    pursuit = pages["pursuit_evasion_continuous"]
+    assert (
+        "| `sp_seed4_i1` | `PursuitEvasionContinuous-v0/world=16x16/sp_seed4_i1-v0` "
+        "| `['1']` |\n## world=8x8\n\n```\n"
+    ) in pursuit
+    assert pursuit.index("## Generic") < pursuit.index("## world=16x16")
+    # Spaces as published, too.
+    assert (
+        "| `H2` | `LevelBasedForaging-v3/H2-v0` | All | H2 goes towards the visible "
+        "food closest to the centre of visible players,     irrespective of food "
+        "level.      |\n"
+    ) in pages["level_based_foraging"]
+
+
+# Characters of pages as published at the time of POSGGym 0.6.0, from its repository.
+@pytest.mark.parametrize(
+    ("page", "length"),
+    [
+        ("continuous/driving_continuous", 1968),
+        ("continuous/drone_team_capture", 766),
+        ("continuous/pursuit_evasion_continuous", 2748),
+        ("grid_world/cooperative_reaching", 1555),
+        ("grid_world/driving", 2232),
+        ("grid_world/level_based_foraging", 3553),
+        ("grid_world/predator_prey", 2441),
+        ("grid_world/pursuit_evasion", 9299),
+    ],
+)
+def test_pages_are_as_long_as_published(all_pages, page, length):
+    assert len((all_pages / f"{page}.md").read_text()) == length
+
+
+@pytest.fixture(scope="module")
+def all_pages(tmp_path_factory):
+    root = tmp_path_factory.mktemp("docs")
+    write_pages(root)
+    return root / "agents"
+
+
+def test_another_process_writes_the_same_bytes(all_pages, tmp_path):
+    code = (
+        "import pathlib, sys; from posggym_es.agent_pages import write_pages;"
+        "write_pages(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    for page in all_pages.rglob("*.md"):
+        again = tmp_path / "agents" / page.relative_to(all_pages)
+        assert again.read_bytes() == page.read_bytes()
 
 
 def spec(**changes):
@@ -127,6 +188,29 @@ def test_descriptions_cannot_break_the_table():
     assert page.endswith("| `p` | `My-v0/p-v0` | All | a \\| b c |\n")
 
 
+def test_a_missing_description_is_none_where_others_have_one():
+    specs = [spec(description="x"), spec(policy_name="q")]
+    page = render_page("My-v0", "t", "n", specs)
+    assert page.endswith(
+        "| `p` | `My-v0/p-v0` | All | x |\n| `q` | `My-v0/q-v0` | All | None |\n"
+    )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abc"),
+        st.text() | st.integers() | st.booleans() | st.tuples(st.text(), st.none()),
+        min_size=1,
+    )
+)
+def test_calls_are_python(env_args):
+    call = ast.parse(make_call("My-v0", env_args), mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert [ast.literal_eval(arg) for arg in call.args] == ["My-v0"]
+    read = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    assert read == env_args
+
+
 def test_generic_policies_come_first_and_agents_are_named():
     specs = [
         spec(env_args={"a": "x"}, valid_agent_ids=["0", "1"]),
@@ -134,7 +218,7 @@ def test_generic_policies_come_first_and_agents_are_named():
     ]
     page = render_page("My-v0", "t", "my_env", specs)
     assert page.index("## Generic") < page.index("## a=x")
-    assert "| `p` | `My-v0/a=x/p-v0` | 0, 1 |" in page
+    assert "| `p` | `My-v0/a=x/p-v0` | `['0', '1']` |" in page
     assert 'env = posggym.make(\n    "My-v0",\n    a="x"\n)' in page
     assert "title: My Env" in page
 
@@ -144,3 +228,18 @@ def test_environments_without_policies_or_type_are_named(tmp_path):
         write_pages(tmp_path, ["UAV-v0"])
     with pytest.raises(DocsError, match="My-v0"):
         env_location("My-v0", [spec()])
+    for path in (AGENT_MODEL_DIR / "p.pkl", tmp_path / "a" / "b" / "p.pkl"):
+        with pytest.raises(DocsError, match="My-v0"):
+            env_location("My-v0", [spec(kwargs={"policy_file_path": path})])
+
+
+def test_policy_files_tell_the_type_of_other_environments():
+    path = AGENT_MODEL_DIR / "gymnasium" / "my_env" / "a=1" / "v2" / "p.pkl"
+    specs = [spec(), spec(kwargs={"policy_file_path": path})]
+    assert env_location("My-v0", specs) == ("gymnasium", "my_env")
+
+
+def test_environments_do_not_overwrite_each_others_pages(tmp_path):
+    with pytest.raises(DocsError, match="already"):
+        write_pages(tmp_path, ["Driving-v1", "Driving-v1"])
+    assert not [*tmp_path.rglob("*.md")]

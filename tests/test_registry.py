@@ -6,6 +6,7 @@ import ast
 import json
 import math
 import os
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import black
 import posggym
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from posggym.agents.registration import PolicySpec, get_env_args_id
 from posggym.agents.torch_policy import PPOPolicy
@@ -21,9 +22,11 @@ from posggym.agents.utils import processors
 
 from posggym_es.registry import (
     BEGIN,
+    END,
     RegistryError,
     env_module_code,
     existing_ids,
+    imported_env_modules,
     register,
     remove_block,
     set_block,
@@ -148,6 +151,9 @@ def test_registering_nothing_restores_every_byte(tree):
     before, before_folders = files(tree), folders(tree)
     register(tree, SPECS)
     assert files(tree) != before
+    # As an import leaves them behind.
+    for path in [tree / INIT, *tree.glob("posggym/agents/gymnasium/**/__init__.py")]:
+        py_compile.compile(str(path))
     register(tree, [])
     assert files(tree) == before
     assert folders(tree) == before_folders
@@ -170,7 +176,7 @@ def test_lines_outside_the_block_are_left_alone(tree):
     (tree / DRIVING).write_text(mine)
     register(tree, [make_spec(policy_name="other")])
     text = (tree / DRIVING).read_text()
-    outside = text.split(BEGIN)[0], text.split("# <<< posggym-es <<<\n")[1]
+    outside = text.split(BEGIN)[0], text.split(END + "\n")[1]
     assert outside[0] == "# a user's line before it\n" + original + "\n"
     assert outside[1] == "\n# a user's line after the block\n"
 
@@ -191,6 +197,9 @@ def test_line_endings_and_final_newlines_survive(tree, ending):
     assert path.read_bytes() == text.encode()
 
 
+@example(b"\r")
+@example(b"a\r\nb\n")
+@example(b"a\nb\r\n")
 @given(st.binary(max_size=40).filter(lambda b: b"posggym-es" not in b))
 def test_a_block_comes_and_goes_without_a_trace(outside):
     path = Path("x.py")
@@ -204,6 +213,80 @@ def test_a_block_comes_and_goes_without_a_trace(outside):
 def test_modules_that_posggym_imports_are_not_registered_twice(tree):
     register(tree, [make_spec()])
     assert BEGIN not in (tree / INIT).read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from posggym.agents.grid_world import driving",
+        "from posggym.agents.grid_world import (a, driving as b)",
+        "from posggym.agents.grid_world.driving import policy_specs",
+        "import posggym.agents.grid_world.driving as b",
+        "from .grid_world import driving",
+        "from .grid_world.driving import policy_specs as b",
+        "from ..agents.grid_world import driving",
+        "if x:\n    from posggym.agents.grid_world import driving",
+    ],
+)
+def test_every_way_to_import_a_module_counts(line):
+    found = imported_env_modules(ast.parse(line))
+    assert "posggym.agents.grid_world.driving" in found
+    assert "posggym.agents.grid_world.driving_gen" not in found
+
+
+def test_blocks_leave_no_names_behind(tree):
+    code = "import posggym.agents as a; print(*sorted(vars(a)))"
+
+    def names() -> set[str]:
+        return set(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                env={**os.environ, "PYTHONPATH": str(tree)},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()
+        )
+
+    before = names()
+    register(tree, SPECS)
+    # Python itself puts a package's subpackages there.
+    assert names() - before == {"gymnasium"}
+
+
+def test_a_later_version_is_registered_after_an_earlier_one(tree):
+    register(tree, [make_spec(version=10), make_spec(version=9)])
+    text = (tree / DRIVING).read_text()
+    assert text.index("version=9,") < text.index("version=10,")
+
+
+@pytest.mark.parametrize("marker", [BEGIN, END, f"\n{END}\n", f"x\r\n{BEGIN}\r\n"])
+def test_descriptions_may_hold_the_markers(tree, marker):
+    original = files(tree)
+    spec = make_spec(description=marker)
+    register(tree, [spec])
+    assert register(tree, [spec]) == []
+    register(tree, [])
+    assert files(tree) == original
+
+
+def test_posggyms_linters_accept_generated_files(tree):
+    register(tree, SPECS)
+    generated = [p for p in files(tree) if BEGIN in (tree / p).read_text()]
+    assert len(generated) == 4
+    # The settings of POSGGym's pyproject.toml.
+    options = ["--isolated", "--target-version=py38", "--extend-select=C4,SIM,TC"]
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", *options, "--"]
+        + [str(tree / path) for path in generated if path != INIT],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    for path in generated:
+        if "gymnasium" in path or "uav" in path:
+            text = (tree / path).read_text()
+            assert text == black.format_str(text, mode=black.Mode(line_length=88))
 
 
 texts = st.text(max_size=200)
@@ -229,6 +312,7 @@ def test_any_text_and_value_comes_out_as_it_went_in(description, config):
     assert code == black.format_str(code, mode=black.Mode(line_length=88))
     namespace: dict = {"policy_specs": {}}
     exec(compile(code, "block", "exec"), namespace)
+    assert set(namespace) == {"policy_specs", "__builtins__"}
     (made,) = namespace["policy_specs"].values()
     assert isinstance(made, PolicySpec)
     assert made.entry_point == PPOPolicy.load_from_path
@@ -268,10 +352,53 @@ def test_other_folders_are_refused(tmp_path):
         register(tmp_path, [make_spec()])
 
 
-def test_damaged_blocks_are_refused(tree):
+def test_a_byte_order_mark_is_no_obstacle(tree):
+    text = b"\xef\xbb\xbf" + (tree / INIT).read_bytes()
+    (tree / INIT).write_bytes(text)
+    register(tree, SPECS)
+    assert (tree / INIT).read_bytes().startswith(text)
+    assert existing_ids(tree) >= {spec.id for spec in SPECS}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        (INIT, "def (", "not valid Python"),
+        (DRIVING, "def (", "not valid Python"),
+        (DRIVING, "specs = {}\n", "has no `policy_specs`"),
+    ],
+)
+def test_files_that_cannot_be_added_to_are_named(tree, path, text, message):
+    (tree / path).write_text(text)
+    before = files(tree)
+    with pytest.raises(RegistryError, match=message) as error:
+        register(tree, SPECS)
+    assert path in str(error.value)
+    assert files(tree) == before
+
+
+def test_a_users_file_in_a_generated_package_is_kept(tree):
+    register(tree, [UAV])
+    mine = tree / "posggym/agents/grid_world/uav/heuristic.py"
+    mine.write_text("x = 1\n")
+    register(tree, [])
+    assert mine.read_text() == "x = 1\n"
+    assert not (mine.parent / "__init__.py").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace(END, ""),
+        lambda text: text.replace(BEGIN, ""),
+        lambda text: text + BEGIN + "\n",
+        lambda text: text.replace(BEGIN, "x").replace(END, BEGIN).replace("x", END, 1),
+    ],
+)
+def test_damaged_blocks_are_refused(tree, damage):
     register(tree, SPECS)
     path = tree / DRIVING
-    path.write_text(path.read_text().replace("# <<< posggym-es <<<", ""))
+    path.write_text(damage(path.read_text()))
     before = files(tree)
     with pytest.raises(RegistryError, match="block is damaged") as error:
         register(tree, [make_spec()])

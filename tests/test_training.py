@@ -165,9 +165,10 @@ def test_metrics_cut_off_by_a_crash_are_mended(reference, tmp_path):
     assert results(tmp_path)[1] == results(reference)[1]
 
 
-def test_posggym_self_play_is_a_function_of_the_seed(tmp_path):
+@pytest.mark.parametrize("env_id", ["CooperativeReaching-v0", "DrivingContinuous-v0"])
+def test_posggym_self_play_is_a_function_of_the_seed(tmp_path, env_id):
     changes = {
-        "env_name": "posggym:CooperativeReaching-v0",
+        "env_name": f"posggym:{env_id}",
         "popsize_max": None,
         "num_interactions": None,
     }

@@ -5,6 +5,7 @@ Call these in a process that imported the posggym tree to be documented.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,10 +43,10 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
     Raises
     ------
     DocsError
-        If an environment has no policies of its own.
+        If an environment has no policies of its own, or two would share a page.
     """
     registered = posggym.agents.get_all_envs()
-    pages = []
+    pages: dict[Path, str] = {}
     for env_id in sorted(registered) if env_ids is None else env_ids:
         if env_id not in registered:
             raise DocsError(f"{env_id}: no policies are registered for it")
@@ -54,9 +55,15 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
         )
         env_type, env_name = env_location(env_id, specs)
         page = docs_root / "agents" / env_type / f"{env_name}.md"
-        write_text(page, render_page(env_id, env_type, env_name, specs))
-        pages.append(page)
-    return pages
+        if page in pages:
+            raise DocsError(
+                f"{env_id}: another environment has the page {env_type}/{env_name} "
+                "already; register its agents with another env_name"
+            )
+        pages[page] = render_page(env_id, env_type, env_name, specs)
+    for page, text in pages.items():
+        write_text(page, text)
+    return [*pages]
 
 
 def env_location(env_id: str, specs: Sequence[PolicySpec]) -> tuple[str, str]:
@@ -78,8 +85,9 @@ def env_location(env_id: str, specs: Sequence[PolicySpec]) -> tuple[str, str]:
     for policy in specs:
         file = policy.kwargs.get("policy_file_path")
         if file is not None and Path(file).is_relative_to(AGENT_MODEL_DIR):
-            env_type, env_name, *_ = Path(file).relative_to(AGENT_MODEL_DIR).parts
-            return env_type, env_name
+            folders = Path(file).relative_to(AGENT_MODEL_DIR).parent.parts
+            if len(folders) >= 2:
+                return folders[0], folders[1]
     raise DocsError(
         f"{env_id}: neither posggym's environments nor the paths of its policy files "
         "tell its type"
@@ -92,7 +100,7 @@ def render_page(
     """Return the page of an environment, in POSGGym's format.
 
     Policies for any arguments come first, then a section per `env_args_id` in the order
-    of registration.
+    of these; within a section they are in the order of registration.
     """
     title = env_name.replace("_", " ").title()
     text = (
@@ -104,7 +112,7 @@ def render_page(
     sections: dict[str | None, list[PolicySpec]] = {}
     for spec in specs:
         sections.setdefault(spec.env_args_id, []).append(spec)
-    for args_id in sorted(sections, key=lambda args_id: args_id is not None):
+    for args_id in sorted(sections, key=lambda args_id: args_id or ""):
         members = sections[args_id]
         text += f"## {args_id or 'Generic'}\n"
         text += _GENERIC_NOTE if args_id is None else ""
@@ -119,7 +127,10 @@ def make_call(env_id: str, env_args: dict[str, Any] | None) -> str:
         return f'posggym.make("{env_id}")'
     lines = [f'    "{env_id}"']
     for name, value in env_args.items():
-        shown = f'"{value}"' if isinstance(value, str) else value
+        # JSON writes strings as black would write them in Python.
+        shown = (
+            json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
+        )
         lines.append(f"    {name}={shown}")
     return "posggym.make(\n" + ",\n".join(lines) + "\n)"
 
@@ -130,14 +141,15 @@ def policy_table(specs: Sequence[PolicySpec]) -> str:
     columns = ["Policy", "ID", "Valid Agent IDs"] + ["Description"] * described
     rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for spec in specs:
-        agents = ", ".join(spec.valid_agent_ids) if spec.valid_agent_ids else "All"
+        # POSGGym's pages show the list as Python does, and None as it is.
+        agents = f"`{spec.valid_agent_ids}`" if spec.valid_agent_ids else "All"
         cells = [f"`{spec.policy_name}`", f"`{spec.id}`", agents]
         if described:
-            cells.append(_cell(spec.description or ""))
-        rows.append(f"| {' | '.join(cells)} |")
+            cells.append(str(spec.description))
+        rows.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(rows) + "\n"
 
 
 def _cell(text: str) -> str:
     """Escape what would end a cell of a Markdown table."""
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(text.replace("|", "\\|").splitlines())

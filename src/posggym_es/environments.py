@@ -9,7 +9,7 @@ import posggym
 
 import posggym_gymnasium
 from pgpelib.policies import SavedPolicy
-from pgpelib.tasks.posggym_task import complete_env_args
+from pgpelib.tasks.posggym_task import PosggymEpisodes, complete_env_args
 from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
 from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
 
@@ -35,16 +35,12 @@ class RegisteredEnv:
 
     def make(self) -> posggym.Env[Any, Any, Any]:
         """Make the environment, unwrapped but for POSGGym's own time limit."""
-        return make_env(self.env_id, self.env_args)
+        return make_episodes(self.env_id, self.env_args).env
 
 
-def make_env(
-    env_id: str, env_args: dict[str, Any] | None
-) -> posggym.Env[Any, Any, Any]:
+def make_episodes(env_id: str, env_args: dict[str, Any] | None) -> PosggymEpisodes:
     """Make a POSGGym environment; Gymnasium tasks are registered on the way."""
-    if env_id not in posggym.envs.registry:
-        posggym_gymnasium.ensure_registered(env_id)
-    return posggym.make(env_id, disable_env_checker=True, **(env_args or {}))
+    return PosggymEpisodes(posggym_gymnasium.ensure_registered(env_id), env_args)
 
 
 def registered_env(policy: SavedPolicy) -> RegisteredEnv:

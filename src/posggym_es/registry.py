@@ -10,6 +10,7 @@ import ast
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -42,6 +43,7 @@ for _es_spec in [
     {calls}
 ]:
     policy_specs[_es_spec.id] = _es_spec
+del _es_spec, _EsPolicy, _es_processors, _ES_MODEL_DIR
 """
 
 _AGENTS_INIT_BODY = """\
@@ -51,6 +53,7 @@ from posggym.agents.registration import register_spec as _es_register_spec  # no
 for _es_module in [{aliases}]:
     for _es_policy_spec in _es_module.policy_specs.values():
         _es_register_spec(_es_policy_spec)
+del _es_policy_spec, _es_module, _es_register_spec, {aliases}
 """
 
 
@@ -75,7 +78,8 @@ def register(
     specs
         The agents, in any order.
     taken
-        Ids that the tree registers outside the generated blocks (`existing_ids`).
+        Ids that the tree registers outside the generated blocks: `existing_ids` of a
+        tree without blocks.
 
     Returns
     -------
@@ -85,7 +89,8 @@ def register(
     Raises
     ------
     RegistryError
-        If this is no posggym tree, a block is damaged, or an id is taken.
+        If this is no posggym tree, a file in it cannot be added to, a block is damaged,
+        an id is taken, or a value cannot be written as code. No file is written then.
     StagingError
         If two specs share an id or a file.
     """
@@ -100,7 +105,7 @@ def register(
                 f"version {spec.version + 1}"
             )
     by_module: dict[str, list[AgentSpec]] = {}
-    for spec in sorted(specs, key=lambda spec: spec.id):
+    for spec in sorted(specs, key=_order):
         by_module.setdefault(spec.module, []).append(spec)
 
     blocks: dict[Path, str] = {}
@@ -108,12 +113,19 @@ def register(
     for module, members in by_module.items():
         path = posggym_root.joinpath(*module.split("."), "__init__.py")
         blocks[path] = env_module_code(members)
-        if not path.exists():
+        if path.exists():
+            outside = remove_block(path, path.read_bytes())
+            if "policy_specs" not in _assigned_names(_parse(path, outside)):
+                raise RegistryError(
+                    f"{path}: has no `policy_specs` to add {members[0].id} to; give "
+                    "the agents another env_type or env_name"
+                )
+        else:
             contents[path] = _new_module(members[0].env_id)
         package = path.parent.parent / "__init__.py"
         if not package.exists():
             contents[package] = _new_package(members[0].env_type)
-    imported = imported_env_modules(remove_block(init, init.read_bytes()).decode())
+    imported = imported_env_modules(_parse(init, remove_block(init, init.read_bytes())))
     missing = [module for module in by_module if module not in imported]
     if missing:
         blocks[init] = agents_init_code(missing)
@@ -128,6 +140,8 @@ def register(
 
 def existing_ids(posggym_root: Path) -> set[str]:
     """Return the ids that a posggym tree registers, from a fresh process.
+
+    Ids of generated blocks are among them.
 
     Raises
     ------
@@ -167,12 +181,18 @@ def agents_init_code(modules: Sequence[str]) -> str:
     )
 
 
-def imported_env_modules(source: str) -> set[str]:
-    """Return the modules below `posggym.agents` that a source file imports."""
+def imported_env_modules(agents_init: ast.Module) -> set[str]:
+    """Return what `posggym/agents/__init__.py` imports from below its package.
+
+    Names imported from a module are listed like modules, next to the module itself.
+    """
     modules = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(agents_init):
+        if isinstance(node, ast.ImportFrom):
+            # `from . import x` is one level: the package of the file.
+            base = ["posggym", "agents"][: 3 - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            modules |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
     return {module for module in modules if module.startswith("posggym.agents.")}
@@ -189,12 +209,13 @@ def set_block(path: Path, content: bytes, code: str) -> bytes:
     RegistryError
         If the block of the file is damaged.
     """
-    newline = _newline(content)
+    parts = _split(path, content)
+    newline = b"\r\n" if b"\r\n" in content else b"\n"
+    if parts is not None:
+        before, newline, after = parts
     lines = [BEGIN, *code.rstrip("\n").split("\n"), END]
     block = newline.join(line.encode() for line in lines)
-    parts = _split(path, content)
     if parts is not None:
-        before, after = parts
         return before + block + after
     if not content or content.endswith(newline):
         return content + newline + block + newline
@@ -209,35 +230,58 @@ def remove_block(path: Path, content: bytes) -> bytes:
     RegistryError
         If the block of the file is damaged.
     """
-    newline = _newline(content)
     parts = _split(path, content)
     if parts is None:
         return content
-    before, after = parts
+    before, newline, after = parts
     before = before.removesuffix(newline)
     if after:
         return before + after.removeprefix(newline)
     return before.removesuffix(newline)
 
 
-def _newline(content: bytes) -> bytes:
-    return b"\r\n" if b"\r\n" in content else b"\n"
+def _split(path: Path, content: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Return what comes before a file's block, the block's newline, and the rest.
 
-
-def _split(path: Path, content: bytes) -> tuple[bytes, bytes] | None:
-    """Return what stands before and after a file's block; None without a block."""
-    begin, end = BEGIN.encode(), END.encode()
-    counts = content.count(begin), content.count(end)
-    if counts == (0, 0):
+    None without a block. Only whole lines count: a description may hold the markers.
+    The newline is the block's own, as line endings of a file can be mixed.
+    """
+    begins, ends = (
+        [*re.finditer(rb"^" + re.escape(mark.encode()) + rb"(?=(\r?)$)", content, re.M)]
+        for mark in (BEGIN, END)
+    )
+    if not begins and not ends:
         return None
-    before, _, rest = content.partition(begin)
-    _, found, after = rest.partition(end)
-    if counts != (1, 1) or not found:
+    if len(begins) != 1 or len(ends) != 1 or begins[0].start() > ends[0].start():
         raise RegistryError(
             f"{path}: the generated block is damaged; it has to begin with one line "
             f"{BEGIN!r} and end with one line {END!r}. Restore the file and run again"
         )
-    return before, after
+    return content[: begins[0].start()], begins[0][1] + b"\n", content[ends[0].end() :]
+
+
+def _order(spec: AgentSpec) -> tuple[str, str, str, int]:
+    """Order in a module: as the id, but with v10 after v9."""
+    return spec.env_id, spec.env_args_id or "", spec.policy_name, spec.version
+
+
+def _parse(path: Path, content: bytes) -> ast.Module:
+    """Parse a file of the tree; bytes, as only those may have a coding or a BOM."""
+    try:
+        return ast.parse(content)
+    except (SyntaxError, ValueError) as error:
+        raise RegistryError(f"{path}: not valid Python ({error}); repair it") from error
+
+
+def _assigned_names(module: ast.Module) -> set[str]:
+    """Return the names that a module assigns or imports anywhere."""
+    names = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+    return names
 
 
 def _call(spec: AgentSpec) -> str:
@@ -270,12 +314,13 @@ def _value(spec: AgentSpec, value: Any) -> str:
             raise RegistryError(f"{spec.id}: {value} cannot be written as an argument")
         return repr(value)
     if isinstance(value, tuple):
-        return "(" + "".join(f"{_value(spec, item)}," for item in value) + ")"
+        comma = "," if len(value) == 1 else ""
+        return f"({', '.join(_value(spec, item) for item in value)}{comma})"
     if isinstance(value, list):
-        return "[" + "".join(f"{_value(spec, item)}," for item in value) + "]"
+        return f"[{', '.join(_value(spec, item) for item in value)}]"
     if isinstance(value, dict):
-        items = (f"{_literal(k)}: {_value(spec, v)}," for k, v in value.items())
-        return "{" + "".join(items) + "}"
+        items = (f"{_literal(k)}: {_value(spec, v)}" for k, v in value.items())
+        return "{" + ", ".join(items) + "}"
     raise RegistryError(
         f"{spec.id}: {value!r} of type {type(value).__name__} cannot be written as an "
         "argument"
@@ -298,9 +343,11 @@ def _formatted(code: str) -> str:
 
 def _new_module(env_id: str) -> bytes:
     return (
-        f'"""Policies for the {env_id} environment."""\n'
+        f'"""Policies for the {env_id} environment."""\n\n'
         "from __future__ import annotations\n\n"
-        "from posggym.agents.registration import PolicySpec\n\n\n"
+        "from typing import TYPE_CHECKING\n\n"
+        "if TYPE_CHECKING:\n"
+        "    from posggym.agents.registration import PolicySpec\n\n\n"
         "policy_specs: dict[str, PolicySpec] = {}\n"
     ).encode()
 
@@ -330,8 +377,7 @@ def _write(posggym_root: Path, contents: dict[Path, bytes]) -> list[Path]:
     changed = []
     for path, content in sorted(contents.items()):
         if _is_empty_module(content):
-            path.unlink()
-            path.parent.rmdir()
+            _remove_module(path)
         elif not path.exists() or path.read_bytes() != content:
             write_bytes(path, content)
         else:
@@ -340,11 +386,23 @@ def _write(posggym_root: Path, contents: dict[Path, bytes]) -> list[Path]:
     for package in sorted((posggym_root / AGENTS_INIT).parent.iterdir()):
         init = package / "__init__.py"
         if (
-            package.is_dir()
-            and [*package.iterdir()] == [init]
+            init.is_file()
+            and _is_alone(init)
             and init.read_bytes() == _new_package(package.name)
         ):
-            init.unlink()
-            package.rmdir()
+            _remove_module(init)
             changed.append(init)
     return changed
+
+
+def _remove_module(init: Path) -> None:
+    """Remove an `__init__.py`, and its folder when nothing else is in there."""
+    alone = _is_alone(init)
+    init.unlink()
+    if alone:
+        shutil.rmtree(init.parent)
+
+
+def _is_alone(init: Path) -> bool:
+    """Whether a folder holds nothing else; Python may have left compiled files."""
+    return {path.name for path in init.parent.iterdir()} <= {init.name, "__pycache__"}

@@ -11,7 +11,8 @@ import posggym
 import posggym.agents
 from scipy import stats
 
-from posggym_es.environments import make_env
+from pgpelib.tasks.posggym_task import PosggymEpisodes
+from posggym_es.environments import make_episodes
 from posggym_es.spec import AgentSpec
 
 # A correct agent fails by chance once in a thousand verifications.
@@ -97,7 +98,7 @@ class Verification:
 
 
 def play_episode(
-    env: posggym.Env[Any, Any, Any],
+    episodes: PosggymEpisodes,
     policies: dict[str, posggym.agents.Policy[Any, Any]],
     seed: int,
 ) -> tuple[dict[str, float], int]:
@@ -105,7 +106,7 @@ def play_episode(
 
     Parameters
     ----------
-    env
+    episodes
         A POSGGym environment.
     policies
         One policy per agent id.
@@ -118,7 +119,8 @@ def play_episode(
         Return of each agent, and number of steps.
     """
     returns = dict.fromkeys(policies, 0.0)
-    observations, _ = env.reset(seed=seed)
+    observations = episodes.reset(seed)
+    env = episodes.env
     for policy in policies.values():
         policy.reset(seed=seed)
     steps, done = 0, False
@@ -137,14 +139,13 @@ class _Player:
     def __init__(self, spec: AgentSpec) -> None:
         if spec.id not in posggym.agents.registry:
             raise VerificationError(f"{spec.id}: not registered in {posggym.__file__}")
-        self._env = make_env(spec.env_id, spec.env_args)
-        seats = spec.valid_agent_ids or list(self._env.possible_agents)
-        self._policies = {
-            i: posggym.agents.make(spec.id, self._env.model, i) for i in seats
-        }
+        self._episodes = make_episodes(spec.env_id, spec.env_args)
+        env = self._episodes.env
+        seats = spec.valid_agent_ids or list(env.possible_agents)
+        self._policies = {i: posggym.agents.make(spec.id, env.model, i) for i in seats}
 
     def play(self, seed: int) -> tuple[float, int]:
-        returns, steps = play_episode(self._env, self._policies, seed)
+        returns, steps = play_episode(self._episodes, self._policies, seed)
         return float(np.mean(list(returns.values()))), steps
 
 

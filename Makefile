@@ -16,12 +16,12 @@ $(STAMP): pyproject.toml tools/install_posggym.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python tools/install_posggym.py
-	$(BIN)/python -m pip install --quiet --editable '.[slurm,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[mongo,slurm,test]'
 	touch $@
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) \
-		--config only=lunarlander,driving_continuous -- register_all
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) register_all \
+		--config only=lunarlander,driving_continuous
 	@cat results/registry/README.md
 
 test: $(STAMP) ## run all tests

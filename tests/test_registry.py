@@ -440,6 +440,7 @@ def test_versions_have_files_of_their_own():
         {"policy_name": ""},
         {"env_name": ".."},
         {"env_type": "a/b"},
+        {"env_type": "class"},
         {"env_id": "no version"},
         {"env_args": {"a": "../.."}},
         {"env_args": {"a": "x/y"}},

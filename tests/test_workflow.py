@@ -311,6 +311,30 @@ def test_the_shipped_config_plans_every_experiment(root, tmp_path):
         assert f"results/{name}" in outputs
 
 
+def test_ids_of_posggyms_own_are_not_overridden(root, done, tmp_path):
+    spec = json.loads((done.folder / "runs/full/reaching/seed0/spec.json").read_text())
+    spec |= {
+        "env_id": "Driving-v1",
+        "env_args": None,
+        "env_name": "driving",
+        "policy_name": "A0Shortestpath",
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    (tmp_path / "assets").mkdir()
+    script = root / "workflow" / "scripts" / "generate_registry.py"
+    arguments = ["--specs", "spec.json", "--assets_root", "assets", "--output", "tree"]
+    result = subprocess.run(
+        [sys.executable, script, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "Driving-v1/A0Shortestpath-v0 is registered" in result.stderr
+    assert "version 1" in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["assets", "spec.json"]
+
+
 def test_every_script_explains_itself(root):
     scripts = sorted((root / "workflow" / "scripts").glob("*.py"))
     assert len(scripts) >= 8

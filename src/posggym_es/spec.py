@@ -7,6 +7,7 @@ Everything downstream of training (staging, registration, verification, docs) as
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import re
 from pathlib import PurePosixPath
 from typing import Any
@@ -100,6 +101,11 @@ class AgentSpec:
                 raise ValueError(
                     f"{what} {value!r} is not allowed; "
                     f"it has to match {pattern.pattern}"
+                )
+        for part in (self.env_type, self.env_name):
+            if keyword.iskeyword(part):
+                raise ValueError(
+                    f"{part!r} is not allowed as a folder: Python cannot import it"
                 )
         if re.search(r"-v\d+$", self.policy_name):
             raise ValueError(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pgpelib.files import atomic_directory, read_json
 from posggym_es import cli
-from posggym_es.registry import register
+from posggym_es.registry import existing_ids, register
 from posggym_es.spec import AgentSpec
 from posggym_es.staging import copy_package
 
@@ -51,7 +51,10 @@ def main() -> None:
     with atomic_directory(args.output) as tree:
         copy_package(args.posggym or installed_posggym(), tree)
         shutil.copytree(args.assets_root, tree, dirs_exist_ok=True)
-        for path in register(tree, specs):
+        # An id of posggym's own must not be overridden; ids of earlier blocks may.
+        register(tree, [])
+        taken = frozenset(existing_ids(tree))
+        for path in register(tree, specs, taken):
             print(f"registered in {path.relative_to(tree)}")
 
 

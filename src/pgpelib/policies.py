@@ -154,7 +154,10 @@ class ActionSpec:
         """Return the action: clipped outputs (actions,) or the index of the largest."""
         if self.kind == "discrete":
             return int(np.argmax(outputs))
-        return np.clip(outputs, self.low, self.high)
+        assert self.low is not None
+        assert self.high is not None
+        # The two ufuncs are what np.clip does, without its 5 µs of checks.
+        return np.minimum(np.maximum(outputs, self.low), self.high)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,7 +59,7 @@ class ExactEpisodes:
         Another one after each `reset` of an environment that has to be made anew.
         """
         if self._env is None:
-            with _quiet_stdout():
+            with quiet_stdout():
                 self._env = make_gymnasium(self.env_id, **self.env_config)
                 self._env.reset(seed=0)
         return self._env
@@ -86,7 +86,7 @@ class ExactEpisodes:
 
 
 @contextlib.contextmanager
-def _quiet_stdout() -> Iterator[None]:
+def quiet_stdout() -> Iterator[None]:
     """Keep what C code prints off standard output.
 
     PyBullet prints a line for every simulation that it opens, which would be one for

@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from pgpelib.policies import ActionSpec
 from pgpelib.tasks.base import Network, ObservationRecorder, Rollout
-from posggym_gymnasium.episodes import ExactEpisodes
+from posggym_gymnasium.episodes import ExactEpisodes, quiet_stdout
+from posggym_gymnasium.ids import canonical_env_id
+
+
+class Episodes(Protocol):
+    """An environment whose episodes depend on their seed and actions alone."""
+
+    @property
+    def env(self) -> gymnasium.Env[Any, Any]:
+        """The environment of the current episode."""
+
+    def reset(self, seed: int) -> Any:
+        """Begin the episode of a seed and return its first observation."""
+
+
+class _FastHumanoid:
+    """The fast form of PyBullet's humanoid, which resets exactly by itself."""
+
+    def __init__(self, max_episode_steps: int, alive_bonus: bool) -> None:
+        from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
+
+        with quiet_stdout():
+            self.env: gymnasium.Env[Any, Any] = FastHumanoidBullet(
+                max_episode_steps, alive_bonus
+            )
+
+    def reset(self, seed: int) -> Any:
+        return self.env.reset(seed=seed)[0]
+
+
+# Environments with a fast form that gives the same bits: its time limit, and whether
+# its rewards have the alive bonus.
+_FAST_HUMANOIDS = {
+    "HumanoidBulletEnv-v0": (1000, True),
+    "TinyTrajHumanoidBulletEnv-v0": (200, False),
+}
+
+
+def make_episodes(env_name: str, env_config: dict[str, Any]) -> Episodes:
+    """Return the episodes of an environment, in its fast form if it has one."""
+    fast = _FAST_HUMANOIDS.get(canonical_env_id(env_name))
+    if fast is not None and not env_config:
+        return _FastHumanoid(*fast)
+    return ExactEpisodes(env_name, env_config)
 
 
 class GymnasiumTask:
@@ -40,7 +84,7 @@ class GymnasiumTask:
         max_episode_length: int = -1,
         decrease_rewards_by: float = 0.0,
     ) -> None:
-        self._episodes = ExactEpisodes(env_name, env_config)
+        self._episodes = make_episodes(env_name, env_config)
         self._max_steps = max_episode_length if max_episode_length > 0 else None
         self._decrease = decrease_rewards_by
         env = self._episodes.env

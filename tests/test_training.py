@@ -157,6 +157,45 @@ def test_a_killed_worker_is_replaced(root, reference, tmp_path):
     assert results(tmp_path) == results(reference)
 
 
+MISBEHAVING = {
+    "env_name": "misbehaving_env:Misbehaving-v0",
+    "num_interactions": None,
+    "popsize_max": None,
+    "num_cpus": 2,
+}
+
+
+@pytest.fixture
+def misbehaving(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+
+
+@pytest.mark.parametrize("mode", ["hang", "die"])
+def test_workers_that_hang_or_die_are_replaced(misbehaving, tmp_path, mode, caplog):
+    settings = {**MISBEHAVING, "worker_timeout": 8.0}
+    marker = tmp_path / "marker"
+    for name, folder in (("first", "one"), ("later", "two")):
+        # The same configuration twice: the marker exists in the second run.
+        config = {"mode": mode, "marker": str(marker)}
+        train(tmp_path / folder, **settings, env_config=config)
+        assert ("replacing the workers" in caplog.text) == (name == "first")
+        caplog.clear()
+    assert results(tmp_path / "one") == results(tmp_path / "two")
+
+
+def test_fitnesses_that_are_not_numbers_count_as_the_worst(
+    misbehaving, tmp_path, caplog
+):
+    training = train(tmp_path, **MISBEHAVING, env_config={"mode": "nan"}, popsize=30)
+    metrics = results(tmp_path)[1]
+    failed = [int(row["pop_failed"]) for row in metrics]
+    assert all(0 < count < 30 for count in failed)
+    assert caplog.text.count("it counts as the worst") == sum(failed)
+    assert "seed 3" in caplog.text
+    assert np.isfinite(training.pgpe.center).all()
+    assert all(np.isfinite(float(row["pop_mean"])) for row in metrics)
+
+
 def test_metrics_cut_off_by_a_crash_are_mended(reference, tmp_path):
     train(tmp_path, niters=2)
     with (tmp_path / "metrics.csv").open("a") as file:

@@ -355,7 +355,7 @@ class Training:
             Called with the number of solutions whenever some are evaluated.
         """
         while self.generation < self.config.niters:
-            report = self._generation(on_progress)
+            report = self.step(on_progress)
             if on_generation is not None:
                 on_generation(report)
 
@@ -409,9 +409,10 @@ class Training:
             notes=notes,
         )
 
-    def _generation(
-        self, on_progress: Callable[[int], None] | None
+    def step(
+        self, on_progress: Callable[[int], None] | None = None
     ) -> GenerationReport:
+        """Train one generation; its state is safe on disk afterwards."""
         started = time.monotonic()
         fitnesses, steps = self._evaluate_population(on_progress)
         pop_elapsed = time.monotonic() - started

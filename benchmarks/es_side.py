@@ -1,0 +1,75 @@
+"""What the ES side of a generation costs the master, in time and memory.
+
+Measures telling the fitnesses of a whole generation (ranking, noise from seeds,
+gradients, update) and merging the observation statistics of all rollouts,
+for the humanoid policy; and the share of a generation's time at a given step rate.
+
+Example
+-------
+    python benchmarks/es_side.py --popsize 10000 --steps_per_second 9000
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+
+import numpy as np
+
+from pgpelib import PGPE
+from pgpelib.policies import Architecture
+from pgpelib.runningstat import RunningStat
+
+
+def peak_memory() -> float:
+    """Return the largest resident memory of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--popsize", type=int, default=10000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--steps_per_second", type=float, default=9000.0, help="of all workers together"
+    )
+    parser.add_argument(
+        "--episode_length", type=float, default=26.0, help="steps of an early episode"
+    )
+    args = parser.parse_args()
+    length = Architecture(44, 17, (64,)).num_parameters
+    pgpe = PGPE(solution_length=length, popsize=args.popsize, seed=0)
+    rng = np.random.default_rng(0)
+    parts = [
+        RunningStat(26, rng.normal(size=44), rng.uniform(size=44))
+        for _ in range(args.popsize)
+    ]
+    tells, merges = [], []
+    for _ in range(args.repeats):
+        fitnesses = rng.normal(size=args.popsize)
+        started = time.perf_counter()
+        pgpe.tell(fitnesses)
+        tells.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        total = RunningStat.empty(44)
+        for part in parts:
+            total.merge(part)
+        merges.append(time.perf_counter() - started)
+    tell, merge = statistics.median(tells), statistics.median(merges)
+    generation = args.popsize * args.episode_length / args.steps_per_second
+    print(f"popsize {args.popsize}, {length} parameters, {args.repeats} repeats")
+    print(f"tell {tell:.3f} s, merge {merge:.3f} s (medians)")
+    print(
+        f"a generation at {args.steps_per_second:,.0f} steps/s takes "
+        f"{generation:.1f} s: the ES side is {100 * (tell + merge) / generation:.2f} %"
+    )
+    print(f"peak memory of the master: {peak_memory():.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

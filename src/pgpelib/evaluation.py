@@ -1,4 +1,4 @@
-"""Evaluating solutions on a pool of worker processes.
+"""Evaluating solutions on worker processes, of this machine or of a Ray cluster.
 
 What a solution scores depends on (distribution, observation statistics, seed, index)
 alone: workers make noise and episode seeds themselves from counters, and the master
@@ -14,8 +14,8 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,6 @@ from pgpelib.tasks.registry import make_task
 logger = logging.getLogger(__name__)
 
 Vector = npt.NDArray[np.float64]
-T = TypeVar("T")
 
 # A chunk is at most this many solutions: small enough to balance, large enough that
 # sending the distribution along costs nothing.
@@ -102,7 +101,7 @@ class Normalization:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Work:
+class Work:
     """A run of solutions (or of re-evaluation episodes of the center)."""
 
     distribution: SearchDistribution
@@ -112,7 +111,7 @@ class _Work:
     re_eval: bool
 
 
-class _Worker:
+class Worker:
     """Lives in a worker process: environments are made once and kept."""
 
     def __init__(self, config: TaskConfig) -> None:
@@ -127,7 +126,8 @@ class _Worker:
             )
         return self._tasks[re_eval]
 
-    def run(self, work: _Work) -> list[Rollout]:
+    def run(self, work: Work) -> list[Rollout]:
+        """Play the episodes of a piece of work, in order."""
         task = self._task(work.re_eval)
         architecture = self._config.architecture(task)
         stream = RE_EVAL_STREAM if work.re_eval else EPISODE_STREAM
@@ -154,7 +154,7 @@ class _Worker:
         return rollouts
 
 
-_worker: _Worker | None = None
+_worker: Worker | None = None
 
 
 def _start_worker(config: TaskConfig) -> None:
@@ -163,7 +163,7 @@ def _start_worker(config: TaskConfig) -> None:
     assert parent is not None
     # A worker whose master was killed outright would otherwise wait for work forever.
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
-    _worker = _Worker(config)
+    _worker = Worker(config)
 
 
 def _exit_with(parent: Any) -> None:
@@ -171,7 +171,7 @@ def _exit_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _run_in_worker(work: _Work) -> list[Rollout]:
+def _run_in_worker(work: Work) -> list[Rollout]:
     assert _worker is not None
     return _worker.run(work)
 
@@ -199,7 +199,23 @@ class WorkerError(RuntimeError):
     """Workers keep dying or hanging on the same work."""
 
 
-class Evaluator:
+class Engine(Protocol):
+    """Where work is done; results come back in the order of the work."""
+
+    @property
+    def num_workers(self) -> int:
+        """Pieces of work that are done at a time."""
+
+    def run(
+        self, chunks: list[Work], on_progress: Callable[[int], None] | None
+    ) -> list[list[Rollout]]:
+        """Do all chunks, calling `on_progress` with the solutions of each done."""
+
+    def close(self) -> None:
+        """Release what was started for the work."""
+
+
+class LocalEngine:
     """A pool of worker processes on this machine.
 
     A worker that dies or hangs is replaced, together with the pool, and the chunks
@@ -217,71 +233,20 @@ class Evaluator:
 
     def __init__(self, config: TaskConfig, num_workers: int, timeout: float) -> None:
         self._config = config
-        self._num_workers = num_workers
+        self.num_workers = num_workers
         self._timeout = timeout
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
-    def evaluate(
-        self,
-        distribution: SearchDistribution,
-        normalization: Normalization,
-        first: int,
-        count: int,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Evaluation:
-        """Evaluate solutions `first` to `first + count` of a distribution."""
-        return self._run(distribution, normalization, first, count, False, on_progress)
+    def run(
+        self, chunks: list[Work], on_progress: Callable[[int], None] | None
+    ) -> list[list[Rollout]]:
+        """Do all chunks.
 
-    def re_evaluate(
-        self, distribution: SearchDistribution, normalization: Normalization, count: int
-    ) -> Evaluation:
-        """Play `count` episodes of the re-evaluation task with the center."""
-        return self._run(distribution, normalization, 0, count, True, None)
-
-    def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-
-    def _run(
-        self,
-        distribution: SearchDistribution,
-        normalization: Normalization,
-        first: int,
-        count: int,
-        re_eval: bool,
-        on_progress: Callable[[int], None] | None,
-    ) -> Evaluation:
-        size = max(1, min(MAX_CHUNK, count // (4 * self._num_workers)))
-        if not re_eval:
-            # Whole pairs, so that no worker makes noise for half of one.
-            size += size % 2
-        chunks = [
-            _Work(
-                distribution,
-                normalization,
-                start,
-                min(size, first + count - start),
-                re_eval,
-            )
-            for start in range(first, first + count, size)
-        ]
-        rollouts = [
-            rollout for chunk in self._map(chunks, on_progress) for rollout in chunk
-        ]
-        stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
-        for rollout in rollouts:
-            stats.merge(rollout.obs_stats)
-        return Evaluation(
-            np.array([r.fitness for r in rollouts]),
-            np.array([r.steps for r in rollouts]),
-            stats,
-        )
-
-    def _map(
-        self, chunks: list[_Work], on_progress: Callable[[int], None] | None
-    ) -> Iterable[list[Rollout]]:
+        Raises
+        ------
+        WorkerError
+            If workers keep failing without getting anything done.
+        """
         results: dict[int, list[Rollout]] = {}
         rebuilds = 0
         while len(results) < len(chunks):
@@ -292,24 +257,26 @@ class Evaluator:
                 rebuilds = 0 if len(results) > before else rebuilds + 1
                 reason = str(error) or type(error).__name__
                 if rebuilds > MAX_REBUILDS:
-                    last = chunks[-1].first + chunks[-1].count - 1
-                    raise WorkerError(
-                        f"workers failed {rebuilds} times in a row on solutions "
-                        f"{chunks[0].first}..{last}: {reason}"
-                    ) from error
+                    raise worker_error(chunks, rebuilds, reason) from error
                 logger.warning("replacing the workers: %s", reason)
                 self._kill()
         return [results[number] for number in range(len(chunks))]
 
+    def close(self) -> None:
+        """End the workers."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
     def _run_missing(
         self,
-        chunks: list[_Work],
+        chunks: list[Work],
         results: dict[int, list[Rollout]],
         on_progress: Callable[[int], None] | None,
     ) -> None:
         if self._pool is None:
             self._pool = concurrent.futures.ProcessPoolExecutor(
-                self._num_workers,
+                self.num_workers,
                 # Not fork: PyTorch's and Sacred's threads do not survive one.
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
@@ -338,3 +305,116 @@ class Evaluator:
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = None
+
+
+def worker_error(chunks: list[Work], failures: int, reason: str) -> WorkerError:
+    """Return the error of workers that keep failing on the same work."""
+    last = chunks[-1].first + chunks[-1].count - 1
+    return WorkerError(
+        f"workers failed {failures} times in a row on solutions "
+        f"{chunks[0].first}..{last}: {reason}"
+    )
+
+
+class Evaluator:
+    """Evaluates solutions and re-evaluates centers on an engine.
+
+    Parameters
+    ----------
+    engine
+        Where the work is done.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def evaluate(
+        self,
+        distribution: SearchDistribution,
+        normalization: Normalization,
+        first: int,
+        count: int,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Evaluation:
+        """Evaluate solutions `first` to `first + count` of a distribution."""
+        return self._run(distribution, normalization, first, count, False, on_progress)
+
+    def re_evaluate(
+        self, distribution: SearchDistribution, normalization: Normalization, count: int
+    ) -> Evaluation:
+        """Play `count` episodes of the re-evaluation task with the center."""
+        return self._run(distribution, normalization, 0, count, True, None)
+
+    def close(self) -> None:
+        """Release the engine."""
+        self._engine.close()
+
+    def _run(
+        self,
+        distribution: SearchDistribution,
+        normalization: Normalization,
+        first: int,
+        count: int,
+        re_eval: bool,
+        on_progress: Callable[[int], None] | None,
+    ) -> Evaluation:
+        size = max(1, min(MAX_CHUNK, count // (4 * self._engine.num_workers)))
+        if not re_eval:
+            # Whole pairs, so that no worker makes noise for half of one.
+            size += size % 2
+        chunks = [
+            Work(
+                distribution,
+                normalization,
+                start,
+                min(size, first + count - start),
+                re_eval,
+            )
+            for start in range(first, first + count, size)
+        ]
+        rollouts = [
+            rollout
+            for chunk in self._engine.run(chunks, on_progress)
+            for rollout in chunk
+        ]
+        stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
+        for rollout in rollouts:
+            stats.merge(rollout.obs_stats)
+        return Evaluation(
+            np.array([r.fitness for r in rollouts]),
+            np.array([r.steps for r in rollouts]),
+            stats,
+        )
+
+
+def make_engine(
+    name: str, config: TaskConfig, num_workers: int | None, timeout: float
+) -> Engine:
+    """Make an engine by its name in the config.
+
+    Parameters
+    ----------
+    name
+        "local" or "ray".
+    config
+        What workers make.
+    num_workers
+        Workers; None for all cores of the machine or of the cluster.
+    timeout
+        Seconds without any result after which workers count as hung.
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine, or Ray is not installed.
+    """
+    if name == "local":
+        cores = len(os.sched_getaffinity(0))
+        return LocalEngine(config, num_workers or cores, timeout)
+    if name == "ray":
+        try:
+            from pgpelib.ray_engine import RayEngine
+        except ImportError as error:
+            raise ValueError(f"engine: ray needs the package ray ({error})") from error
+        return RayEngine(config, num_workers, timeout)
+    raise ValueError(f"engine: {name!r} is not one of local, ray")

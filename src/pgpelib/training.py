@@ -18,7 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pgpelib.evaluation import Evaluation, Evaluator, Normalization, TaskConfig
+from pgpelib.evaluation import (
+    Evaluation,
+    Evaluator,
+    Normalization,
+    TaskConfig,
+    make_engine,
+)
 from pgpelib.files import atomic_path, read_json, write_json, write_text
 from pgpelib.pgpe import PGPE
 from pgpelib.policies import SavedPolicy
@@ -30,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Settings that change how long a run goes on, or how it is computed, but no number of
 # any generation. All others make a different run.
-BUDGET_KEYS = ("niters", "num_cpus", "worker_timeout")
+BUDGET_KEYS = ("niters", "num_cpus", "engine", "worker_timeout")
 
 RUN_FILE = "run.json"
 STATE_FILE = "state.npz"
@@ -106,7 +112,10 @@ class TrainingConfig:
     save_interval
         Generations between saved policies.
     num_cpus
-        Worker processes; -1 for all cores.
+        Worker processes; -1 for all cores (of the cluster, with Ray).
+    engine
+        "local", or "ray" for the Ray cluster that RAY_ADDRESS names (a new one on this
+        machine if it is not set).
     worker_timeout
         Seconds without any result after which workers count as hung.
     seed
@@ -141,6 +150,7 @@ class TrainingConfig:
     re_eval_num_episodes: int = 16
     save_interval: int = 10
     num_cpus: int = -1
+    engine: str = "local"
     worker_timeout: float = 3600.0
     seed: int = 0
 
@@ -212,13 +222,6 @@ class TrainingConfig:
             self.hidden,
             self.activation,
         )
-
-    @property
-    def num_workers(self) -> int:
-        """Worker processes, with -1 resolved."""
-        if self.num_cpus > 0:
-            return self.num_cpus
-        return len(os.sched_getaffinity(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,9 +323,13 @@ class Training:
         self._elapsed_before = 0.0
         self._started = time.monotonic()
         self._load_state()
-        self._evaluator = Evaluator(
-            config.task, config.num_workers, config.worker_timeout
+        self._engine = make_engine(
+            config.engine,
+            config.task,
+            config.num_cpus if config.num_cpus > 0 else None,
+            config.worker_timeout,
         )
+        self._evaluator = Evaluator(self._engine)
 
     def __enter__(self) -> Training:
         return self
@@ -334,6 +341,11 @@ class Training:
     def generation(self) -> int:
         """Completed generations."""
         return self.pgpe.generation
+
+    @property
+    def num_workers(self) -> int:
+        """Workers that evaluate solutions at a time."""
+        return self._engine.num_workers
 
     @property
     def policies_dir(self) -> Path:
@@ -366,7 +378,7 @@ class Training:
         them, so the run is the same with and without a calibration.
         """
         config = self.config
-        count = min(2 * config.num_workers, config.popsize)
+        count = min(2 * self.num_workers, config.popsize)
         # The first round starts the workers and makes their environments.
         self._evaluate(0, count)
         elapsed, steps, episodes = 0.0, 0, 0

@@ -78,6 +78,7 @@ def default_config() -> None:
     re_eval_num_episodes = 16  # episodes of a re-evaluation
     save_interval = 10  # generations between saved policies
     num_cpus = -1  # worker processes; -1: all cores
+    engine = "local"  # local, or ray: the cluster that RAY_ADDRESS names
     worker_timeout = 3600.0  # seconds without a result before workers are replaced
     run_dir = None  # folder to work in, and to go on from after an interruption
 
@@ -179,7 +180,7 @@ def train(
         if training.generation < config.niters:
             print(
                 f"{config.niters - training.generation} generations on "
-                f"{config.num_workers} workers will take {training.calibrate()}",
+                f"{training.num_workers} workers will take {training.calibrate()}",
                 flush=True,
             )
         try:

@@ -22,10 +22,34 @@ from pgpelib import PGPE
 from pgpelib.policies import Architecture
 from pgpelib.runningstat import RunningStat
 
+NUM_PARAMETERS = Architecture(44, 17, (64,)).num_parameters
+
 
 def peak_memory() -> float:
     """Return the largest resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(popsize: int, repeats: int) -> tuple[float, float]:
+    """Return the median seconds of telling a generation and of merging statistics."""
+    pgpe = PGPE(solution_length=NUM_PARAMETERS, popsize=popsize, seed=0)
+    rng = np.random.default_rng(0)
+    parts = [
+        RunningStat(26, rng.normal(size=44), rng.uniform(size=44))
+        for _ in range(popsize)
+    ]
+    tells, merges = [], []
+    for _ in range(repeats):
+        fitnesses = rng.normal(size=popsize)
+        started = time.perf_counter()
+        pgpe.tell(fitnesses)
+        tells.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        total = RunningStat.empty(44)
+        for part in parts:
+            total.merge(part)
+        merges.append(time.perf_counter() - started)
+    return statistics.median(tells), statistics.median(merges)
 
 
 def main() -> None:
@@ -42,27 +66,11 @@ def main() -> None:
         "--episode_length", type=float, default=26.0, help="steps of an early episode"
     )
     args = parser.parse_args()
-    length = Architecture(44, 17, (64,)).num_parameters
-    pgpe = PGPE(solution_length=length, popsize=args.popsize, seed=0)
-    rng = np.random.default_rng(0)
-    parts = [
-        RunningStat(26, rng.normal(size=44), rng.uniform(size=44))
-        for _ in range(args.popsize)
-    ]
-    tells, merges = [], []
-    for _ in range(args.repeats):
-        fitnesses = rng.normal(size=args.popsize)
-        started = time.perf_counter()
-        pgpe.tell(fitnesses)
-        tells.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        total = RunningStat.empty(44)
-        for part in parts:
-            total.merge(part)
-        merges.append(time.perf_counter() - started)
-    tell, merge = statistics.median(tells), statistics.median(merges)
+    tell, merge = measure(args.popsize, args.repeats)
     generation = args.popsize * args.episode_length / args.steps_per_second
-    print(f"popsize {args.popsize}, {length} parameters, {args.repeats} repeats")
+    print(
+        f"popsize {args.popsize}, {NUM_PARAMETERS} parameters, {args.repeats} repeats"
+    )
     print(f"tell {tell:.3f} s, merge {merge:.3f} s (medians)")
     print(
         f"a generation at {args.steps_per_second:,.0f} steps/s takes "

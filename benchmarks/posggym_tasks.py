@@ -1,0 +1,99 @@
+"""Speed of training rollouts in POSGGym environments against bare `env.step`.
+
+A rollout processes the observations of all agents, runs the policy for each, records
+statistics, and makes an environment anew where episodes would depend on each other
+otherwise. The bare form replays the same actions in one environment.
+
+Example
+-------
+    python benchmarks/posggym_tasks.py --episodes 20 --repeats 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import posggym
+
+from pgpelib.policies import Architecture, FeedForward
+from pgpelib.tasks.posggym_task import make_processor
+from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
+
+ENV_IDS = (
+    "DrivingContinuous-v0",
+    "PredatorPreyContinuous-v0",
+    "Driving-v1",
+    "LevelBasedForaging-v3",
+    "PredatorPrey-v0",
+    "CooperativeReaching-v0",
+)
+
+
+def record(env: Any, task: Any, network: FeedForward, seed: int) -> list[Any]:
+    """Return the joint actions of an episode."""
+    obs_processors, action_processors = (
+        {i: make_processor(processor, space) for i, space in spaces.items()}
+        for processor, spaces in (
+            (task.obs_processor, env.observation_spaces),
+            (task.action_processor, env.action_spaces),
+        )
+    )
+    observations, _ = env.reset(seed=seed)
+    joint_actions, done = [], False
+    while not done:
+        actions = {
+            i: action_processors[i].unprocess(
+                task.action.decode(
+                    network(np.float64(obs_processors[i](observations[i])))
+                )
+            )
+            for i in env.agents
+        }
+        joint_actions.append(actions)
+        observations, _, _, _, done, _ = env.step(actions)
+    return joint_actions
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    print(f"{'':28}{'rollouts':>10}{'bare':>10}{'ratio':>8}   (joint steps/s)")
+    for env_id in ENV_IDS:
+        task = make_task(POSGGYM_PREFIX + env_id, {})
+        architecture = Architecture(task.observation_size, task.action.output_size)
+        parameters = np.random.default_rng(0).normal(size=architecture.num_parameters)
+        network = FeedForward(architecture.layers(parameters), "tanh")
+        env = posggym.make(env_id, disable_env_checker=True)
+        seeds = range(args.episodes)
+        episodes = [record(env, task, network, seed) for seed in seeds]
+        rollouts, bare = [], []
+        for _ in range(args.repeats):
+            started = time.perf_counter()
+            steps = sum(task.rollout(network, seed).steps for seed in seeds)
+            rollouts.append(steps / (time.perf_counter() - started))
+            started, steps = time.perf_counter(), 0
+            for seed, joint_actions in zip(seeds, episodes, strict=True):
+                env.reset(seed=seed)
+                for actions in joint_actions:
+                    steps += 1
+                    if env.step(actions)[4]:
+                        break
+            bare.append(steps / (time.perf_counter() - started))
+        ratio = statistics.median(a / b for a, b in zip(rollouts, bare, strict=True))
+        print(
+            f"{env_id:28}{statistics.median(rollouts):10,.0f}"
+            f"{statistics.median(bare):10,.0f}{ratio:8.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

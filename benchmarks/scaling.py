@@ -1,0 +1,87 @@
+"""Speed with 1 worker against 2, the serial time of a generation, and what follows.
+
+Measures real training generations of HumanoidBullet with 1 and 2 workers in turns, and
+the time in which the master works alone: telling, merging, metrics and checkpoint.
+The projection assumes that workers do not slow each other down beyond what is measured
+here and that the serial time does not depend on their number (Amdahl's law).
+
+Example
+-------
+    python benchmarks/scaling.py --popsize 1000 --repeats 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import es_side
+
+from pgpelib.training import Training, TrainingConfig
+
+# The paper's generation: at least this many simulator steps.
+PAPER_STEPS = 1_500_000
+PAPER_POPSIZE = 10_000
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--popsize", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    checkpoints: list[float] = []
+    with contextlib.ExitStack() as stack:
+        trainings = {}
+        for workers in rates:
+            config = TrainingConfig(
+                popsize=args.popsize,
+                popsize_max=None,
+                num_interactions=None,
+                niters=10**6,
+                re_eval_interval=10**6,
+                save_interval=10**6,
+                num_cpus=workers,
+            )
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            trainings[workers] = stack.enter_context(Training(config, folder))
+            # Starts the workers.
+            trainings[workers].calibrate(0.1)
+        for _ in range(args.repeats):
+            for workers, training in trainings.items():
+                started = time.perf_counter()
+                metrics = training.step().metrics
+                seconds = time.perf_counter() - started
+                rates[workers].append(metrics["pop_timesteps"] / seconds)
+                checkpoints.append(seconds - metrics["pop_elapsed"])
+    one, two = (statistics.median(values) for values in rates.values())
+    # `pop_elapsed` includes telling and merging, so measure these alone.
+    checkpoint = statistics.median(checkpoints)
+    telling = sum(es_side.measure(args.popsize, args.repeats))
+    print(
+        f"1 worker {one:,.0f} steps/s, 2 workers {two:,.0f} steps/s: {two / one:.2f}x"
+    )
+    print(
+        f"serial: {telling * 1e3:.0f} ms to tell and merge {args.popsize} solutions, "
+        f"{checkpoint * 1e3:.0f} ms for metrics and checkpoint"
+    )
+    paper_serial = telling / args.popsize * PAPER_POPSIZE + checkpoint
+    per_worker = two / 2
+    for workers in (1, 2, 16, 64, 256):
+        parallel = PAPER_STEPS / (per_worker * workers)
+        efficiency = parallel / (parallel + paper_serial)
+        print(
+            f"{workers:4d} workers: {parallel + paper_serial:8.1f} s a generation of "
+            f"the paper, efficiency {100 * efficiency:.1f} %"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pgpelib.engines import make_engine
 from pgpelib.evaluation import (
     Evaluation,
     Evaluator,
     Normalization,
     TaskConfig,
-    make_engine,
 )
 from pgpelib.files import atomic_path, read_json, write_json, write_text
 from pgpelib.pgpe import PGPE

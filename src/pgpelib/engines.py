@@ -1,0 +1,41 @@
+"""Choosing where solutions are evaluated."""
+
+from __future__ import annotations
+
+import os
+
+from pgpelib.evaluation import Engine, TaskConfig
+from pgpelib.local_engine import LocalEngine
+
+
+def make_engine(
+    name: str, config: TaskConfig, num_workers: int | None, timeout: float
+) -> Engine:
+    """Make an engine by its name in the config.
+
+    Parameters
+    ----------
+    name
+        "local" or "ray".
+    config
+        What workers make.
+    num_workers
+        Workers; None for all cores of the machine or of the cluster.
+    timeout
+        Seconds without any result after which workers count as hung.
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine, or Ray is not installed.
+    """
+    if name == "local":
+        cores = len(os.sched_getaffinity(0))
+        return LocalEngine(config, num_workers or cores, timeout)
+    if name == "ray":
+        try:
+            from pgpelib.ray_engine import RayEngine
+        except ImportError as error:
+            raise ValueError(f"engine: ray needs the package ray ({error})") from error
+        return RayEngine(config, num_workers, timeout)
+    raise ValueError(f"engine: {name!r} is not one of local, ray")

@@ -15,11 +15,13 @@ same command on the same folder continues after the last completed generation.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import datetime
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -191,7 +193,33 @@ def train(
     return last[0] if last else None
 
 
+def check_database(arguments: list[str]) -> None:
+    """Make sure that the database of `-m` answers, before anything is trained.
+
+    Sacred itself would find out after a minute, with a traceback.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-m", "--mongo_db")
+    given = parser.parse_known_args(arguments)[0].mongo_db
+    if given is None:
+        return
+    # Only installed where a database is used.
+    import pymongo
+    from sacred.observers.mongo import parse_mongo_db_arg
+
+    url = parse_mongo_db_arg(given).get("url", "localhost:27017")
+    try:
+        pymongo.MongoClient(url, serverSelectionTimeoutMS=5000).admin.command("ping")
+    except pymongo.errors.PyMongoError as error:
+        server = re.sub(r"//[^@/]*@", "//", str(url))
+        sys.exit(
+            f"train.py: no MongoDB server answers at {server} "
+            f"({type(error).__name__}); start it, or leave -m out"
+        )
+
+
 if __name__ == "__main__":
+    check_database(sys.argv[1:])
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )

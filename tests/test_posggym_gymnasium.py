@@ -457,6 +457,14 @@ def test_every_shipped_task_is_registered():
             assert env_id not in ours
 
 
+def test_tasks_that_are_known_to_gymnasium_already_are_registered_too():
+    code = (
+        "import tinytraj_humanoid_bullet, posggym_gymnasium, posggym;"
+        "posggym.envs.registry['TinyTrajHumanoidBulletEnv-v0']"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_register_is_idempotent_and_overrides_nothing():
     before = dict(posggym.envs.registry)
     assert posggym_gymnasium.register("pybullet_envs:AntBulletEnv-v0") == (

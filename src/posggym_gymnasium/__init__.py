@@ -28,7 +28,11 @@ __all__ = ["ensure_registered", "register"]
 _ENTRY_POINT = "posggym_gymnasium.env:GymnasiumEnv"
 # Measured: two new environments of one seed differ in about one in ten episodes.
 _UNREPEATABLE = "HumanoidFlagrunHarderBulletEnv-v0"
-_PROVIDERS = ("gymnasium.envs.", "pybullet_envs_gymnasium.")
+_PROVIDERS = (
+    "gymnasium.envs.",
+    "pybullet_envs_gymnasium.",
+    "tinytraj_humanoid_bullet:",
+)
 
 
 def register(env_id: str) -> str:

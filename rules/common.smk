@@ -29,10 +29,13 @@ except ConfigError as error:
 
 REGISTRY = SimpleNamespace(group=REGISTRY_GROUP)
 
-# Intermediate files: runs/<scale>/<experiment>/seed<k>/... and, for what several agents
-# share, runs/<scale>/<group>/staged/..., a group being an experiment or the registry.
+# Intermediate files: runs/<scale>/<experiment>/seed<k>/... of a training run,
+# runs/<scale>/<experiment>/<agent>/... of an agent (the same folder where a run trains
+# one agent) and, for what several agents share, runs/<scale>/<group>/staged/..., a group
+# being an experiment or the registry.
 RUNS = str(EXPERIMENTS.run_root)
 SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
+AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
 
@@ -41,21 +44,22 @@ wildcard_constraints:
     experiment="|".join(EXPERIMENTS.names),
     group="|".join([*EXPERIMENTS.names, REGISTRY_GROUP]),
     seed=r"\d+",
+    agent=r"[A-Za-z0-9_.-]+",
 
 
 def of_group(pattern):
-    """Return an input function: `pattern` for each (experiment, seed) of the group."""
+    """Return an input function: `pattern` for each agent of the group."""
     return lambda wildcards: [
-        pattern.format(experiment=experiment, seed=seed)
-        for experiment, seed in EXPERIMENTS.members(wildcards.group)
+        pattern.format(experiment=experiment, agent=agent)
+        for experiment, agent in EXPERIMENTS.members(wildcards.group)
     ]
 
 
 def of_experiment(pattern):
-    """Return an input function: `pattern` for each seed of the experiment."""
+    """Return an input function: `pattern` for each agent of the experiment."""
     return lambda wildcards: [
-        pattern.format(experiment=wildcards.experiment, seed=seed)
-        for seed in EXPERIMENTS[wildcards.experiment].seeds
+        pattern.format(experiment=wildcards.experiment, agent=agent)
+        for agent in experiment_of(wildcards).agents
     ]
 
 
@@ -86,8 +90,11 @@ def training_settings(wildcards):
 
 def policy_source(wildcards):
     """Return the trained policies of a run, or the given policy file."""
-    given = experiment_of(wildcards).policy_file
-    return rules.train.output.policies if given is None else given
+    experiment = experiment_of(wildcards)
+    if experiment.policy_file is not None:
+        return experiment.policy_file
+    seed = experiment.agents[wildcards.agent].seed
+    return rules.train.output.policies.format(experiment=experiment.name, seed=seed)
 
 
 def action_processor(wildcards):
@@ -100,7 +107,11 @@ def trained_metrics(wildcards):
     """Return the metrics of an experiment's runs; none if its policy was given."""
     if experiment_of(wildcards).train is None:
         return []
-    return of_experiment(rules.train.output.metrics)(wildcards)
+    return expand(
+        rules.train.output.metrics,
+        experiment=wildcards.experiment,
+        seed=experiment_of(wildcards).seeds,
+    )
 
 
 def group_of_experiment(pattern):

@@ -6,8 +6,8 @@ rule convert:
     input:
         rules.extract.output,
     output:
-        policy=f"{SEED}/converted/policy.pkl",
-        report=f"{SEED}/converted/conversion.json",
+        policy=f"{AGENT}/converted/policy.pkl",
+        report=f"{AGENT}/converted/conversion.json",
     params:
         script=SCRIPTS / "save_to_posggym_format.py",
         source=lambda wildcards, input: Path(input[0]).parent,
@@ -18,9 +18,9 @@ rule convert:
         mem_mb=2000,
         runtime=30,
     log:
-        f"{SEED}/logs/convert.log",
+        f"{AGENT}/logs/convert.log",
     benchmark:
-        f"{SEED}/benchmarks/convert.tsv"
+        f"{AGENT}/benchmarks/convert.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:

@@ -6,8 +6,8 @@ rule extract:
     input:
         policy_source,
     output:
-        f"{SEED}/extracted/policy.safetensors",
-        f"{SEED}/extracted/policy.json",
+        f"{AGENT}/extracted/policy.safetensors",
+        f"{AGENT}/extracted/policy.json",
     params:
         script=SCRIPTS / "extract_checkpoint.py",
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -18,9 +18,9 @@ rule extract:
         mem_mb=2000,
         runtime=60,
     log:
-        f"{SEED}/logs/extract.log",
+        f"{AGENT}/logs/extract.log",
     benchmark:
-        f"{SEED}/benchmarks/extract.tsv"
+        f"{AGENT}/benchmarks/extract.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:

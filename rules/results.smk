@@ -18,7 +18,8 @@ rule results:
         config=lambda wildcards: json.dumps(
             {"scale": EXPERIMENTS.scale, **dataclasses.asdict(experiment_of(wildcards))}
         ),
-        seed_dirs=of_experiment(SEED),
+        agent_dirs=of_experiment(AGENT),
+        run_dirs=lambda wildcards, input: [Path(path).parent for path in input.trained],
         staged=lambda wildcards, input: Path(input.tree).parent,
     threads: 1
     resources:
@@ -32,7 +33,8 @@ rule results:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --experiment {wildcards.experiment:q}"
-        " --config {params.config:q} --seed_dirs {params.seed_dirs:q}"
+        " --config {params.config:q} --agent_dirs {params.agent_dirs:q}"
+        " --run_dirs {params.run_dirs:q}"
         " --staged {params.staged:q} --output {output:q} > {log:q} 2>&1"
 
 

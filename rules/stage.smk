@@ -7,22 +7,22 @@ rule agent_spec:
         policy=rules.extract.output,
         converted=rules.convert.output.report,
     output:
-        f"{SEED}/spec.json",
+        f"{AGENT}/spec.json",
     params:
         script=SCRIPTS / "make_agent_spec.py",
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
         converted_dir=lambda wildcards, input: Path(input.converted).parent,
         settings=lambda wildcards: json.dumps(
-            experiment_of(wildcards).registration(int(wildcards.seed))
+            experiment_of(wildcards).registration(wildcards.agent)
         ),
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
     log:
-        f"{SEED}/logs/agent_spec.log",
+        f"{AGENT}/logs/agent_spec.log",
     benchmark:
-        f"{SEED}/benchmarks/agent_spec.tsv"
+        f"{AGENT}/benchmarks/agent_spec.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:

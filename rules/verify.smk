@@ -8,7 +8,7 @@ rule verify:
         policy=rules.extract.output,
         tree=group_of_experiment(rules.registry.output[0]),
     output:
-        f"{SEED}/verification.json",
+        f"{AGENT}/verification.json",
     params:
         script=SCRIPTS / "verify_agent.py",
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
@@ -17,9 +17,9 @@ rule verify:
         mem_mb=2000,
         runtime=60,
     log:
-        f"{SEED}/logs/verify.log",
+        f"{AGENT}/logs/verify.log",
     benchmark:
-        f"{SEED}/benchmarks/verify.tsv"
+        f"{AGENT}/benchmarks/verify.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:

@@ -38,13 +38,13 @@ def changed(change):
 def test_each_seed_is_an_agent():
     experiments = Experiments(CONFIG)
     assert experiments.members("registry") == [
-        ("lander", 0),
-        ("lander", 1),
-        ("given", 0),
+        ("lander", "seed0"),
+        ("lander", "seed1"),
+        ("given", "seed0"),
     ]
-    assert experiments.members("lander") == [("lander", 0), ("lander", 1)]
+    assert experiments.members("lander") == [("lander", "seed0"), ("lander", "seed1")]
     lander = experiments["lander"]
-    assert lander.registration(1)["policy_name"] == "pgpe_1"
+    assert lander.registration("seed1")["policy_name"] == "pgpe_1"
     assert lander.training_config(1).seed == 1
 
 
@@ -106,7 +106,7 @@ def test_experiments_can_be_selected(only):
             lambda c: c["experiments"].update(
                 twin=copy.deepcopy(c["experiments"]["lander"])
             ),
-            r"lander \(seed 0\) and twin \(seed 0\) would both register pgpe_0-v0",
+            r"lander \(seed0\) and twin \(seed0\) would both register pgpe_0-v0",
         ),
     ],
 )

@@ -25,6 +25,25 @@ class ConfigError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Agent:
+    """One agent that an experiment registers.
+
+    Parameters
+    ----------
+    label
+        Name of its folder.
+    seed
+        Seed of the run that trains it.
+    role
+        The agent id of the environment that it plays; None for all of them.
+    """
+
+    label: str
+    seed: int
+    role: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """One entry of `experiments:`.
 
@@ -37,13 +56,13 @@ class Experiment:
     policy_file
         A saved policy to register instead of training one.
     seeds
-        Seeds, one training run and one agent each.
+        Seeds, one training run each.
     checkpoint
         Which policy of a run is registered: "latest" or "best".
     verify_episodes
         Episodes of references that are not the trainer's own re-evaluation.
     register
-        Registration settings; `policy_name` may contain `{seed}`.
+        Registration settings; `policy_name` may contain `{seed}` and `{role}`.
     resources
         `threads`, `mem_mb` and `runtime` (minutes) of a training job.
     """
@@ -62,10 +81,34 @@ class Experiment:
         assert self.train is not None
         return TrainingConfig.from_dict({**self.train, "seed": seed})
 
-    def registration(self, seed: int) -> dict[str, Any]:
-        """Return the registration settings of one seed's agent."""
-        name = self.register["policy_name"].replace("{seed}", str(seed))
-        return {**self.register, "policy_name": name}
+    @property
+    def roles(self) -> list[str]:
+        """Agent ids of the environment that get policies of their own."""
+        return list((self.train or {}).get("roles", []))
+
+    @property
+    def agents(self) -> dict[str, Agent]:
+        """The agents by label: one a seed, or one a seed and role."""
+        if len(self.roles) > 1:
+            agents = [
+                Agent(f"seed{seed}_{role}", seed, role)
+                for seed in self.seeds
+                for role in self.roles
+            ]
+        else:
+            role = self.roles[0] if self.roles else None
+            agents = [Agent(f"seed{seed}", seed, role) for seed in self.seeds]
+        return {agent.label: agent for agent in agents}
+
+    def registration(self, label: str) -> dict[str, Any]:
+        """Return the registration settings of one agent."""
+        agent = self.agents[label]
+        name = self.register["policy_name"].replace("{seed}", str(agent.seed))
+        settings = {**self.register}
+        if agent.role is not None:
+            name = name.replace("{role}", agent.role)
+            settings.setdefault("valid_agent_ids", [agent.role])
+        return {**settings, "policy_name": name}
 
 
 class Experiments:
@@ -111,8 +154,8 @@ class Experiments:
         """Folder of all intermediate files at this scale."""
         return Path("runs") / self.scale
 
-    def members(self, group: str) -> list[tuple[str, int]]:
-        """Return (experiment, seed) of the agents of a group.
+    def members(self, group: str) -> list[tuple[str, str]]:
+        """Return (experiment, label) of the agents of a group.
 
         Parameters
         ----------
@@ -120,7 +163,7 @@ class Experiments:
             An experiment, or `REGISTRY_GROUP` for all selected ones.
         """
         names = self.selected if group == REGISTRY_GROUP else [group]
-        return [(name, seed) for name in names for seed in self[name].seeds]
+        return [(name, label) for name in names for label in self[name].agents]
 
     def _select(self, only: str | list[str] | None) -> list[str]:
         if only is None:
@@ -134,12 +177,12 @@ class Experiments:
     def _check_ids(self) -> None:
         """Refuse two agents of one name for one environment before training starts."""
         owners: dict[tuple[str, str, str, int], str] = {}
-        for name, seed in self.members(REGISTRY_GROUP):
+        for name, label in self.members(REGISTRY_GROUP):
             experiment = self[name]
             if experiment.train is None:
                 continue
-            settings = experiment.registration(seed)
-            config = experiment.training_config(seed)
+            settings = experiment.registration(label)
+            config = experiment.training_config(experiment.agents[label].seed)
             env = config.task.re_eval_env_name
             key = (
                 env,
@@ -147,7 +190,7 @@ class Experiments:
                 settings["policy_name"],
                 settings.get("version", 0),
             )
-            owner = f"{name} (seed {seed})"
+            owner = f"{name} ({label})"
             if key in owners:
                 raise ConfigError(
                     f"experiments: {owners[key]} and {owner} would both register "
@@ -176,7 +219,20 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
             f"{where}.register.policy_name: {len(seeds)} seeds make {len(seeds)} "
             "agents; put {seed} into the name"
         )
+    roles = (entry.get("train") or {}).get("roles", [])
+    if len(roles) > 1 and "{role}" not in register["policy_name"]:
+        raise ConfigError(
+            f"{where}.register.policy_name: {len(roles)} roles make {len(roles)} "
+            "agents; put {role} into the name"
+        )
+    if len(roles) > 1 and entry.get("checkpoint", "latest") != "latest":
+        raise ConfigError(
+            f"{where}.checkpoint: roles that are trained together are registered from "
+            "the same generation; use latest"
+        )
     plain_name = register["policy_name"].replace("{seed}", "0")
+    if roles:
+        plain_name = plain_name.replace("{role}", "0")
     if not POLICY_NAME_RE.fullmatch(plain_name):
         raise ConfigError(
             f"{where}.register.policy_name: {register['policy_name']!r} is not "

@@ -83,7 +83,8 @@ def learning_curve(metrics: dict[int, pd.DataFrame], title: str, path: Path) -> 
 def collect(
     name: str,
     description: dict[str, Any],
-    seed_dirs: Sequence[Path],
+    agent_dirs: Sequence[Path],
+    run_dirs: Sequence[Path],
     staged: Path,
     output: Path,
 ) -> None:
@@ -95,37 +96,41 @@ def collect(
         The experiment.
     description
         Its resolved config.
-    seed_dirs
-        Folders `seed<k>` with the files of every step.
+    agent_dirs
+        Folders of the agents with the files of every step after training.
+    run_dirs
+        Folders `seed<k>` of the training runs; none if policies were given.
     staged
         Folder with the staged trees and docs of the experiment.
     output
         Folder to fill.
     """
-    specs, metrics = [], {}
-    for folder in seed_dirs:
+    specs: list[AgentSpec] = []
+    metrics: dict[int, pd.DataFrame] = {}
+    for folder in agent_dirs:
         target = output / folder.name
         shutil.copytree(folder / "extracted", target / "extracted")
         shutil.copytree(folder / "converted", target / "converted")
         shutil.copy2(folder / "verification.json", target)
         shutil.copy2(folder / "spec.json", target)
         specs.append(AgentSpec.from_json(read_json(folder / "spec.json")))
-        if (folder / "metrics.csv").exists():
-            shutil.copytree(
-                folder / "policies",
-                target / "policies",
-                ignore=shutil.ignore_patterns(".snakemake_timestamp"),
-            )
-            shutil.copy2(folder / "metrics.csv", target)
-            seed = int(folder.name.removeprefix("seed"))
-            metrics[seed] = pd.read_csv(folder / "metrics.csv")
+    for folder in run_dirs:
+        target = output / folder.name
+        shutil.copytree(
+            folder / "policies",
+            target / "policies",
+            ignore=shutil.ignore_patterns(".snakemake_timestamp"),
+        )
+        shutil.copy2(folder / "metrics.csv", target)
+        seed = int(folder.name.removeprefix("seed"))
+        metrics[seed] = pd.read_csv(folder / "metrics.csv")
     copy_staged(staged, output)
     write_json(output / "config.json", description)
     if metrics:
         learning_curve(metrics, name, output / "learning_curve.png")
         learning_curve(metrics, name, output / "learning_curve.svg")
-    verifications = [read_json(d / "verification.json") for d in seed_dirs]
-    conversions = [read_json(d / "converted" / "conversion.json") for d in seed_dirs]
+    verifications = [read_json(d / "verification.json") for d in agent_dirs]
+    conversions = [read_json(d / "converted" / "conversion.json") for d in agent_dirs]
     text = f"# {name}\n\n"
     if metrics:
         text += "![Learning curve](learning_curve.png)\n\n"

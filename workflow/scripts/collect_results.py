@@ -4,7 +4,8 @@
 Examples
 --------
     collect_results.py --experiment humanoid --config '{}' --staged STAGED \
-        --seed_dirs runs/full/humanoid/seed0 --output results/humanoid
+        --agent_dirs runs/full/humanoid/seed0 --run_dirs runs/full/humanoid/seed0 \
+        --output results/humanoid
     collect_results.py --registry verification.json --specs a/spec.json \
         --staged STAGED --output results/registry
 """
@@ -28,14 +29,22 @@ def main() -> None:
         "--registry", type=Path, help="verification report of the registry of all"
     )
     parser.add_argument("--config", type=cli.json_argument, default={})
-    parser.add_argument("--seed_dirs", type=Path, nargs="+", default=[])
+    parser.add_argument("--agent_dirs", type=Path, nargs="+", default=[])
+    parser.add_argument("--run_dirs", type=Path, nargs="*", default=[])
     parser.add_argument("--specs", type=Path, nargs="+", default=[])
     parser.add_argument("--staged", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     with atomic_directory(args.output) as output:
         if args.experiment is not None:
-            collect(args.experiment, args.config, args.seed_dirs, args.staged, output)
+            collect(
+                args.experiment,
+                args.config,
+                args.agent_dirs,
+                args.run_dirs,
+                args.staged,
+                output,
+            )
         else:
             specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
             collect_registry(specs, args.registry, args.staged, output)

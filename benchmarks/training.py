@@ -88,7 +88,13 @@ def measure_limit(pipes: list[Connection], training: Training) -> tuple[int, flo
     bounds = np.linspace(0, popsize, len(pipes) + 1).astype(int).tolist()
     for pipe, first, last in zip(pipes, bounds, bounds[1:], strict=False):
         indices = range(first, last)
-        pipe.send((training.pgpe.distribution, training.normalization(), indices))
+        pipe.send(
+            (
+                training.learners[0].pgpe.distribution,
+                training.learners[0].normalization(),
+                indices,
+            )
+        )
     steps = sum(pipe.recv() for pipe in pipes)
     started = time.perf_counter()
     for pipe in pipes:

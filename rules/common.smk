@@ -97,6 +97,23 @@ def policy_source(wildcards):
     return rules.train.output.policies.format(experiment=experiment.name, seed=seed)
 
 
+def role_argument(wildcards):
+    """Return the extractor's arguments for one of several roles."""
+    role = experiment_of(wildcards).agents[wildcards.agent].role
+    return [] if role is None else ["--role", role]
+
+
+def sibling_specs(wildcards):
+    """Return the specs of the agents that were trained together with an agent."""
+    experiment = experiment_of(wildcards)
+    own = experiment.agents[wildcards.agent]
+    return [
+        rules.agent_spec.output[0].format(experiment=experiment.name, agent=agent.label)
+        for agent in experiment.agents.values()
+        if agent.seed == own.seed and agent != own
+    ]
+
+
 def action_processor(wildcards):
     """Return the converter's arguments for a processor set in the config."""
     processor = experiment_of(wildcards).register.get("action_processor")

@@ -12,6 +12,7 @@ rule extract:
         script=SCRIPTS / "extract_checkpoint.py",
         folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoint=lambda wildcards: experiment_of(wildcards).checkpoint,
+        role=role_argument,
         episodes=lambda wildcards: experiment_of(wildcards).verify_episodes,
     threads: 1
     resources:
@@ -25,4 +26,5 @@ rule extract:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --source {input:q} --checkpoint {params.checkpoint:q}"
+        " {params.role:q}"
         " --episodes {params.episodes} --output_dir {params.folder:q} > {log:q} 2>&1"

@@ -6,6 +6,7 @@ rule verify:
     input:
         spec=rules.agent_spec.output[0],
         policy=rules.extract.output,
+        siblings=sibling_specs,
         tree=group_of_experiment(rules.registry.output[0]),
     output:
         f"{AGENT}/verification.json",
@@ -24,7 +25,7 @@ rule verify:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --posggym_tree {input.tree:q} --spec {input.spec:q}"
-        " --policy_dir {params.policy_dir:q} --output {output:q} > {log:q} 2>&1"
+        " --siblings {input.siblings:q} --policy_dir {params.policy_dir:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule verify_registry:

@@ -63,6 +63,14 @@ architectures = st.builds(
     output_size=st.integers(2, 4),
     hidden=st.lists(st.integers(1, 8), max_size=3).map(tuple),
     activation=st.sampled_from(["tanh", "relu"]),
+) | st.builds(
+    Architecture,
+    observation_size=st.integers(1, 6),
+    output_size=st.integers(2, 4),
+    hidden=st.lists(st.integers(1, 8), max_size=2).map(tuple),
+    activation=st.sampled_from(["tanh", "relu"]),
+    lstm_size=st.integers(1, 8),
+    head=st.lists(st.integers(1, 8), max_size=2).map(tuple),
 )
 
 

@@ -20,14 +20,24 @@ from pgpelib.restore import (
 )
 from pgpelib.runningstat import VARIANCE_FLOOR, RunningStat
 from pgpelib.saving import save_policy
+from posggym_es.policy_file import read_policy, write_policy
 
 
 def make_policy(
-    seed=0, hidden=(5,), activation="tanh", obs_norm=True, discrete=False, size=4
+    seed=0,
+    hidden=(5,),
+    activation="tanh",
+    obs_norm=True,
+    discrete=False,
+    size=4,
+    lstm_size=0,
+    head=(),
 ):
     """Return a random policy with 3 outputs."""
     rng = np.random.default_rng(seed)
-    architecture = Architecture(size, 3, tuple(hidden), activation)
+    architecture = Architecture(
+        size, 3, tuple(hidden), activation, lstm_size, tuple(head)
+    )
     return SavedPolicy(
         layers=architecture.layers(rng.normal(size=architecture.num_parameters)),
         activation=activation,
@@ -81,6 +91,61 @@ def test_numpy_and_torch_agree(seed, hidden, activation, obs_norm, discrete):
         assert outputs == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
+@settings(deadline=None)
+@given(
+    st.integers(0, 1000),
+    st.lists(st.integers(1, 6), max_size=2),
+    st.integers(1, 6),
+    st.lists(st.integers(1, 6), max_size=2),
+    st.sampled_from(["tanh", "relu"]),
+    st.booleans(),
+)
+def test_recurrent_policies_agree_with_torch_over_an_episode(
+    seed, hidden, lstm_size, head, activation, obs_norm
+):
+    policy = make_policy(
+        seed, hidden, activation, obs_norm, lstm_size=lstm_size, head=head
+    )
+    observations = np.random.default_rng(seed).normal(size=(20, 4))
+    module = to_torch_module(policy)
+    episode = module(torch.tensor(observations, dtype=torch.float32)).numpy(force=True)
+    network = policy.network()
+    # Each start is a new episode, also while another one is going on.
+    for act in (network.start(), network.start()):
+        outputs = [policy.action.decode(act(row)) for row in observations]
+        assert np.array(outputs) == pytest.approx(episode, rel=1e-3, abs=1e-3)
+
+
+def test_parameter_order_of_recurrent_policies_is_pytorchs():
+    architecture = Architecture(3, 2, (4,), "tanh", lstm_size=5, head=(6,))
+    modules = [
+        torch.nn.Linear(3, 4),
+        torch.nn.LSTM(4, 5, bias=True),
+        torch.nn.Linear(5, 6),
+        torch.nn.Linear(6, 2),
+    ]
+    parameters = [
+        parameter
+        for module in modules
+        for name, parameter in module.named_parameters()
+        if not name.startswith("bias_hh")
+    ]
+    vector = torch.nn.utils.parameters_to_vector(parameters)
+    assert architecture.num_parameters == len(vector)
+    arrays = [
+        array
+        for layer in architecture.layers(vector.detach().numpy())
+        for array in layer
+    ]
+    for array, parameter in zip(arrays, parameters, strict=True):
+        assert np.array_equal(array, parameter.detach())
+
+
+def test_a_head_needs_an_lstm():
+    with pytest.raises(ValueError, match="lstm_size"):
+        Architecture(3, 2, head=(4,))
+
+
 def test_folding_normalization_changes_nothing():
     policy = make_policy(hidden=())
     x = np.array([0.3, -2.0, 5.0, 0.0])
@@ -91,14 +156,17 @@ def test_folding_normalization_changes_nothing():
 
 
 @pytest.mark.parametrize("discrete", [False, True])
-def test_saved_policies_come_back(tmp_path, discrete):
-    policy = make_policy(discrete=discrete, hidden=(5, 6))
+@pytest.mark.parametrize("recurrent", [{}, {"lstm_size": 3, "head": (2,)}])
+def test_saved_policies_come_back(tmp_path, discrete, recurrent):
+    policy = make_policy(discrete=discrete, hidden=(5, 6), **recurrent)
     path = tmp_path / "policy.pickle"
     save_policy(policy, path)
     again = load_policy(path)
-    for (w, b), (w2, b2) in zip(policy.layers, again.layers, strict=True):
-        assert np.array_equal(w, w2)
-        assert np.array_equal(b, b2)
+    write_policy(policy, tmp_path)
+    for other in (again, read_policy(tmp_path)):
+        for layer, same in zip(policy.layers, other.layers, strict=True):
+            for array, array2 in zip(layer, same, strict=True):
+                assert np.array_equal(array, array2)
     assert np.array_equal(policy.obs_mean, again.obs_mean)
     assert np.array_equal(policy.obs_stdev, again.obs_stdev)
     assert again.action.kind == policy.action.kind
@@ -107,6 +175,8 @@ def test_saved_policies_come_back(tmp_path, discrete):
     assert metadata["env_name"] == "Walker2d-v4"
     assert metadata["env_config"] == {"reset_noise_scale": 0.0}
     assert metadata["hidden"] == [5, 6]
+    assert metadata["lstm_size"] == recurrent.get("lstm_size", 0)
+    assert metadata["head"] == list(recurrent.get("head", ()))
     assert metadata["generation"] == 7
 
 

@@ -6,8 +6,11 @@ import numpy as np
 import posggym
 import pytest
 from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pgpelib.policies import Architecture, FeedForward
+from pgpelib.tasks.casting import cast
 from pgpelib.tasks.posggym_task import derived_processor, make_processor
 from pgpelib.tasks.registry import make_task, standard_env_name
 
@@ -95,13 +98,82 @@ def test_trained_observations_are_what_the_registered_processor_gives():
     processor = make_processor(task.obs_processor, env.observation_spaces["0"])
     seen = []
 
-    def network(observation):
-        seen.append(observation.copy())
-        return np.zeros(2)
+    class Spy(FeedForward):
+        def __call__(self, observation):
+            seen.append(observation.copy())
+            return super().__call__(observation)
 
-    task.rollout(network, 3)
+    layer = np.zeros((2, task.observation_size)), np.zeros(2)
+    task.rollout(Spy([layer], "tanh"), 3)
     assert np.array_equal(seen[0], processor(observations["0"]))
     assert np.array_equal(seen[1], processor(observations["1"]))
+
+
+AGENTS = ("a", "b", "c")
+
+
+def test_self_play_casts_the_learner_everywhere():
+    assert cast(AGENTS, 5, None, {}) == {"a": None, "b": None, "c": None}
+
+
+def test_a_role_keeps_its_place_and_partners_take_turns():
+    candidates = {"a": ["x", "y"], "b": ["x"], "c": ["z"]}
+    casts = [cast(AGENTS, seed, "b", candidates) for seed in range(12)]
+    assert all(parts["b"] is None and parts["c"] == "z" for parts in casts)
+    assert {parts["a"] for parts in casts} == {"x", "y"}
+
+
+@given(st.integers(0, 2**31))
+def test_a_learner_without_a_role_takes_one_place(seed):
+    parts = cast(AGENTS, seed, None, {agent: ["x", "y"] for agent in AGENTS})
+    assert list(parts) == list(AGENTS)
+    assert list(parts.values()).count(None) == 1
+
+
+def test_places_that_nobody_can_take_are_refused():
+    with pytest.raises(ValueError, match="agent 'c'"):
+        cast(AGENTS, 0, "a", {"b": ["x"]})
+
+
+PURSUIT = "posggym:PursuitEvasion-v1"
+
+
+def test_asymmetric_environments_need_roles():
+    with pytest.raises(ValueError, match=r"set roles: \['0', '1'\]"):
+        make_task(PURSUIT, {})
+    with pytest.raises(ValueError, match="no agent '7'"):
+        make_task(PURSUIT, {}, role="7")
+    with pytest.raises(ValueError, match="roles and partners are for POSGGym"):
+        make_task("CartPole-v1", {}, role="0")
+
+
+def test_roles_of_one_episode_see_their_own_side_of_it():
+    tasks = {role: make_task(PURSUIT, {}, role=role) for role in "01"}
+    networks = {role: random_network(task, 7) for role, task in tasks.items()}
+    evader = tasks["0"].rollout(networks["0"], 3, {"1": networks["1"]})
+    pursuer = tasks["1"].rollout(networks["1"], 3, {"0": networks["0"]})
+    # The same episode, in which one wins what the other loses.
+    assert evader.steps == pursuer.steps
+    assert evader.fitness == pytest.approx(-pursuer.fitness)
+    assert evader.obs_stats.count == pursuer.obs_stats.count == evader.steps
+
+
+SHORTEST_PATHS = [f"Driving-v1/A{n}Shortestpath-v0" for n in (0, 40)]
+
+
+def test_a_best_response_plays_one_place_against_registered_policies():
+    task = make_task("posggym:Driving-v1", {}, partners=SHORTEST_PATHS)
+    network = random_network(task, 1)
+    rollouts = [task.rollout(network, seed) for seed in range(8)]
+    assert all(rollout.obs_stats.count <= rollout.steps for rollout in rollouts)
+    again = make_task("posggym:Driving-v1", {}, partners=SHORTEST_PATHS)
+    for seed in reversed(range(8)):
+        assert again.rollout(network, seed).fitness == rollouts[seed].fitness
+
+
+def test_unknown_partners_are_refused_with_the_closest_id():
+    with pytest.raises(ValueError, match="did you mean Driving-v1/A0Shortestpath-v0"):
+        make_task("posggym:Driving-v1", {}, partners=["Driving-v1/A0Shortestpat-v0"])
 
 
 def test_standard_environments():

@@ -108,6 +108,69 @@ def test_a_finished_run_goes_on_when_niters_grows(reference, tmp_path):
     assert {k: v for k, v in policies.items() if k != 1} == expected[2]
 
 
+PURSUIT = {
+    "env_name": "posggym:PursuitEvasion-v1",
+    "env_config": {"max_obs_distance": 6},
+    "lstm_size": 3,
+    "roles": ["0", "1"],
+    "popsize": 8,
+    "popsize_max": None,
+    "num_interactions": None,
+    "max_episode_length": 20,
+}
+
+
+@pytest.fixture(scope="module")
+def pursuit(tmp_path_factory) -> Path:
+    """An uninterrupted run of two roles with one worker."""
+    run_dir = tmp_path_factory.mktemp("pursuit")
+    train(run_dir, **PURSUIT)
+    return run_dir
+
+
+def test_each_role_has_policies_and_metrics_of_its_own(pursuit):
+    state, metrics, _ = results(pursuit)
+    rows = [(row["generation"], row["role"]) for row in metrics]
+    assert rows == [(str(g), role) for g in (1, 2, 3) for role in "01"]
+    assert state["0:center"] != state["1:center"]
+    # Evasion and pursuit are worth opposite rewards in the same episodes.
+    evader, pursuer = (float(row["re_eval_mean"]) for row in metrics[-2:])
+    assert evader == pytest.approx(-pursuer)
+    names = [path.name for path in (pursuit / "policies").iterdir()]
+    assert sum("_agent0_" in name for name in names) == len(names) / 2
+    for path in (pursuit / "policies").iterdir():
+        policy = load_policy(path)
+        assert f"_agent{policy.notes['role']}_" in path.name
+        assert policy.num_lstm == 1
+
+
+def test_roles_end_with_the_same_numbers_in_parts_and_with_more_workers(
+    pursuit, tmp_path
+):
+    train(tmp_path, **PURSUIT, niters=2)
+    train(tmp_path, **PURSUIT, niters=3, num_cpus=2)
+    assert results(tmp_path)[0] == results(pursuit)[0]
+
+
+def test_a_best_response_learns_against_registered_policies(tmp_path):
+    training = train(
+        tmp_path,
+        env_name="posggym:Driving-v1",
+        partners=["Driving-v1/A40Shortestpath-v0", "Driving-v1/A100Shortestpath-v0"],
+        popsize=4,
+        popsize_max=None,
+        num_interactions=None,
+        max_episode_length=10,
+        niters=1,
+    )
+    assert training.generation == 1
+
+
+def test_a_best_response_has_one_role():
+    with pytest.raises(ValueError, match="partners: a best response has one role"):
+        TrainingConfig(roles=("0", "1"), partners=("Driving-v1/A40Shortestpath-v0",))
+
+
 def test_another_configuration_is_refused_in_the_same_folder(reference):
     config = TrainingConfig.from_dict({**LANDER, "popsize": 14})
     with pytest.raises(RunMismatchError, match="popsize: 12 -> 14"):
@@ -192,7 +255,7 @@ def test_fitnesses_that_are_not_numbers_count_as_the_worst(
     assert all(0 < count < 30 for count in failed)
     assert caplog.text.count("it counts as the worst") == sum(failed)
     assert "seed 3" in caplog.text
-    assert np.isfinite(training.pgpe.center).all()
+    assert np.isfinite(training.learners[0].pgpe.center).all()
     assert all(np.isfinite(float(row["pop_mean"])) for row in metrics)
 
 

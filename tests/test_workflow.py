@@ -43,6 +43,37 @@ CONFIG = {
             },
             "register": {"policy_name": "pgpe_sp"},
         },
+        # Two roles, with LSTMs.
+        "pursuit": {
+            "train": {
+                "env_name": "posggym:PursuitEvasion-v1",
+                "hidden": [],
+                "lstm_size": 4,
+                "roles": ["0", "1"],
+                "niters": 1,
+                "popsize": 4,
+                "popsize_max": None,
+                "num_interactions": None,
+                "re_eval_num_episodes": 4,
+            },
+            "register": {"policy_name": "pgpe_i{role}"},
+        },
+        "best_response": {
+            "train": {
+                "env_name": "posggym:Driving-v1",
+                "hidden": [],
+                "partners": [
+                    "Driving-v1/A40Shortestpath-v0",
+                    "Driving-v1/A100Shortestpath-v0",
+                ],
+                "niters": 1,
+                "popsize": 4,
+                "popsize_max": None,
+                "num_interactions": None,
+                "re_eval_num_episodes": 4,
+            },
+            "register": {"policy_name": "pgpe_br"},
+        },
     },
 }
 
@@ -125,6 +156,12 @@ IDS = {
     "LunarLanderContinuous-v2/pgpe_seed1-v0",
     "CooperativeReaching-v0/size=5-num_goals=4-mode=original-obs_distance=None/"
     "pgpe_sp-v0",
+    *(
+        "PursuitEvasion-v1/grid=16x16-max_obs_distance=12-use_progress_reward=True/"
+        f"pgpe_i{role}-v0"
+        for role in "01"
+    ),
+    "Driving-v1/grid=14x14RoundAbout-num_agents=2-obs_dim=(3,1,1)/pgpe_br-v0",
 }
 
 
@@ -145,7 +182,8 @@ def test_all_agents_are_registered_beside_posggyms_own(done):
 )
 def test_the_printed_lines_load_an_agent(done, tree):
     readme = (done.folder / tree).parent / "README.md"
-    code = readme.read_text().split("```python\n")[1].split("```")[0]
+    blocks = [text.split("```")[0] for text in readme.read_text().split("```python\n")]
+    code = next(block for block in blocks if "pgpe_seed0-v0" in block)
     code += "print(policy.policy_id, policy.step(env.reset(seed=0)[0]['0']))"
     assert "pgpe_seed0-v0" in done.python(tree, code)
 
@@ -161,7 +199,9 @@ def test_policy_files_lie_where_posggym_looks(done):
 
 
 def test_conversion_and_verification_are_reported(done):
-    for folder in ("lander/seed0", "lander/seed1", "reaching/seed0"):
+    folders = ["lander/seed0", "lander/seed1", "reaching/seed0"]
+    folders += ["pursuit/seed0_0", "pursuit/seed0_1", "best_response/seed0"]
+    for folder in folders:
         results = done.folder / "results" / folder
         proof = json.loads((results / "converted" / "conversion.json").read_text())
         assert proof["proof"]["observations"] >= 1000
@@ -171,12 +211,24 @@ def test_conversion_and_verification_are_reported(done):
         assert len(verification["returns"]) == len(verification["reference_returns"])
 
 
+def test_agents_of_a_role_are_registered_for_it_and_verified_with_the_other(done):
+    for role, other in (("0", "1"), ("1", "0")):
+        folder = done.folder / "results" / "pursuit" / f"seed0_{role}"
+        spec = json.loads((folder / "spec.json").read_text())
+        assert spec["valid_agent_ids"] == [role]
+        company = json.loads((folder / "verification.json").read_text())["company"]
+        assert company["role"] == role
+        assert company["siblings"][other].endswith(f"pgpe_i{other}-v0")
+
+
 def test_docs_have_the_new_agents(done):
     docs = done.folder / "results" / "registry" / "docs" / "agents"
     pages = {str(p.relative_to(docs)) for p in docs.rglob("*.md")}
     assert pages == {
         "gymnasium/lunar_lander_continuous.md",
         "grid_world/cooperative_reaching.md",
+        "grid_world/driving.md",
+        "grid_world/pursuit_evasion.md",
     }
     page = (docs / "gymnasium" / "lunar_lander_continuous.md").read_text()
     assert "`LunarLanderContinuous-v2/pgpe_seed0-v0`" in page

@@ -9,7 +9,7 @@ they finish change nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from pgpelib.pgpe import (
     SearchDistribution,
     episode_seed,
 )
-from pgpelib.policies import Architecture, FeedForward, fold_normalization
+from pgpelib.policies import Architecture, Layer, fold_normalization, make_network
 from pgpelib.runningstat import RunningStat
 from pgpelib.tasks.base import Rollout, Task
 from pgpelib.tasks.registry import make_task
@@ -47,8 +47,10 @@ class TaskConfig:
     re_eval_env_name
         The environment of re-evaluations, played with its standard rewards and
         episode length.
-    hidden, activation
+    hidden, activation, lstm_size, head
         The policy, see `Architecture`.
+    partners
+        Ids of registered policies to play with, see `PosggymTask`.
     """
 
     env_name: str
@@ -58,24 +60,36 @@ class TaskConfig:
     re_eval_env_name: str
     hidden: tuple[int, ...]
     activation: str
+    lstm_size: int = 0
+    head: tuple[int, ...] = ()
+    partners: tuple[str, ...] = ()
 
-    def training_task(self) -> Task:
-        """Make the task that gives fitnesses."""
+    def training_task(self, role: str | None = None) -> Task:
+        """Make the task that gives fitnesses to the learner of a role."""
         return make_task(
             self.env_name,
             self.env_config,
             self.max_episode_length,
             self.decrease_rewards_by,
+            role,
+            self.partners,
         )
 
-    def re_eval_task(self) -> Task:
-        """Make the task that gives re-evaluations."""
-        return make_task(self.re_eval_env_name, self.env_config)
+    def re_eval_task(self, role: str | None = None) -> Task:
+        """Make the task that gives re-evaluations to the learner of a role."""
+        return make_task(
+            self.re_eval_env_name, self.env_config, role=role, partners=self.partners
+        )
 
     def architecture(self, task: Task) -> Architecture:
         """Return the policy's architecture for a task."""
         return Architecture(
-            task.observation_size, task.action.output_size, self.hidden, self.activation
+            task.observation_size,
+            task.action.output_size,
+            self.hidden,
+            self.activation,
+            self.lstm_size,
+            self.head,
         )
 
 
@@ -94,11 +108,32 @@ class Normalization:
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """A run of solutions (or of re-evaluation episodes of the center)."""
+class Subject:
+    """Whose solutions are evaluated.
+
+    Parameters
+    ----------
+    distribution
+        The solutions.
+    normalization
+        Their observation normalisation.
+    role
+        The agent id that they play; None for all.
+    others
+        Folded layers of the policies that play the other agent ids, if any.
+    """
 
     distribution: SearchDistribution
     normalization: Normalization
+    role: str | None = None
+    others: Mapping[str, Sequence[Layer]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A run of solutions (or of re-evaluation episodes of the center)."""
+
+    subject: Subject
     first: int
     count: int
     re_eval: bool
@@ -109,22 +144,27 @@ class Worker:
 
     def __init__(self, config: TaskConfig) -> None:
         self._config = config
-        self._tasks: dict[bool, Task] = {}
+        self._tasks: dict[tuple[bool, str | None], Task] = {}
 
-    def _task(self, re_eval: bool) -> Task:
-        if re_eval not in self._tasks:
+    def _task(self, re_eval: bool, role: str | None) -> Task:
+        if (re_eval, role) not in self._tasks:
             config = self._config
-            self._tasks[re_eval] = (
-                config.re_eval_task() if re_eval else config.training_task()
+            self._tasks[re_eval, role] = (
+                config.re_eval_task(role) if re_eval else config.training_task(role)
             )
-        return self._tasks[re_eval]
+        return self._tasks[re_eval, role]
 
     def run(self, work: Work) -> list[Rollout]:
         """Play the episodes of a piece of work, in order."""
-        task = self._task(work.re_eval)
+        subject, activation = work.subject, self._config.activation
+        task = self._task(work.re_eval, subject.role)
         architecture = self._config.architecture(task)
         stream = RE_EVAL_STREAM if work.re_eval else EPISODE_STREAM
-        distribution = work.distribution
+        distribution = subject.distribution
+        others = {
+            role: make_network(layers, activation)
+            for role, layers in subject.others.items()
+        }
         rollouts = []
         pair: tuple[Vector, Vector] | None = None
         for index in range(work.first, work.first + work.count):
@@ -136,14 +176,19 @@ class Worker:
                 solution = pair[index % 2]
             layers = fold_normalization(
                 architecture.layers(solution),
-                work.normalization.mean,
-                work.normalization.stdev,
+                subject.normalization.mean,
+                subject.normalization.stdev,
             )
             seed = episode_seed(
-                distribution.seed, stream, distribution.generation, index
+                distribution.seed,
+                stream,
+                distribution.generation,
+                index,
+                # Re-evaluations of all roles are the same episodes.
+                0 if work.re_eval else distribution.learner,
             )
-            network = FeedForward(layers, self._config.activation)
-            rollouts.append(task.rollout(network, seed))
+            network = make_network(layers, activation)
+            rollouts.append(task.rollout(network, seed, others))
         return rollouts
 
 
@@ -209,20 +254,17 @@ class Evaluator:
 
     def evaluate(
         self,
-        distribution: SearchDistribution,
-        normalization: Normalization,
+        subject: Subject,
         first: int,
         count: int,
         on_progress: Callable[[int], None] | None = None,
     ) -> Evaluation:
         """Evaluate solutions `first` to `first + count` of a distribution."""
-        return self._run(distribution, normalization, first, count, False, on_progress)
+        return self._run(subject, first, count, False, on_progress)
 
-    def re_evaluate(
-        self, distribution: SearchDistribution, normalization: Normalization, count: int
-    ) -> Evaluation:
+    def re_evaluate(self, subject: Subject, count: int) -> Evaluation:
         """Play `count` episodes of the re-evaluation task with the center."""
-        return self._run(distribution, normalization, 0, count, True, None)
+        return self._run(subject, 0, count, True, None)
 
     def close(self) -> None:
         """Release the engine."""
@@ -230,8 +272,7 @@ class Evaluator:
 
     def _run(
         self,
-        distribution: SearchDistribution,
-        normalization: Normalization,
+        subject: Subject,
         first: int,
         count: int,
         re_eval: bool,
@@ -242,13 +283,7 @@ class Evaluator:
             # Whole pairs, so that no worker makes noise for half of one.
             size += size % 2
         chunks = [
-            Work(
-                distribution,
-                normalization,
-                start,
-                min(size, first + count - start),
-                re_eval,
-            )
+            Work(subject, start, min(size, first + count - start), re_eval)
             for start in range(first, first + count, size)
         ]
         rollouts = [

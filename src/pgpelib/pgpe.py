@@ -29,7 +29,7 @@ GRADIENT_CHUNK = 256
 
 
 def random_stream(
-    seed: int, stream: int, generation: int, index: int
+    seed: int, stream: int, generation: int, index: int, learner: int = 0
 ) -> np.random.Generator:
     """Return the random numbers of one item, whoever asks and in whatever order.
 
@@ -44,15 +44,20 @@ def random_stream(
         Purpose, one of the `*_STREAM` constants.
     generation, index
         What the numbers are for.
+    learner
+        Number of the search, where a run has several.
     """
     return np.random.Generator(
-        np.random.Philox(counter=[0, index, generation, stream], key=[seed, 0])
+        np.random.Philox(counter=[0, index, generation, stream], key=[seed, learner])
     )
 
 
-def episode_seed(seed: int, stream: int, generation: int, index: int) -> int:
+def episode_seed(
+    seed: int, stream: int, generation: int, index: int, learner: int = 0
+) -> int:
     """Return the environment seed of one episode, in [0, 2**31)."""
-    return int(random_stream(seed, stream, generation, index).integers(2**31))
+    stream_of_numbers = random_stream(seed, stream, generation, index, learner)
+    return int(stream_of_numbers.integers(2**31))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +76,21 @@ class SearchDistribution:
         Seed of the run.
     generation
         Number of updates before this distribution.
+    learner
+        Number of the search, where a run has several.
     """
 
     center: Vector
     stdev: Vector
     seed: int
     generation: int
+    learner: int = 0
 
     def noise(self, pair: int) -> npt.NDArray[np.float32]:
         """Return standard normal noise of a pair, shape (n,), float32."""
-        generator = random_stream(self.seed, NOISE_STREAM, self.generation, pair)
+        generator = random_stream(
+            self.seed, NOISE_STREAM, self.generation, pair, self.learner
+        )
         return generator.standard_normal(len(self.center), dtype=np.float32)
 
     def pair(self, pair: int) -> tuple[Vector, Vector]:
@@ -154,6 +164,8 @@ class PGPE:
         Adaptive population: stop asking at this many solutions.
     seed
         Seed, >= 0. The run is a function of it; without one it is drawn at random.
+    learner
+        Number of this search among several of one seed: each has its own noise.
 
     Raises
     ------
@@ -177,6 +189,7 @@ class PGPE:
         num_interactions: int | None = None,
         popsize_max: int | None = None,
         seed: int | None = None,
+        learner: int = 0,
     ) -> None:
         if popsize < 2 or popsize % 2:
             raise ValueError(f"popsize has to be an even number >= 2, not {popsize}")
@@ -201,6 +214,7 @@ class PGPE:
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.seed = seed
+        self.learner = learner
         self.generation = 0
         self._fitnesses: list[Vector] = []
         self._interactions = 0
@@ -208,7 +222,9 @@ class PGPE:
     @property
     def distribution(self) -> SearchDistribution:
         """The current search distribution."""
-        return SearchDistribution(self.center, self.stdev, self.seed, self.generation)
+        return SearchDistribution(
+            self.center, self.stdev, self.seed, self.generation, self.learner
+        )
 
     @property
     def num_asked(self) -> int:

@@ -1,18 +1,46 @@
-"""Feed-forward policies: parameter vectors, NumPy forward passes, saved policies."""
+"""Policies: parameter vectors, NumPy forward passes, saved policies.
+
+A network is a list of layers. A feed-forward network has linear layers with an
+activation in between; a recurrent one has an LSTM between its trunk and its head, the
+architecture of POSGGym's own policies.
+"""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 # Weight (out, in) and bias (out,) of a linear layer.
-Layer = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
+Linear = tuple[Array, Array]
+
+
+class LSTM(NamedTuple):
+    """Weights of an LSTM layer of n cells, in PyTorch's order of the gates.
+
+    Parameters
+    ----------
+    weight_ih, weight_hh
+        Shape (4n, inputs) and (4n, n): input gate, forget gate, cell candidate and
+        output gate, n rows each.
+    bias
+        Shape (4n,). PyTorch's second bias adds nothing, so it is not evolved.
+    """
+
+    weight_ih: Array
+    weight_hh: Array
+    bias: Array
+
+
+Layer = Linear | LSTM
 
 
 def relu(x: Vector) -> Vector:
@@ -25,7 +53,7 @@ ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {"tanh": np.tanh, "relu": r
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A linear policy or multi-layer perceptron.
+    """A linear policy, a multi-layer perceptron, or trunk, LSTM and head.
 
     Parameters
     ----------
@@ -34,47 +62,69 @@ class Architecture:
     output_size
         Actions of a Box, or number of discrete actions.
     hidden
-        Sizes of the hidden layers; empty for a linear policy.
+        Sizes of the hidden layers, with an LSTM those of its trunk; may be empty.
     activation
         "tanh" or "relu", after every hidden layer.
+    lstm_size
+        Cells of the LSTM; 0 for a feed-forward policy.
+    head
+        Sizes of the hidden layers after the LSTM.
     """
 
     observation_size: int
     output_size: int
     hidden: tuple[int, ...] = ()
     activation: str = "tanh"
+    lstm_size: int = 0
+    head: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"unknown activation {self.activation!r}; choose tanh or relu"
             )
+        if self.head and not self.lstm_size:
+            raise ValueError("head: only follows an LSTM; set lstm_size, or use hidden")
 
     @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """Weight shapes (out, in), first layer first."""
-        sizes = (self.observation_size, *self.hidden, self.output_size)
-        return [(out, size) for size, out in itertools.pairwise(sizes)]
+    def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
+        """Shapes of the arrays of each layer, first layer first."""
+        trunk = (self.observation_size, *self.hidden)
+        if not self.lstm_size:
+            return _linear_shapes((*trunk, self.output_size))
+        cells = self.lstm_size
+        lstm = ((4 * cells, trunk[-1]), (4 * cells, cells), (4 * cells,))
+        return [
+            *_linear_shapes(trunk),
+            lstm,
+            *_linear_shapes((cells, *self.head, self.output_size)),
+        ]
 
     @property
     def num_parameters(self) -> int:
         """Length of the parameter vector."""
-        return sum(out * size + out for out, size in self.shapes)
+        return sum(math.prod(shape) for layer in self.shapes for shape in layer)
 
-    def layers(self, parameters: npt.NDArray[np.floating]) -> list[Layer]:
+    def layers(self, parameters: Array) -> list[Layer]:
         """Split a parameter vector (n,) into layers.
 
-        The order is PyTorch's `parameters_to_vector`: per layer the weight by rows,
+        The order is PyTorch's `parameters_to_vector`: per layer the weights by rows,
         then the bias.
         """
         layers: list[Layer] = []
         start = 0
-        for out, size in self.shapes:
-            weight = parameters[start : start + out * size].reshape(out, size)
-            start += out * size
-            layers.append((weight, parameters[start : start + out]))
-            start += out
+        for shapes in self.shapes:
+            arrays = []
+            for shape in shapes:
+                stop = start + math.prod(shape)
+                arrays.append(parameters[start:stop].reshape(shape))
+                start = stop
+            layers.append(LSTM(*arrays) if len(arrays) == 3 else (arrays[0], arrays[1]))
         return layers
+
+
+def _linear_shapes(sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], ...]]:
+    return [((out, size), (out,)) for size, out in itertools.pairwise(sizes)]
 
 
 def fold_normalization(
@@ -85,15 +135,25 @@ def fold_normalization(
     `W ((x - m) / s) + b` equals `(W / s) x + (b - (W / s) m)`, so a normalised policy
     costs no more than a plain one.
     """
-    folded: list[Layer] = [
-        (np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64))
-        for w, b in layers
+    folded = [
+        _map(layer, lambda array: np.asarray(array, np.float64)) for layer in layers
     ]
     if mean is not None and stdev is not None:
-        weight, bias = folded[0]
-        weight = weight / stdev
-        folded[0] = (weight, bias - weight @ mean)
+        first = folded[0]
+        weight = first[0] / stdev
+        bias = first[-1] - weight @ mean
+        folded[0] = (
+            first._replace(weight_ih=weight, bias=bias)
+            if isinstance(first, LSTM)
+            else (weight, bias)
+        )
     return folded
+
+
+def _map(layer: Layer, function: Callable[[Array], Array]) -> Layer:
+    if isinstance(layer, LSTM):
+        return LSTM(*map(function, layer))
+    return function(layer[0]), function(layer[1])
 
 
 class FeedForward:
@@ -107,18 +167,88 @@ class FeedForward:
         Name of the activation after every layer but the last.
     """
 
-    def __init__(self, layers: Sequence[Layer], activation: str) -> None:
+    def __init__(self, layers: Sequence[Linear], activation: str) -> None:
         self._hidden = [(w, b) for w, b in layers[:-1]]
         self._last = layers[-1]
         self._activation = ACTIVATIONS[activation]
 
-    def __call__(self, observation: npt.NDArray[np.floating]) -> Vector:
+    def start(self) -> FeedForward:
+        """Return the network for a new episode: itself, because it keeps nothing."""
+        return self
+
+    def __call__(self, observation: Array) -> Vector:
         """Return the outputs, shape (output_size,), of an observation (d,)."""
         x = observation
         for weight, bias in self._hidden:
             x = self._activation(weight @ x + bias)
         weight, bias = self._last
         return weight @ x + bias
+
+
+class Recurrent:
+    """Forward pass of trunk, LSTM and head, one observation at a time, in float64.
+
+    Parameters
+    ----------
+    layers
+        Layers with the observation normalisation folded in, one of them an LSTM.
+    activation
+        Name of the activation after every linear layer but the last.
+    """
+
+    def __init__(self, layers: Sequence[Layer], activation: str) -> None:
+        self._layers = list(layers)
+        self._last = len(layers) - 1
+        self._activation = ACTIVATIONS[activation]
+        (lstm,) = (layer for layer in layers if isinstance(layer, LSTM))
+        self._cells = lstm.weight_hh.shape[1]
+        self._output: Vector = np.zeros(self._cells)
+        self._state: Vector = np.zeros(self._cells)
+
+    def start(self) -> Recurrent:
+        """Return a network of the same weights whose state is that before an episode.
+
+        Agents that share a policy each need one, because each has its own state.
+        """
+        fresh = copy.copy(self)
+        fresh._output = np.zeros(self._cells)
+        fresh._state = np.zeros(self._cells)
+        return fresh
+
+    def __call__(self, observation: Array) -> Vector:
+        """Return the outputs, shape (output_size,), of the next observation (d,)."""
+        x = observation
+        for number, layer in enumerate(self._layers):
+            if isinstance(layer, LSTM):
+                gates = (
+                    layer.weight_ih @ x + layer.weight_hh @ self._output + layer.bias
+                )
+                x = self._cell(gates)
+            else:
+                x = layer[0] @ x + layer[1]
+                if number < self._last:
+                    x = self._activation(x)
+        return x
+
+    def _cell(self, gates: Vector) -> Vector:
+        n = self._cells
+        # The sigmoid by tanh, which cannot overflow; its scaling is exact.
+        opened = 0.5 * np.tanh(0.5 * gates) + 0.5
+        candidate = np.tanh(gates[2 * n : 3 * n])
+        self._state = opened[n : 2 * n] * self._state + opened[:n] * candidate
+        self._output = opened[3 * n :] * np.tanh(self._state)
+        return self._output
+
+
+Network = FeedForward | Recurrent
+
+
+def make_network(layers: Sequence[Layer], activation: str) -> Network:
+    """Return the forward pass of layers with the normalisation folded in."""
+    linear = [layer for layer in layers if not isinstance(layer, LSTM)]
+    if len(linear) == len(layers):
+        return FeedForward(linear, activation)
+    return Recurrent(layers, activation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +297,7 @@ class SavedPolicy:
     Parameters
     ----------
     layers
-        Layers before folding, weight (out, in) and bias (out,).
+        Layers before folding: linear ones, at most one LSTM, and a linear one last.
     activation
         "tanh" or "relu".
     obs_mean, obs_stdev
@@ -184,7 +314,7 @@ class SavedPolicy:
         training configuration, the re-evaluation.
     """
 
-    layers: list[Layer]
+    layers: Sequence[Layer]
     activation: str
     obs_mean: Vector | None
     obs_stdev: Vector | None
@@ -200,17 +330,14 @@ class SavedPolicy:
             raise ValueError(f"unknown activation {self.activation!r}")
         if not self.layers:
             raise ValueError("the policy has no layers")
-        size = self.layers[0][0].shape[-1]
-        arrays = []
-        for weight, bias in self.layers:
-            if weight.ndim != 2 or weight.shape[1] != size:
-                raise ValueError(
-                    f"a weight of shape {weight.shape} cannot follow {size} inputs"
-                )
-            size = weight.shape[0]
-            if bias.shape != (size,):
-                raise ValueError(f"a bias has shape {bias.shape}, not ({size},)")
-            arrays += [weight, bias]
+        arrays = [array for layer in self.layers for array in layer]
+        size = self.observation_size
+        for layer in self.layers:
+            size = _check_layer(layer, size)
+        if self.num_lstm > 1 or isinstance(self.layers[-1], LSTM):
+            raise ValueError(
+                "the policy needs a linear last layer and at most one LSTM"
+            )
         if size != self.action.output_size:
             raise ValueError(
                 f"the network has {size} outputs for {self.action.output_size} actions"
@@ -229,13 +356,37 @@ class SavedPolicy:
     @property
     def observation_size(self) -> int:
         """Length of the observation."""
-        return int(self.layers[0][0].shape[1])
+        return int(self.layers[0][0].shape[-1])
+
+    @property
+    def num_lstm(self) -> int:
+        """Number of LSTM layers: 0 for a feed-forward policy."""
+        return sum(isinstance(layer, LSTM) for layer in self.layers)
 
     @property
     def folded_layers(self) -> list[Layer]:
         """Layers with the observation normalisation folded in, float64."""
         return fold_normalization(self.layers, self.obs_mean, self.obs_stdev)
 
-    def network(self) -> FeedForward:
+    def network(self) -> Network:
         """Return the forward pass from a raw observation to the outputs."""
-        return FeedForward(self.folded_layers, self.activation)
+        return make_network(self.folded_layers, self.activation)
+
+
+def _check_layer(layer: Layer, inputs: int) -> int:
+    """Return the outputs of a layer, after checking that its arrays fit together."""
+    weight, bias = layer[0], layer[-1]
+    if weight.ndim != 2 or weight.shape[1] != inputs:
+        raise ValueError(
+            f"a weight of shape {weight.shape} cannot follow {inputs} inputs"
+        )
+    rows = weight.shape[0]
+    if bias.shape != (rows,):
+        raise ValueError(f"a bias has shape {bias.shape}, not ({rows},)")
+    if not isinstance(layer, LSTM):
+        return rows
+    if rows % 4 or layer.weight_hh.shape != (rows, rows // 4):
+        raise ValueError(
+            f"an LSTM has weights of shape {weight.shape} and {layer.weight_hh.shape}"
+        )
+    return rows // 4

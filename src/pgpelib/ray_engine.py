@@ -31,7 +31,7 @@ def _run_chunk(config: TaskConfig, common: Work, first: int, count: int) -> Any:
     if key not in _workers:
         _workers.clear()
         _workers[key] = Worker(config)
-    work = Work(common.distribution, common.normalization, first, count, common.re_eval)
+    work = Work(common.subject, first, count, common.re_eval)
     return _workers[key].run(work)
 
 

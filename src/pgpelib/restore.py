@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgpelib.policies import ActionSpec, Layer, SavedPolicy
+from pgpelib.policies import LSTM, ActionSpec, Linear, SavedPolicy
 from pgpelib.runningstat import VARIANCE_FLOOR
 from pgpelib.saving import FORMAT, from_plain
 
@@ -197,9 +197,9 @@ def _original_action(space: Any) -> ActionSpec:
     raise ValueError("the action space is neither Box nor Discrete")
 
 
-def _network(module: _Module) -> tuple[list[Layer], str]:
+def _network(module: _Module) -> tuple[list[Linear], str]:
     """Return the linear layers and the activation of a module tree."""
-    layers: list[Layer] = []
+    layers: list[Linear] = []
     activations: list[str] = []
 
     def visit(part: Any) -> None:
@@ -263,6 +263,32 @@ class ActionClipping(torch.nn.Module):
         return torch.clamp(x, self.low, self.high)
 
 
+class EpisodeLSTM(torch.nn.Module):
+    """An LSTM over the observations of an episode, (steps, d) or (steps, batch, d)."""
+
+    def __init__(self, layer: LSTM) -> None:
+        super().__init__()
+        rows, inputs = layer.weight_ih.shape
+        self.lstm = torch.nn.LSTM(inputs, rows // 4)
+        weights = {
+            "weight_ih_l0": layer.weight_ih,
+            "weight_hh_l0": layer.weight_hh,
+            "bias_ih_l0": layer.bias,
+            "bias_hh_l0": np.zeros(rows),
+        }
+        self.lstm.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs (steps, cells) or (steps, batch, cells)."""
+        return self.lstm(x)[0]
+
+
+def _torch_linear(weight: np.ndarray, bias: np.ndarray) -> torch.nn.Linear:
+    linear = torch.nn.Linear(weight.shape[1], weight.shape[0])
+    linear.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+    return linear
+
+
 def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
     """Make a PyTorch module of a saved policy.
 
@@ -276,6 +302,8 @@ def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
     torch.nn.Sequential
         Maps observations (..., d), float32, to actions (..., actions) within their
         bounds for a Box, or to one score per action (take the argmax) for Discrete.
+        A policy with an LSTM maps the observations of an episode from its start,
+        (steps, d) or (steps, batch, d).
 
     Raises
     ------
@@ -288,14 +316,13 @@ def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
     if policy.obs_mean is not None and policy.obs_stdev is not None:
         modules.append(ObservationNormalization(policy.obs_mean, policy.obs_stdev))
     activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[policy.activation]
-    for number, (weight, bias) in enumerate(policy.layers):
-        if number > 0:
-            modules.append(activation())
-        linear = torch.nn.Linear(weight.shape[1], weight.shape[0])
-        with torch.no_grad():
-            linear.weight.copy_(torch.tensor(weight))
-            linear.bias.copy_(torch.tensor(bias))
-        modules.append(linear)
+    for layer in policy.layers:
+        if isinstance(layer, LSTM):
+            modules.append(EpisodeLSTM(layer))
+            continue
+        modules += [_torch_linear(*layer), activation()]
+    # No activation after the last layer.
+    del modules[-1]
     if policy.action.kind == "box":
         assert policy.action.low is not None
         assert policy.action.high is not None
@@ -310,8 +337,8 @@ def policy_metadata(path: str | Path) -> dict[str, Any]:
     -------
     dict
         `env_name`, `env_config`, `observation_size`, `action` ("box" or "discrete"),
-        `hidden`, `activation`, `obs_norm` and, for policies of this trainer, its notes
-        (generation, timesteps, seed, config, re_eval).
+        `hidden`, `lstm_size`, `head`, `activation`, `obs_norm` and, for policies of
+        this trainer, its notes (generation, timesteps, seed, config, re_eval).
 
     Raises
     ------
@@ -324,8 +351,19 @@ def policy_metadata(path: str | Path) -> dict[str, Any]:
         "env_config": policy.env_config,
         "observation_size": policy.observation_size,
         "action": policy.action.kind,
-        "hidden": [int(weight.shape[0]) for weight, _ in policy.layers[:-1]],
+        **_sizes(policy),
         "activation": policy.activation,
         "obs_norm": policy.obs_mean is not None,
         **policy.notes,
     }
+
+
+def _sizes(policy: SavedPolicy) -> dict[str, Any]:
+    """Return the sizes of a policy's layers by the names of the training settings."""
+    sizes: dict[str, Any] = {"hidden": [], "lstm_size": 0, "head": []}
+    for layer in policy.layers[:-1]:
+        if isinstance(layer, LSTM):
+            sizes["lstm_size"] = layer.weight_hh.shape[1]
+        else:
+            sizes["head" if sizes["lstm_size"] else "hidden"].append(len(layer[1]))
+    return sizes

@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 
 from pgpelib.files import write_bytes
-from pgpelib.policies import ActionSpec, SavedPolicy
+from pgpelib.policies import LSTM, ActionSpec, SavedPolicy
 
 FORMAT = "pgpelib-policy"
 FORMAT_VERSION = 1
 
 
-def policy_file_name(date: str, env_name: str, pid: int, generation: int) -> str:
-    """Return `<date>_<env>_<pid>_iter<N>.pickle`, as the original trainer names it."""
-    return f"{date}_{env_name.rpartition(':')[2]}_{pid}_iter{generation}.pickle"
+def policy_file_name(
+    date: str, env_name: str, pid: int, generation: int, role: str | None = None
+) -> str:
+    """Return `<date>_<env>_<pid>_iter<N>.pickle`, as the original trainer names it.
+
+    The policy of one agent id of several has `_agent<id>` before the generation.
+    """
+    agent = "" if role is None else f"_agent{role}"
+    return f"{date}_{env_name.rpartition(':')[2]}_{pid}{agent}_iter{generation}.pickle"
 
 
 def save_policy(policy: SavedPolicy, path: Path) -> None:
@@ -30,7 +36,7 @@ def to_plain(policy: SavedPolicy) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "layers": [(np.asarray(w), np.asarray(b)) for w, b in policy.layers],
+        "layers": [tuple(map(np.asarray, layer)) for layer in policy.layers],
         "activation": policy.activation,
         "obs_mean": policy.obs_mean,
         "obs_stdev": policy.obs_stdev,
@@ -63,7 +69,12 @@ def from_plain(data: dict[str, Any]) -> SavedPolicy:
         )
     fields = {k: v for k, v in data.items() if k not in ("format", "version")}
     try:
-        return SavedPolicy(**{**fields, "action": ActionSpec(**fields["action"])})
+        layers = [
+            LSTM(*layer) if len(layer) == 3 else tuple(layer)
+            for layer in fields["layers"]
+        ]
+        action = ActionSpec(**fields["action"])
+        return SavedPolicy(**{**fields, "layers": layers, "action": action})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"the policy file lacks or has unknown fields: {error}"

@@ -19,16 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.engines import make_engine
-from pgpelib.evaluation import (
-    Evaluation,
-    Evaluator,
-    Normalization,
-    TaskConfig,
-)
+from pgpelib.evaluation import Evaluation, Evaluator, Subject, TaskConfig
 from pgpelib.files import atomic_path, read_json, write_json, write_text
+from pgpelib.learner import Learner
 from pgpelib.pgpe import PGPE
-from pgpelib.policies import SavedPolicy
-from pgpelib.runningstat import RunningStat
 from pgpelib.saving import policy_file_name, save_policy
 from pgpelib.tasks.registry import standard_env_name
 
@@ -45,6 +39,7 @@ POLICIES_FOLDER = "policies"
 
 METRIC_COLUMNS = [
     "generation",
+    "role",
     "pop_median",
     "pop_mean",
     "pop_min",
@@ -85,6 +80,16 @@ class TrainingConfig:
         (HumanoidBulletEnv-v0 for TinyTrajHumanoidBulletEnv-v0).
     hidden, activation
         Sizes of hidden layers (empty for a linear policy); "tanh" or "relu".
+    lstm_size, head
+        Cells of an LSTM after the hidden layers (0 for none), and sizes of the hidden
+        layers after it.
+    roles
+        Agent ids of a POSGGym environment that get policies of their own, trained
+        together: each is evaluated with the centers of the others. Empty for one
+        policy that plays all agents.
+    partners
+        Ids of registered policies that play the other agents: the policy is trained as
+        a best response to them. With at most one role.
     obs_norm
         Normalise observations by their running mean and standard deviation.
     max_episode_length
@@ -132,6 +137,10 @@ class TrainingConfig:
     re_eval_env_name: str | None = None
     hidden: tuple[int, ...] = (64,)
     activation: str = "tanh"
+    lstm_size: int = 0
+    head: tuple[int, ...] = ()
+    roles: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
     obs_norm: bool = True
     max_episode_length: int = -1
     decrease_rewards_by: float = 0.0
@@ -155,7 +164,8 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for name in ("hidden", "head", "roles", "partners"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         positive = (
             "niters",
             "popsize",
@@ -176,6 +186,17 @@ class TrainingConfig:
             raise ValueError(f"popsize has to be even, not {self.popsize}")
         if self.seed < 0:
             raise ValueError(f"seed has to be >= 0, not {self.seed}")
+        if self.lstm_size < 0:
+            raise ValueError(f"lstm_size has to be >= 0, not {self.lstm_size}")
+        if self.head and not self.lstm_size:
+            raise ValueError("head: only follows an LSTM; set lstm_size, or use hidden")
+        if len(set(self.roles)) < len(self.roles):
+            raise ValueError(f"roles names an agent twice: {', '.join(self.roles)}")
+        if self.partners and len(self.roles) > 1:
+            raise ValueError(
+                "partners: a best response has one role at most, not "
+                f"{', '.join(self.roles)}"
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
@@ -197,16 +218,25 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data (JSON types)."""
-        return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
 
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name the run that this config defines.
 
         Configs that differ in `BUDGET_KEYS` only share it: such runs agree generation
-        by generation, so one can go on where the other stopped.
+        by generation, so one can go on where the other stopped. Defaults do not count,
+        so a setting that a later version adds leaves the digests of runs as they are.
         """
-        values = {k: v for k, v in self.to_dict().items() if k not in BUDGET_KEYS}
+        defaults = TrainingConfig().to_dict()
+        values = {
+            name: value
+            for name, value in self.to_dict().items()
+            if name not in BUDGET_KEYS and value != defaults[name]
+        }
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -221,6 +251,9 @@ class TrainingConfig:
             self.re_eval_env_name or standard_env_name(self.env_name),
             self.hidden,
             self.activation,
+            self.lstm_size,
+            self.head,
+            self.partners,
         )
 
 
@@ -231,14 +264,14 @@ class GenerationReport:
     Parameters
     ----------
     metrics
-        One row of `metrics.csv`, by column; re-evaluation columns are None in
-        generations without one.
-    saved_policy
-        The policy file, in generations that save one.
+        Rows of `metrics.csv`, by column, one for each role; re-evaluation columns are
+        None in generations without one.
+    saved_policies
+        The policy files, in generations that save some.
     """
 
-    metrics: dict[str, Any]
-    saved_policy: Path | None
+    metrics: list[dict[str, Any]]
+    saved_policies: list[Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,28 +330,7 @@ class Training:
         self.config = config
         self.run_dir = run_dir
         self._identity = self._claim_folder()
-        task = config.task.training_task()
-        self._action = task.action
-        self._processors = task.obs_processor, task.action_processor
-        self.architecture = config.task.architecture(task)
-        size = self.architecture.num_parameters
-        self.pgpe = PGPE(
-            solution_length=size,
-            popsize=config.popsize,
-            center_learning_rate=config.center_lr,
-            stdev_init=config.radius / np.sqrt(size),
-            stdev_learning_rate=config.stdev_lr,
-            stdev_max_change=config.stdev_max_change,
-            solution_ranking=config.solution_ranking,
-            optimizer=config.optimizer,
-            optimizer_config=(
-                {"max_speed": config.max_speed} if config.optimizer == "clipup" else {}
-            ),
-            num_interactions=config.num_interactions,
-            popsize_max=config.popsize_max,
-            seed=config.seed,
-        )
-        self.obs_stats = RunningStat.empty(self.architecture.observation_size)
+        self.learners = [Learner(config, role) for role in config.roles or (None,)]
         self.timesteps = 0
         self._elapsed_before = 0.0
         self._started = time.monotonic()
@@ -340,7 +352,7 @@ class Training:
     @property
     def generation(self) -> int:
         """Completed generations."""
-        return self.pgpe.generation
+        return self.learners[-1].pgpe.generation
 
     @property
     def num_workers(self) -> int:
@@ -379,12 +391,13 @@ class Training:
         """
         config = self.config
         count = min(2 * self.num_workers, config.popsize)
+        subject = self._subject(self.learners[0])
         # The first round starts the workers and makes their environments.
-        self._evaluate(0, count)
+        self._evaluator.evaluate(subject, 0, count)
         elapsed, steps, episodes = 0.0, 0, 0
         while elapsed < seconds:
             started = time.monotonic()
-            batch = self._evaluate(0, count)
+            batch = self._evaluator.evaluate(subject, 0, count)
             elapsed += time.monotonic() - started
             steps += int(batch.steps.sum())
             episodes += count
@@ -396,53 +409,64 @@ class Training:
             per_generation = max(
                 per_generation, min(config.num_interactions, length * most)
             )
+        per_generation *= len(self.learners)
         remaining = config.niters - self.generation
         return Estimate(rate, per_generation, remaining * per_generation / rate)
-
-    def normalization(self) -> Normalization:
-        """Observation normalisation of the current generation."""
-        if not self.config.obs_norm or self.obs_stats.count == 0:
-            return Normalization()
-        return Normalization(self.obs_stats.mean, self.obs_stats.stdev)
-
-    def policy(self, notes: dict[str, Any]) -> SavedPolicy:
-        """Return the current center as a policy."""
-        normalization = self.normalization()
-        return SavedPolicy(
-            layers=self.architecture.layers(self.pgpe.center),
-            activation=self.config.activation,
-            obs_mean=normalization.mean,
-            obs_stdev=normalization.stdev,
-            action=self._action,
-            env_name=self.config.env_name,
-            env_config=self.config.env_config,
-            obs_processor=self._processors[0],
-            action_processor=self._processors[1],
-            notes=notes,
-        )
 
     def step(
         self, on_progress: Callable[[int], None] | None = None
     ) -> GenerationReport:
         """Train one generation; its state is safe on disk afterwards."""
-        started = time.monotonic()
-        fitnesses, steps = self._evaluate_population(on_progress)
-        pop_elapsed = time.monotonic() - started
+        # With several roles, all are evaluated with the others as they were before.
+        subjects = [self._subject(learner) for learner in self.learners]
+        rows = [
+            self._train(learner, subject, on_progress)
+            for learner, subject in zip(self.learners, subjects, strict=True)
+        ]
         generation = self.generation
         last = generation == self.config.niters
+        re_evaluated = last or generation % self.config.re_eval_interval == 0
+        saved = []
+        for learner, metrics in zip(self.learners, rows, strict=True):
+            re_eval = None
+            if re_evaluated:
+                re_eval = self._re_evaluate(learner)
+                metrics |= {f"re_eval_{k}": v for k, v in summary(re_eval).items()}
+            if last or generation % self.config.save_interval == 0:
+                saved.append(self._save_policy(learner, re_eval))
+            metrics["timesteps"] = self.timesteps
+            metrics["elapsed"] = self._elapsed()
+        self._append_metrics(rows)
+        self._save_state()
+        return GenerationReport(rows, saved)
+
+    def _subject(self, learner: Learner) -> Subject:
+        return learner.subject([other for other in self.learners if other != learner])
+
+    def _train(
+        self,
+        learner: Learner,
+        subject: Subject,
+        on_progress: Callable[[int], None] | None,
+    ) -> dict[str, Any]:
+        """Evaluate a population and update its distribution; return the metrics."""
+        started = time.monotonic()
+        fitnesses, steps = self._evaluate_population(learner, subject, on_progress)
+        pop_elapsed = time.monotonic() - started
         metrics: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS)
         finite = fitnesses[np.isfinite(fitnesses)]
+        stdev = learner.pgpe.stdev
         metrics |= {
-            "generation": generation,
+            "generation": learner.pgpe.generation,
+            "role": learner.role,
             "popsize": len(fitnesses),
             "pop_failed": len(fitnesses) - len(finite),
             "pop_timesteps": steps,
-            "timesteps": self.timesteps,
             "pop_elapsed": pop_elapsed,
             "steps_per_second": steps / pop_elapsed,
-            "stdev_min": float(self.pgpe.stdev.min()),
-            "stdev_max": float(self.pgpe.stdev.max()),
-            "stdev_mean": float(self.pgpe.stdev.mean()),
+            "stdev_min": float(stdev.min()),
+            "stdev_max": float(stdev.max()),
+            "stdev_mean": float(stdev.mean()),
         }
         if len(finite):
             metrics |= {
@@ -451,86 +475,70 @@ class Training:
                 "pop_min": float(finite.min()),
                 "pop_max": float(finite.max()),
             }
-        re_eval = None
-        if last or generation % self.config.re_eval_interval == 0:
-            re_eval = self._re_evaluate()
-            metrics |= {f"re_eval_{k}": v for k, v in summary(re_eval).items()}
-        saved = None
-        if last or generation % self.config.save_interval == 0:
-            saved = self._save_policy(generation, re_eval)
-        metrics["elapsed"] = self._elapsed()
-        self._append_metrics(metrics)
-        self._save_state()
-        return GenerationReport(metrics, saved)
-
-    def _evaluate(
-        self,
-        first: int,
-        count: int,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Evaluation:
-        return self._evaluator.evaluate(
-            self.pgpe.distribution, self.normalization(), first, count, on_progress
-        )
+        return metrics
 
     def _evaluate_population(
-        self, on_progress: Callable[[int], None] | None
+        self,
+        learner: Learner,
+        subject: Subject,
+        on_progress: Callable[[int], None] | None,
     ) -> tuple[npt.NDArray[np.float64], int]:
         """Evaluate a generation and update the distribution.
 
         Returns the fitnesses of all solutions and the number of simulator steps.
         """
+        pgpe = learner.pgpe
         batches: list[Evaluation] = []
         updated = False
         while not updated:
-            batch = self._evaluate(
-                self.pgpe.num_asked, self.config.popsize, on_progress
+            batch = self._evaluator.evaluate(
+                subject, pgpe.num_asked, self.config.popsize, on_progress
             )
-            self._warn_of_failures(batch, self.pgpe.num_asked)
+            self._warn_of_failures(batch, pgpe)
             batches.append(batch)
-            updated = self.pgpe.tell(batch.fitnesses, batch.steps)
+            updated = pgpe.tell(batch.fitnesses, batch.steps)
         for batch in batches:
-            self.obs_stats.merge(batch.obs_stats)
+            learner.obs_stats.merge(batch.obs_stats)
         steps = int(sum(batch.steps.sum() for batch in batches))
         self.timesteps += steps
         return np.concatenate([batch.fitnesses for batch in batches]), steps
 
-    def _warn_of_failures(self, batch: Evaluation, first: int) -> None:
+    def _warn_of_failures(self, batch: Evaluation, pgpe: PGPE) -> None:
         for index in np.flatnonzero(~np.isfinite(batch.fitnesses)):
             logger.warning(
                 "generation %d: solution %d (seed %d) has fitness %s; "
                 "it counts as the worst",
-                self.generation,
-                first + index,
+                pgpe.generation,
+                pgpe.num_asked + index,
                 self.config.seed,
                 batch.fitnesses[index],
             )
 
-    def _re_evaluate(self) -> list[float]:
+    def _re_evaluate(self, learner: Learner) -> list[float]:
         result = self._evaluator.re_evaluate(
-            self.pgpe.distribution,
-            self.normalization(),
-            self.config.re_eval_num_episodes,
+            self._subject(learner), self.config.re_eval_num_episodes
         )
         return [float(fitness) for fitness in result.fitnesses]
 
-    def _save_policy(self, generation: int, re_eval: list[float] | None) -> Path:
+    def _save_policy(self, learner: Learner, re_eval: list[float] | None) -> Path:
         name = policy_file_name(
             self._identity["date"],
             self.config.env_name,
             self._identity["pid"],
-            generation,
+            self.generation,
+            learner.role,
         )
         path = self.policies_dir / name
         notes = {
-            "generation": generation,
+            "generation": self.generation,
+            "role": learner.role,
             "timesteps": self.timesteps,
             "seed": self.config.seed,
             "config": self.config.to_dict(),
             "re_eval_env_name": self.config.task.re_eval_env_name,
             "re_eval_returns": re_eval,
         }
-        save_policy(self.policy(notes), path)
+        save_policy(learner.policy(notes), path)
         return path
 
     def _elapsed(self) -> float:
@@ -563,10 +571,7 @@ class Training:
         return identity
 
     def _save_state(self) -> None:
-        arrays = self.pgpe.state() | {
-            "obs_count": np.array(self.obs_stats.count),
-            "obs_sum": self.obs_stats.sum,
-            "obs_sumsq": self.obs_stats.sumsq,
+        arrays = {k: v for each in self.learners for k, v in each.state().items()} | {
             "timesteps": np.array(self.timesteps),
             "elapsed": np.array(self._elapsed()),
         }
@@ -581,10 +586,8 @@ class Training:
         if path.exists():
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
-            self.pgpe.load_state(arrays)
-            self.obs_stats = RunningStat(
-                int(arrays["obs_count"]), arrays["obs_sum"], arrays["obs_sumsq"]
-            )
+            for learner in self.learners:
+                learner.load_state(arrays)
             self.timesteps = int(arrays["timesteps"])
             self._elapsed_before = float(arrays["elapsed"])
             logger.info("going on after generation %d", self.generation)
@@ -608,9 +611,9 @@ class Training:
         writer.writerows(rows)
         write_text(path, text.getvalue())
 
-    def _append_metrics(self, metrics: dict[str, Any]) -> None:
+    def _append_metrics(self, rows: list[dict[str, Any]]) -> None:
         with (self.run_dir / METRICS_FILE).open("a", newline="") as file:
-            csv.DictWriter(file, METRIC_COLUMNS, lineterminator="\n").writerow(metrics)
+            csv.DictWriter(file, METRIC_COLUMNS, lineterminator="\n").writerows(rows)
 
 
 def summary(returns: list[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Lossless conversion of feed-forward policies to POSGGym's policy format.
+"""Lossless conversion of policies to POSGGym's policy format.
 
 POSGGym knows one network: trunk -> LSTM -> actor and critic, sampled from at every
 step. A deterministic feed-forward policy is exact in it:
@@ -14,6 +14,9 @@ step. A deterministic feed-forward policy is exact in it:
   outputs than the linear range are bent towards zero, but stay far outside the bounds
   that the action processor clips to.
 - Discrete: the logits are multiplied until their softmax is one-hot.
+
+A policy with an LSTM has POSGGym's architecture already, so its weights are copied;
+only the last layer changes, for the action processor and for actions without chance.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 from posggym.agents.utils import processors
 
-from pgpelib.policies import ActionSpec, Layer, SavedPolicy
+from pgpelib.policies import LSTM, ActionSpec, Layer, Linear, SavedPolicy
 from pgpelib.tasks.posggym_task import RESCALE_CONFIG, make_processor
 from posggym_es.spec import ProcessorSpec
 
@@ -40,9 +43,10 @@ OPEN_GATE = 100.0
 CLOSED_GATE = -200.0
 # exp(-80) = 1.8e-35: adding noise of that size changes no float32 of ordinary size.
 LOG_STDEV = -80.0
-# The LSTM's outputs are below 1, so logits are below LOGIT_SCALE and do not overflow;
-# outputs of the policy that differ at all in float32 give logits that are far apart.
-LOGIT_SCALE = 2.0**112
+# Logits do not overflow (the LSTM's outputs are below 1, those of a head below 2^32),
+# and outputs of the policy that differ at all in float32 give logits far apart.
+PASS_THROUGH_LOGIT_SCALE = 2.0**112
+HEAD_LOGIT_SCALE = 2.0**96
 
 
 class ConversionError(ValueError):
@@ -74,7 +78,8 @@ def convert(
     Parameters
     ----------
     policy
-        Linear or multi-layer, tanh or relu, for a Box or Discrete action space.
+        Linear, multi-layer or with an LSTM, tanh or relu, for a Box or Discrete action
+        space.
     action_processor
         Register with this processor (Identity or Rescale) instead of the derived one.
 
@@ -89,47 +94,80 @@ def convert(
         If the policy cannot be expressed.
     """
     processor = action_processor or derived_action_processor(policy)
-    layers = list(policy.folded_layers)
+    layers = policy.folded_layers
     if policy.action.kind == "box":
-        layers[-1] = _to_processed_units(layers[-1], policy, processor)
+        last = layers[-1]
+        assert not isinstance(last, LSTM)
+        layers[-1] = _to_processed_units(last, policy, processor)
     elif processor.name != "IdentityProcessor":
         raise ConversionError(
             f"discrete actions cannot go through a {processor.name}; "
             "leave the action processor out"
         )
-    *hidden, (weight, bias) = layers
-    outputs, inputs = weight.shape
+    trunk, lstm, head = _as_recurrent(layers, policy.action)
     weights: OrderedDict[str, np.ndarray] = OrderedDict()
-    for number, (hidden_weight, hidden_bias) in enumerate(hidden):
-        # Activations take the odd places of the Sequential.
-        weights[f"trunk.{2 * number}.weight"] = hidden_weight
-        weights[f"trunk.{2 * number}.bias"] = hidden_bias
-    # PyTorch's order of the gates: input, forget, cell candidate, output.
-    zero_weight, ones = np.zeros((outputs, inputs)), np.ones(outputs)
-    weights["lstm.weight_ih_l0"] = np.concatenate(
-        [zero_weight, zero_weight, EPS * weight, zero_weight]
-    )
-    weights["lstm.weight_hh_l0"] = np.zeros((4 * outputs, outputs))
-    weights["lstm.bias_ih_l0"] = np.concatenate(
-        [OPEN_GATE * ones, CLOSED_GATE * ones, EPS * bias, OPEN_GATE * ones]
-    )
-    weights["lstm.bias_hh_l0"] = np.zeros(4 * outputs)
-    weights["actor.0.weight"], weights["actor.0.bias"] = _actor(policy.action, outputs)
-    weights["critic.0.weight"] = np.zeros((1, outputs))
-    weights["critic.0.bias"] = np.zeros(1)
+    weights |= _sequential("trunk", trunk)
+    weights["lstm.weight_ih_l0"] = lstm.weight_ih
+    weights["lstm.weight_hh_l0"] = lstm.weight_hh
+    weights["lstm.bias_ih_l0"] = lstm.bias
+    weights["lstm.bias_hh_l0"] = np.zeros_like(lstm.bias)
+    weights |= _sequential("actor", head)
+    # Nothing asks for values, but the format has a critic like the actor.
+    critic = [(np.zeros_like(weight), np.zeros_like(bias)) for weight, bias in head]
+    critic[-1] = critic[-1][0][:1], critic[-1][1][:1]
+    weights |= _sequential("critic", critic)
     return ConvertedPolicy(
         PPOTorchModelSaveFileFormat(
             weights=OrderedDict((k, _tensor(k, v)) for k, v in weights.items()),
-            trunk_sizes=[int(w.shape[0]) for w, _ in hidden],
-            lstm_size=int(outputs),
+            trunk_sizes=[len(bias) for _, bias in trunk],
+            lstm_size=int(lstm.weight_hh.shape[1]),
             lstm_layers=1,
-            head_sizes=[],
+            head_sizes=[len(bias) for _, bias in head[:-1]],
             activation=policy.activation,
             lstm_use_prev_action=False,
             lstm_use_prev_reward=False,
         ),
         ProcessorSpec(*policy.obs_processor),
         processor,
+    )
+
+
+def _sequential(name: str, layers: list[Linear]) -> dict[str, np.ndarray]:
+    """Return the weights of a Sequential whose odd places are activations."""
+    weights = {}
+    for number, (weight, bias) in enumerate(layers):
+        weights[f"{name}.{2 * number}.weight"] = weight
+        weights[f"{name}.{2 * number}.bias"] = bias
+    return weights
+
+
+def _as_recurrent(
+    layers: list[Layer], action: ActionSpec
+) -> tuple[list[Linear], LSTM, list[Linear]]:
+    """Return trunk, LSTM and actor of POSGGym's network."""
+    linear = [layer for layer in layers if not isinstance(layer, LSTM)]
+    if len(linear) == len(layers):
+        *trunk, last = linear
+        return trunk, _pass_through(last), [_actor_of_pass_through(action)]
+    place = next(i for i, layer in enumerate(layers) if isinstance(layer, LSTM))
+    lstm = layers[place]
+    assert isinstance(lstm, LSTM)
+    actor = _actor(linear[-1], action, HEAD_LOGIT_SCALE)
+    return linear[:place], lstm, [*linear[place:-1], actor]
+
+
+def _pass_through(layer: Linear) -> LSTM:
+    """Return an LSTM whose output is EPS times that of a linear layer."""
+    weight, bias = layer
+    outputs = len(bias)
+    # PyTorch's order of the gates: input, forget, cell candidate, output.
+    zero_weight, ones = np.zeros_like(weight), np.ones(outputs)
+    return LSTM(
+        np.concatenate([zero_weight, zero_weight, EPS * weight, zero_weight]),
+        np.zeros((4 * outputs, outputs)),
+        np.concatenate(
+            [OPEN_GATE * ones, CLOSED_GATE * ones, EPS * bias, OPEN_GATE * ones]
+        ),
     )
 
 
@@ -152,8 +190,8 @@ def derived_action_processor(policy: SavedPolicy) -> ProcessorSpec:
 
 
 def _to_processed_units(
-    layer: Layer, policy: SavedPolicy, processor: ProcessorSpec
-) -> Layer:
+    layer: Linear, policy: SavedPolicy, processor: ProcessorSpec
+) -> Linear:
     """Return the last layer such that `processor.unprocess` undoes the change."""
     trained_with = ProcessorSpec(*policy.action_processor)
     if processor == trained_with:
@@ -192,17 +230,29 @@ def _is_bounded(action: ActionSpec) -> bool:
     return bool(np.isfinite(action.low).any() or np.isfinite(action.high).any())
 
 
-def _actor(action: ActionSpec, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+def _actor_of_pass_through(action: ActionSpec) -> Linear:
+    """Return the actor that follows an LSTM whose output is EPS times the policy's."""
+    size = action.output_size
+    # The scale of logits makes up for EPS.
+    scale = 1.0 if action.kind == "discrete" else 1 / EPS
+    layer = scale * np.eye(size), np.zeros(size)
+    return _actor(layer, action, PASS_THROUGH_LOGIT_SCALE)
+
+
+def _actor(layer: Linear, action: ActionSpec, logit_scale: float) -> Linear:
+    """Return the actor's last layer for a layer that gives the policy's outputs."""
+    weight, bias = layer
     if action.kind == "discrete":
         # Equal outputs stay equal at any scale, and argmax takes the first of them.
         # This is below the resolution of all logits but those of outputs that are
         # exactly zero, where it breaks the tie.
-        tie_break = -200.0 * np.arange(outputs)
-        return LOGIT_SCALE * np.eye(outputs), tie_break
-    identity = np.eye(outputs) / EPS
-    weight = np.concatenate([identity, np.zeros((outputs, outputs))])
-    bias = np.concatenate([np.zeros(outputs), np.full(outputs, LOG_STDEV)])
-    return weight, bias
+        tie_break = -200.0 * np.arange(len(bias))
+        return logit_scale * weight, logit_scale * bias + tie_break
+    log_stdev = np.full_like(bias, LOG_STDEV)
+    return (
+        np.concatenate([weight, np.zeros_like(weight)]),
+        np.concatenate([bias, log_stdev]),
+    )
 
 
 def _tensor(name: str, array: np.ndarray) -> torch.Tensor:
@@ -256,9 +306,9 @@ def prove(
 ) -> Proof:
     """Compare a converted policy with the trained one on real rollouts.
 
-    The trained policy plays (every agent of the environment); the converted one, run
-    by POSGGym's own `PPOPolicy`, is asked for its action on each observation of the
-    agent that it was made for.
+    The trained policy plays every agent of the environment (those of other roles act
+    at random); the converted one, run by POSGGym's own `PPOPolicy`, is asked for its
+    action on each observation of the agent that it was made for.
 
     Parameters
     ----------
@@ -275,14 +325,15 @@ def prove(
     """
     network = policy.network()
     agent = converted_policy.agent_id
+    own = env.possible_agents if policy.notes.get("role") is None else (agent,)
     obs_processors = {
-        i: make_processor(policy.obs_processor, space)
-        for i, space in env.observation_spaces.items()
+        i: make_processor(policy.obs_processor, env.observation_spaces[i]) for i in own
     }
     action_processors = {
-        i: make_processor(policy.action_processor, space)
-        for i, space in env.action_spaces.items()
+        i: make_processor(policy.action_processor, env.action_spaces[i]) for i in own
     }
+    for space in env.action_spaces.values():
+        space.seed(seed)
     space = env.action_spaces[agent]
     scale = _action_range(space)
     count, different, ties, largest = 0, 0, 0, 0.0
@@ -291,10 +342,14 @@ def prove(
         converted_policy.reset(seed=seed)
         seed += 1
         done = False
+        acts = {i: network.start() for i in own}
         while not done:
             actions = {}
             for i in env.agents:
-                outputs = network(np.asarray(obs_processors[i](observations[i])))
+                if i not in own:
+                    actions[i] = env.action_spaces[i].sample()
+                    continue
+                outputs = acts[i](np.asarray(obs_processors[i](observations[i])))
                 decoded = policy.action.decode(outputs)
                 actions[i] = _to_space(action_processors[i], decoded)
                 if i != agent:

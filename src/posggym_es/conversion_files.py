@@ -72,7 +72,7 @@ def convert_folder(
         file.write_bytes(data)
         loaded = PPOPolicy.load_from_path(
             env.model,
-            env.possible_agents[0],
+            policy.notes.get("role") or env.possible_agents[0],
             "proof",
             file,
             deterministic=True,

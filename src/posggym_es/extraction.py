@@ -22,7 +22,9 @@ class ExtractionError(ValueError):
     """There is no policy to pick; the message names the folder and why."""
 
 
-def pick_policy(source: Path, checkpoint: str) -> tuple[Path, SavedPolicy]:
+def pick_policy(
+    source: Path, checkpoint: str, role: str | None = None
+) -> tuple[Path, SavedPolicy]:
     """Pick a saved policy.
 
     Parameters
@@ -32,6 +34,8 @@ def pick_policy(source: Path, checkpoint: str) -> tuple[Path, SavedPolicy]:
     checkpoint
         "latest" takes the policy of the highest generation, "best" the one with the
         highest mean re-evaluation (the later one of equals).
+    role
+        Of a run that trains policies for several agent ids, the one to pick for.
 
     Returns
     -------
@@ -55,7 +59,13 @@ def pick_policy(source: Path, checkpoint: str) -> tuple[Path, SavedPolicy]:
                 f"{path}: does not say which generation it is of; name the policy file "
                 "instead of the folder"
             )
-    return max(policies, key=lambda item: _rank(item[1], checkpoint))
+    own = [item for item in policies if item[1].notes.get("role") == role]
+    if not own:
+        roles = sorted({str(policy.notes.get("role")) for _, policy in policies})
+        raise ExtractionError(
+            f"{source}: holds policies for the roles {', '.join(roles)}; choose one"
+        )
+    return max(own, key=lambda item: _rank(item[1], checkpoint))
 
 
 def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
@@ -103,7 +113,13 @@ def with_reference(
         env = registered_env(policy)
         is_posggym = policy.env_name.startswith(POSGGYM_PREFIX)
         prefix = POSGGYM_PREFIX if is_posggym else ""
-        task = make_task(prefix + env.env_id, policy.env_config)
+        config = notes.get("config") or {}
+        task = make_task(
+            prefix + env.env_id,
+            policy.env_config,
+            role=notes.get("role"),
+            partners=config.get("partners", ()),
+        )
         network, returns = policy.network(), []
         for episode in seeds:
             returns.append(task.rollout(network, episode).fitness)

@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pgpelib.files import read_json, write_bytes, write_json
-from pgpelib.policies import ActionSpec, SavedPolicy
+from pgpelib.policies import LSTM, ActionSpec, Layer, SavedPolicy
 
 FORMAT = "posggym-es-policy"
 FORMAT_VERSION = 1
@@ -28,9 +28,10 @@ METADATA_FILE = "policy.json"
 def write_policy(policy: SavedPolicy, folder: Path) -> None:
     """Write a policy to `folder`, the same bytes for the same policy."""
     tensors: dict[str, np.ndarray] = {}
-    for number, (weight, bias) in enumerate(policy.layers):
-        tensors[f"layers.{number}.weight"] = np.ascontiguousarray(weight)
-        tensors[f"layers.{number}.bias"] = np.ascontiguousarray(bias)
+    for number, layer in enumerate(policy.layers):
+        names = LSTM._fields if isinstance(layer, LSTM) else ("weight", "bias")
+        for name, array in zip(names, layer, strict=True):
+            tensors[f"layers.{number}.{name}"] = np.ascontiguousarray(array)
     optional = {
         "obs_mean": policy.obs_mean,
         "obs_stdev": policy.obs_stdev,
@@ -99,10 +100,7 @@ def read_policy(folder: Path) -> SavedPolicy:
 def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> SavedPolicy:
     action = metadata["action"]
     return SavedPolicy(
-        layers=[
-            (tensors[f"layers.{number}.weight"], tensors[f"layers.{number}.bias"])
-            for number in range(metadata["num_layers"])
-        ],
+        layers=[_layer(tensors, number) for number in range(metadata["num_layers"])],
         activation=metadata["activation"],
         obs_mean=tensors.get("obs_mean"),
         obs_stdev=tensors.get("obs_stdev"),
@@ -121,3 +119,10 @@ def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> Saved
         ),
         notes=metadata["notes"],
     )
+
+
+def _layer(tensors: dict[str, np.ndarray], number: int) -> Layer:
+    prefix = f"layers.{number}."
+    if f"{prefix}weight_hh" in tensors:
+        return LSTM(*(tensors[prefix + name] for name in LSTM._fields))
+    return tensors[f"{prefix}weight"], tensors[f"{prefix}bias"]

@@ -34,13 +34,22 @@ def load_lines(spec: AgentSpec) -> list[str]:
     ]
 
 
-def learning_curve(metrics: dict[int, pd.DataFrame], title: str, path: Path) -> None:
-    """Draw population median and re-evaluations over simulator steps, one color a seed.
+def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
+    """Return the metrics of a run's policies by label: seed, and role if any."""
+    table = pd.read_csv(folder / "metrics.csv", dtype={"role": str})
+    label = folder.name.replace("seed", "seed ")
+    if table.role.isna().all():
+        return {label: table}
+    return {f"{label}, agent {role}": rows for role, rows in table.groupby("role")}
+
+
+def learning_curve(metrics: dict[str, pd.DataFrame], title: str, path: Path) -> None:
+    """Draw population medians and re-evaluations over simulator steps.
 
     Parameters
     ----------
     metrics
-        `metrics.csv` of each seed.
+        `metrics.csv` of each policy, by label.
     title
         Title of the figure.
     path
@@ -49,7 +58,7 @@ def learning_curve(metrics: dict[int, pd.DataFrame], title: str, path: Path) -> 
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for number, (seed, table) in enumerate(metrics.items()):
+    for number, (label, table) in enumerate(metrics.items()):
         color = f"C{number}"
         axes.plot(
             table.timesteps,
@@ -57,7 +66,7 @@ def learning_curve(metrics: dict[int, pd.DataFrame], title: str, path: Path) -> 
             color=color,
             alpha=0.5,
             linewidth=1,
-            label=f"seed {seed}: population median",
+            label=f"{label}: population median",
         )
         evaluated = table.dropna(subset=["re_eval_mean"])
         axes.errorbar(
@@ -68,7 +77,7 @@ def learning_curve(metrics: dict[int, pd.DataFrame], title: str, path: Path) -> 
             marker="o",
             markersize=4,
             capsize=2,
-            label=f"seed {seed}: re-evaluation (± 1 stdev)",
+            label=f"{label}: re-evaluation (± 1 stdev)",
         )
     axes.set_xlabel("simulator steps")
     axes.set_ylabel("return")
@@ -106,7 +115,7 @@ def collect(
         Folder to fill.
     """
     specs: list[AgentSpec] = []
-    metrics: dict[int, pd.DataFrame] = {}
+    metrics: dict[str, pd.DataFrame] = {}
     for folder in agent_dirs:
         target = output / folder.name
         shutil.copytree(folder / "extracted", target / "extracted")
@@ -122,8 +131,7 @@ def collect(
             ignore=shutil.ignore_patterns(".snakemake_timestamp"),
         )
         shutil.copy2(folder / "metrics.csv", target)
-        seed = int(folder.name.removeprefix("seed"))
-        metrics[seed] = pd.read_csv(folder / "metrics.csv")
+        metrics |= tables_of_run(folder)
     copy_staged(staged, output)
     write_json(output / "config.json", description)
     if metrics:

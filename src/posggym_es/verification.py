@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import posggym
 import posggym.agents
 from scipy import stats
 
-from pgpelib.tasks.posggym_task import PosggymEpisodes
+from pgpelib.tasks.casting import cast
+from pgpelib.tasks.posggym_task import PosggymEpisodes, partner_candidates
 from posggym_es.environments import make_episodes
 from posggym_es.spec import AgentSpec
 
@@ -23,6 +24,43 @@ RELATIVE_TOLERANCE = 1e-6
 
 class VerificationError(RuntimeError):
     """A registered agent that does not do what it should; names id and figures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Company:
+    """Who played with a policy in training, by their registered ids.
+
+    Parameters
+    ----------
+    role
+        The agent id that the policy played; None for all.
+    partners
+        Policies of a best response's population.
+    siblings
+        Policies of the other agent ids that were trained together with this one.
+    """
+
+    role: str | None = None
+    partners: list[str] = dataclasses.field(default_factory=list)
+    siblings: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
+    """Return a trained policy's company.
+
+    Parameters
+    ----------
+    notes
+        Notes of the policy.
+    siblings
+        Specs of the agents of the same run that play the other roles.
+    """
+    config = notes.get("config") or {}
+    return Company(
+        notes.get("role"),
+        list(config.get("partners", [])),
+        {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +77,8 @@ class Verification:
         Steps of the registered agent's episodes.
     seeds
         Seeds of the registered agent's episodes.
+    company
+        Who played the other agents.
     """
 
     policy_id: str
@@ -46,6 +86,7 @@ class Verification:
     reference_returns: list[float]
     lengths: list[int]
     seeds: list[int]
+    company: Company
 
     @property
     def difference(self) -> float:
@@ -134,35 +175,55 @@ def play_episode(
 
 
 class _Player:
-    """A registered agent in all the seats of its environment, as in training."""
+    """A registered agent in its seats of the environment, as in training."""
 
-    def __init__(self, spec: AgentSpec) -> None:
-        if spec.id not in posggym.agents.registry:
-            raise VerificationError(f"{spec.id}: not registered in {posggym.__file__}")
+    def __init__(self, spec: AgentSpec, company: Company) -> None:
+        self._spec, self._company = spec, company
+        for policy_id in (spec.id, *company.partners, *company.siblings.values()):
+            if policy_id not in posggym.agents.registry:
+                raise VerificationError(
+                    f"{policy_id}: not registered in {posggym.__file__}"
+                )
         self._episodes = make_episodes(spec.env_id, spec.env_args)
-        env = self._episodes.env
-        seats = spec.valid_agent_ids or list(env.possible_agents)
-        self._policies = {i: posggym.agents.make(spec.id, env.model, i) for i in seats}
+        self._agents = list(self._episodes.env.possible_agents)
+        self._candidates = partner_candidates(self._agents, company.partners) | {
+            agent: [policy_id] for agent, policy_id in company.siblings.items()
+        }
+        self._made: dict[tuple[str, str], posggym.agents.Policy[Any, Any]] = {}
 
     def play(self, seed: int) -> tuple[float, int]:
-        returns, steps = play_episode(self._episodes, self._policies, seed)
-        return float(np.mean(list(returns.values()))), steps
+        parts = cast(self._agents, seed, self._company.role, self._candidates)
+        policies = {
+            agent: self._policy(part or self._spec.id, agent)
+            for agent, part in parts.items()
+        }
+        returns, steps = play_episode(self._episodes, policies, seed)
+        own = [returns[agent] for agent, part in parts.items() if part is None]
+        return float(np.mean(own)), steps
+
+    def _policy(self, policy_id: str, agent: str) -> posggym.agents.Policy[Any, Any]:
+        key = policy_id, agent
+        if key not in self._made:
+            model = self._episodes.env.model
+            self._made[key] = posggym.agents.make(policy_id, model, agent)
+        return self._made[key]
 
 
-def play_verified_episode(spec: AgentSpec, seed: int) -> float:
+def play_verified_episode(spec: AgentSpec, company: Company, seed: int) -> float:
     """Return the (mean) return of one episode, played as `verify` plays."""
-    return _Player(spec).play(seed)[0]
+    return _Player(spec, company).play(seed)[0]
 
 
 def verify(
     spec: AgentSpec,
     reference: dict[str, list[Any]],
+    company: Company | None = None,
     on_episode: Callable[[int, float], None] | None = None,
 ) -> Verification:
     """Make a registered agent by its id and play full episodes with it.
 
-    The agent plays all agents of its environment, as it did in training. Call this in a
-    process that imported the posggym tree to be verified.
+    The agent plays the agents of its environment that it played in training. Call this
+    in a process that imported the posggym tree to be verified.
 
     Parameters
     ----------
@@ -171,6 +232,8 @@ def verify(
     reference
         `returns` and `seeds` of the trained policy's episodes; the agent plays as many
         episodes, with the same seeds.
+    company
+        Who plays the other agents; by default the agent plays all.
     on_episode
         Called after each episode with their number so far and the last return.
 
@@ -180,7 +243,8 @@ def verify(
         If the id is not registered, the spec differs, the first episode played twice
         gives two returns, or the mean return differs by more than chance explains.
     """
-    player = _Player(spec)
+    company = company or Company()
+    player = _Player(spec, company)
     returns, lengths = [], []
     for seed in reference["seeds"]:
         episode, steps = player.play(seed)
@@ -195,7 +259,7 @@ def verify(
             f"{returns[0]} and {again}; the agent is not deterministic"
         )
     result = Verification(
-        spec.id, returns, reference["returns"], lengths, reference["seeds"]
+        spec.id, returns, reference["returns"], lengths, reference["seeds"], company
     )
     if not result.passed:
         raise VerificationError(f"verification failed: {result}")

@@ -31,6 +31,9 @@ def main() -> None:
     )
     parser.add_argument("--checkpoint", choices=CHECKPOINTS, default="latest")
     parser.add_argument(
+        "--role", help="agent id to pick for, of a run that trains several policies"
+    )
+    parser.add_argument(
         "--episodes",
         type=int,
         default=16,
@@ -39,7 +42,7 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, required=True)
     args = parser.parse_args()
 
-    path, policy = pick_policy(args.source, args.checkpoint)
+    path, policy = pick_policy(args.source, args.checkpoint, args.role)
     print(f"picked {path}")
     origin = {
         "file": path.name,

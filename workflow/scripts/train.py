@@ -62,6 +62,10 @@ def default_config() -> None:
     re_eval_env_name = None
     hidden = [64]  # sizes of the hidden layers; []: linear policy
     activation = "tanh"  # tanh or relu
+    lstm_size = 0  # cells of an LSTM after the hidden layers; 0: none
+    head = []  # sizes of the hidden layers after the LSTM
+    roles = []  # POSGGym agent ids with policies of their own; []: one for all agents
+    partners = []  # registered policies to play with, for a best response
     obs_norm = True  # normalise observations by their running statistics
     max_episode_length = -1  # steps; -1: the environment's own limit
     decrease_rewards_by = 0.0  # subtracted from each training reward
@@ -106,15 +110,16 @@ class Progress:
             dynamic_ncols=True,
         )
 
-    def report(self, metrics: dict[str, Any]) -> None:
-        """Show a completed generation."""
+    def report(self, rows: list[dict[str, Any]]) -> None:
+        """Show a completed generation, the figures of several roles with slashes."""
+        metrics = rows[-1]
         shown = {
             "steps/s": f"{metrics['steps_per_second']:,.0f}",
-            "median": _number(metrics["pop_median"]),
-            "best": _number(metrics["pop_max"]),
+            "median": _numbers(rows, "pop_median"),
+            "best": _numbers(rows, "pop_max"),
         }
         if metrics["re_eval_mean"] is not None:
-            shown["re-eval"] = _number(metrics["re_eval_mean"])
+            shown["re-eval"] = _numbers(rows, "re_eval_mean")
         self._bar.update()
         self._bar.set_postfix(shown)
         if not self._interactive:
@@ -132,8 +137,9 @@ class Progress:
         self._bar.close()
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _numbers(rows: list[dict[str, Any]], name: str) -> str:
+    values = [row[name] for row in rows]
+    return "/".join("-" if value is None else f"{value:.1f}" for value in values)
 
 
 def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
@@ -169,13 +175,15 @@ def train(
     last: list[float] = []
 
     def on_generation(report: GenerationReport) -> None:
-        for name, value in report.metrics.items():
-            if name != "generation" and value is not None:
-                _run.log_scalar(name, value, report.metrics["generation"])
-        if report.metrics["re_eval_mean"] is not None:
-            last[:] = [report.metrics["re_eval_mean"]]
-        if report.saved_policy is not None:
-            _run.add_artifact(str(report.saved_policy))
+        for metrics in report.metrics:
+            prefix = f"agent{metrics['role']}." if metrics["role"] is not None else ""
+            for name, value in metrics.items():
+                if name not in ("generation", "role") and value is not None:
+                    _run.log_scalar(prefix + name, value, metrics["generation"])
+            if metrics["re_eval_mean"] is not None:
+                last[:] = [metrics["re_eval_mean"]]
+        for path in report.saved_policies:
+            _run.add_artifact(str(path))
         progress.report(report.metrics)
 
     with training, contextlib.closing(progress):

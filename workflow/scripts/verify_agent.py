@@ -27,17 +27,28 @@ def main() -> None:
     parser.add_argument("--posggym_tree", type=Path, required=True)
     parser.add_argument("--spec", type=Path, required=True)
     parser.add_argument("--policy_dir", type=Path, required=True)
+    parser.add_argument(
+        "--siblings",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="specs of the agents that were trained together with this one",
+    )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
     from posggym_es.policy_file import read_policy
-    from posggym_es.verification import verify
+    from posggym_es.verification import company_of, verify
 
-    spec = AgentSpec.from_json(read_json(args.spec))
-    reference = read_policy(args.policy_dir).notes["reference"]
+    spec, *siblings = (
+        AgentSpec.from_json(read_json(path)) for path in (args.spec, *args.siblings)
+    )
+    notes = read_policy(args.policy_dir).notes
+    reference = notes["reference"]
     with tqdm(total=len(reference["seeds"]), unit="episode", disable=None) as bar:
-        result = verify(spec, reference, on_episode=lambda *_: bar.update())
+        company = company_of(notes, siblings)
+        result = verify(spec, reference, company, lambda *_: bar.update())
     write_json(args.output, result.to_json())
     print(result)
 

@@ -31,7 +31,11 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # This imports posggym, so only now.
-    from posggym_es.verification import VerificationError, play_verified_episode
+    from posggym_es.verification import (
+        Company,
+        VerificationError,
+        play_verified_episode,
+    )
 
     report = []
     for spec_path, verification_path in zip(
@@ -40,7 +44,8 @@ def main() -> None:
         spec = AgentSpec.from_json(read_json(spec_path))
         verified = read_json(verification_path)
         seed, expected = verified["seeds"][0], verified["returns"][0]
-        actual = play_verified_episode(spec, seed)
+        company = Company(**verified["company"])
+        actual = play_verified_episode(spec, company, seed)
         if actual != expected:
             raise VerificationError(
                 f"{spec.id}: the episode with seed {seed} returned {actual}, and "

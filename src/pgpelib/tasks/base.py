@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,18 @@ import numpy.typing as npt
 from pgpelib.policies import ActionSpec
 from pgpelib.runningstat import RunningStat
 
-Network = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.float64]]
+Act = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.float64]]
+
+
+class Network(Protocol):
+    """A policy's forward pass, see `pgpelib.policies`."""
+
+    def start(self) -> Act:
+        """Return the function from observations to outputs for one agent's episode."""
+
+
+# Networks of the agent ids that the learner does not play.
+Others = Mapping[str, Network]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +33,8 @@ class Rollout:
     Parameters
     ----------
     fitness
-        Return of the episode (for several agents the mean over them), reduced by
-        `decrease_rewards_by` a step.
+        Return of the episode (the mean over the agents that the network plays),
+        reduced by `decrease_rewards_by` a step.
     steps
         Simulator steps.
     obs_stats
@@ -43,8 +54,10 @@ class Task(Protocol):
     obs_processor: tuple[str, dict[str, Any]]
     action_processor: tuple[str, dict[str, Any]]
 
-    def rollout(self, network: Network, seed: int) -> Rollout:
-        """Play one episode; a function of the network and the seed alone."""
+    def rollout(
+        self, network: Network, seed: int, others: Others | None = None
+    ) -> Rollout:
+        """Play one episode; a function of the networks and the seed alone."""
 
 
 class ObservationRecorder:

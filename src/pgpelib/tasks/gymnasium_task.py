@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from pgpelib.policies import ActionSpec
-from pgpelib.tasks.base import Network, ObservationRecorder, Rollout
+from pgpelib.tasks.base import Network, ObservationRecorder, Others, Rollout
 from posggym_gymnasium.episodes import ExactEpisodes, quiet_stdout
 from posggym_gymnasium.ids import canonical_env_id
 
@@ -74,7 +74,7 @@ class GymnasiumTask:
     Raises
     ------
     ValueError
-        If a space cannot be represented by a feed-forward policy.
+        If a space cannot be represented by a policy.
     """
 
     def __init__(
@@ -102,8 +102,12 @@ class GymnasiumTask:
         self.action_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
         self._recorder = ObservationRecorder(self.observation_size)
 
-    def rollout(self, network: Network, seed: int) -> Rollout:
+    def rollout(
+        self, network: Network, seed: int, others: Others | None = None
+    ) -> Rollout:
         """Play one episode; a function of the network and the seed alone."""
+        assert not others, "a Gymnasium environment has one agent"
+        act = network.start()
         recorder, space = self._recorder, self._observation_space
         decode, discrete = self.action.decode, self.action.kind == "discrete"
         recorder.start()
@@ -113,7 +117,7 @@ class GymnasiumTask:
         while not done:
             if self._flatten:
                 observation = spaces.flatten(space, observation)
-            action = decode(network(recorder.add(observation)))
+            action = decode(act(recorder.add(observation)))
             if not discrete:
                 action = action.astype(self._dtype)
             observation, reward, terminated, truncated, _ = env.step(action)
@@ -134,7 +138,7 @@ def flat_size(space: spaces.Space[Any], env_name: str) -> int:
     if not space.is_np_flattenable:
         raise ValueError(
             f"{env_name}: observations of {space} have no fixed length; "
-            "a feed-forward policy needs one"
+            "a policy needs one"
         )
     return int(spaces.flatdim(space))
 

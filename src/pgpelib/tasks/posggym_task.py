@@ -1,17 +1,21 @@
-"""POSGGym environments as training tasks, in self-play."""
+"""POSGGym environments as training tasks: self-play, several roles, best response."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import posggym
+import posggym.agents
+import torch
 from gymnasium import spaces
 from posggym.agents.utils import processors
 
 from pgpelib.policies import ActionSpec
-from pgpelib.tasks.base import Network, ObservationRecorder, Rollout
+from pgpelib.tasks.base import Act, Network, ObservationRecorder, Others, Rollout
+from pgpelib.tasks.casting import cast
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 
 # Trained networks see observations and give actions in this range.
@@ -115,8 +119,34 @@ class PosggymEpisodes:
         return posggym.make(self._env_id, disable_env_checker=True, **self._env_args)
 
 
+class _Seat:
+    """What stands between one agent id and a network."""
+
+    def __init__(
+        self, obs_space: spaces.Space[Any], act_space: spaces.Space[Any], env_name: str
+    ) -> None:
+        # Of the space itself: its processed form may be expressible where it is not.
+        flat_size(obs_space, env_name)
+        self.obs_processor = derived_processor(obs_space)
+        self.action_processor = derived_action_processor(act_space)
+        self.process = make_processor(self.obs_processor, obs_space)
+        action = make_processor(self.action_processor, act_space)
+        self.unprocess = action.unprocess
+        processed = self.process.get_processed_space()
+        self.observation_size = flat_size(processed, env_name)
+        self.action: ActionSpec = action_spec(action.get_processed_space(), env_name)
+
+    def player(self, act: Act) -> Callable[[Any], Any]:
+        """Return the function from the agent's observations to its actions."""
+        process, unprocess, decode = self.process, self.unprocess, self.action.decode
+        return lambda observation: unprocess(decode(act(process(observation))))
+
+
 class PosggymTask:
-    """All agents of a symmetric POSGGym environment, driven by one policy.
+    """A POSGGym environment for a learner and those who play with it.
+
+    Without role and partners one policy plays all agents of a symmetric environment
+    (self-play).
 
     Parameters
     ----------
@@ -127,12 +157,19 @@ class PosggymTask:
     max_episode_length
         Stop an episode after this many steps; -1 for the environment's own limit.
     decrease_rewards_by
-        Subtracted from every agent's reward of every step.
+        Subtracted from the rewards of every step of the agents that learn.
+    role
+        The agent id that the learner plays. The others are played by `partners`, or by
+        the networks given to `rollout`.
+    partners
+        Ids of registered policies. They play in turn, one in each episode; without a
+        role the learner plays each agent in turn.
 
     Raises
     ------
     ValueError
-        If the environment is not symmetric or a space cannot be represented.
+        If a space cannot be represented, an agent id or a partner is unknown, or the
+        learner would have to play different kinds of agents.
     """
 
     def __init__(
@@ -141,59 +178,122 @@ class PosggymTask:
         env_config: dict[str, Any],
         max_episode_length: int = -1,
         decrease_rewards_by: float = 0.0,
+        role: str | None = None,
+        partners: Sequence[str] = (),
     ) -> None:
         self._episodes = PosggymEpisodes(
             env_name, complete_env_args(env_name, env_config)
         )
         env = self._episodes.env
-        if not env.is_symmetric:
+        self._agents = list(env.possible_agents)
+        if role is None and not env.is_symmetric:
             raise ValueError(
-                f"{env_name}: not symmetric, so one policy cannot play all its agents"
+                f"{env_name}: not symmetric, so one policy cannot play all its agents; "
+                f"set roles: {self._agents}"
             )
+        if role is not None and role not in self._agents:
+            raise ValueError(
+                f"{env_name}: has no agent {role!r}; its agents are "
+                f"{', '.join(self._agents)}"
+            )
+        self._role = role
         self._max_steps = max_episode_length if max_episode_length > 0 else None
         self._decrease = decrease_rewards_by
-        agents = env.possible_agents
-        obs_space = env.observation_spaces[agents[0]]
-        act_space = env.action_spaces[agents[0]]
-        flat_size(obs_space, env_name)
-        self.obs_processor = derived_processor(obs_space)
-        self.action_processor = derived_action_processor(act_space)
-        self._obs_processors = {
-            i: make_processor(self.obs_processor, env.observation_spaces[i])
-            for i in agents
+        self._seats = {
+            i: _Seat(env.observation_spaces[i], env.action_spaces[i], env_name)
+            for i in self._agents
         }
-        self._action_processors = {
-            i: make_processor(self.action_processor, env.action_spaces[i])
-            for i in agents
-        }
-        processed = self._obs_processors[agents[0]].get_processed_space()
-        self.observation_size = flat_size(processed, env_name)
-        self.action: ActionSpec = action_spec(
-            self._action_processors[agents[0]].get_processed_space(), env_name
-        )
+        own = self._seats[role if role is not None else self._agents[0]]
+        self.obs_processor = own.obs_processor
+        self.action_processor = own.action_processor
+        self.observation_size = own.observation_size
+        self.action = own.action
         self._recorder = ObservationRecorder(self.observation_size)
+        self._partners = partner_candidates(self._agents, partners)
+        self._made: dict[tuple[str, str], posggym.agents.Policy[Any, Any]] = {}
+        if partners:
+            # Workers share the machine: one thread each.
+            torch.set_num_threads(1)
+            for seed in range(len(self._agents)):
+                cast(self._agents, seed, role, self._partners)
 
-    def rollout(self, network: Network, seed: int) -> Rollout:
-        """Play one episode; a function of the network and the seed alone."""
-        recorder, decode = self._recorder, self.action.decode
-        obs_processors, action_processors = (
-            self._obs_processors,
-            self._action_processors,
-        )
-        recorder.start()
-        total, steps, done = 0.0, 0, False
+    def rollout(
+        self, network: Network, seed: int, others: Others | None = None
+    ) -> Rollout:
+        """Play one episode; a function of the networks and the seed alone."""
+        self._recorder.start()
         observations = self._episodes.reset(seed)
         env = self._episodes.env
+        own, players = self._players(network, seed, others or {})
+        total, steps, done = 0.0, 0, False
         while not done:
-            actions = {}
-            for i in env.agents:
-                row = recorder.add(obs_processors[i](observations[i]))
-                actions[i] = action_processors[i].unprocess(decode(network(row)))
+            actions = {i: players[i](observations[i]) for i in env.agents}
             observations, rewards, _, _, all_done, _ = env.step(actions)
-            total += sum(rewards.values()) - self._decrease * len(rewards)
+            mine = [rewards[i] for i in own if i in rewards]
+            total += sum(mine) - self._decrease * len(mine)
             steps += 1
             done = all_done or steps == self._max_steps
-        return Rollout(total / len(env.possible_agents), steps, recorder.stats())
+        return Rollout(total / len(own), steps, self._recorder.stats())
+
+    def _players(
+        self, network: Network, seed: int, others: Others
+    ) -> tuple[list[str], dict[str, Callable[[Any], Any]]]:
+        """Return the learner's agent ids, and everyone's way to act in an episode."""
+        if others:
+            parts: dict[str, str | None] = {i: i for i in self._agents}
+            parts[str(self._role)] = None
+        else:
+            parts = cast(self._agents, seed, self._role, self._partners)
+        players = {}
+        for i, part in parts.items():
+            if part is None:
+                players[i] = self._seats[i].player(self._recorded(network.start()))
+            elif others:
+                players[i] = self._seats[i].player(others[i].start())
+            else:
+                policy = self._partner(part, i)
+                policy.reset(seed=seed)
+                players[i] = policy.step
+        return [i for i, part in parts.items() if part is None], players
+
+    def _recorded(self, act: Act) -> Act:
+        record = self._recorder.add
+        return lambda observation: act(record(observation))
+
+    def _partner(self, policy_id: str, agent: str) -> posggym.agents.Policy[Any, Any]:
+        key = policy_id, agent
+        if key not in self._made:
+            model = self._episodes.env.model
+            self._made[key] = posggym.agents.make(policy_id, model, agent)
+        return self._made[key]
+
+
+def partner_candidates(
+    agents: Sequence[str], partners: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the registered policies that can play each agent id.
+
+    Raises
+    ------
+    ValueError
+        If an id is not registered.
+    """
+    for policy_id in partners:
+        if policy_id not in posggym.agents.registry:
+            close = difflib.get_close_matches(policy_id, posggym.agents.registry, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
+    if not partners:
+        return {}
+    return {
+        agent: [
+            policy_id
+            for policy_id in partners
+            for valid in [posggym.agents.registry[policy_id].valid_agent_ids]
+            if valid is None or agent in valid
+        ]
+        for agent in agents
+    }
 
 
 def make_processor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pgpelib.tasks.base import Task
@@ -26,6 +27,8 @@ def make_task(
     env_config: dict[str, Any],
     max_episode_length: int = -1,
     decrease_rewards_by: float = 0.0,
+    role: str | None = None,
+    partners: Sequence[str] = (),
 ) -> Task:
     """Make the task of an environment.
 
@@ -35,6 +38,13 @@ def make_task(
         A Gymnasium id, or "posggym:" and a POSGGym id.
     env_config, max_episode_length, decrease_rewards_by
         See `GymnasiumTask` and `PosggymTask`.
+    role, partners
+        See `PosggymTask`.
+
+    Raises
+    ------
+    ValueError
+        If the environment is unknown or cannot be used.
     """
     # Imported on demand: a worker of one suite does not pay for the other's packages.
     if env_name.startswith(POSGGYM_PREFIX):
@@ -45,6 +55,13 @@ def make_task(
             env_config,
             max_episode_length,
             decrease_rewards_by,
+            role,
+            partners,
+        )
+    if role is not None or partners:
+        raise ValueError(
+            f"{env_name}: roles and partners are for POSGGym environments "
+            f"({POSGGYM_PREFIX}...)"
         )
     from pgpelib.tasks.gymnasium_task import GymnasiumTask
 

@@ -182,7 +182,8 @@ def test_all_agents_are_registered_beside_posggyms_own(done):
 )
 def test_the_printed_lines_load_an_agent(done, tree):
     readme = (done.folder / tree).parent / "README.md"
-    blocks = [text.split("```")[0] for text in readme.read_text().split("```python\n")]
+    _, *texts = readme.read_text().split("```python\n")
+    blocks = [text.split("```")[0] for text in texts]
     code = next(block for block in blocks if "pgpe_seed0-v0" in block)
     code += "print(policy.policy_id, policy.step(env.reset(seed=0)[0]['0']))"
     assert "pgpe_seed0-v0" in done.python(tree, code)

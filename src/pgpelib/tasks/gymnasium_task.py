@@ -25,23 +25,17 @@ class Episodes(Protocol):
         """Begin the episode of a seed and return its first observation."""
 
 
-class _FastHumanoid:
-    """The fast form of PyBullet's humanoid, which resets exactly by itself."""
+class _FastEpisodes:
+    """The fast form of an environment, which resets exactly by itself."""
 
-    def __init__(self, max_episode_steps: int, alive_bonus: bool) -> None:
-        from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
-
-        with quiet_stdout():
-            self.env: gymnasium.Env[Any, Any] = FastHumanoidBullet(
-                max_episode_steps, alive_bonus
-            )
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        self.env = env
 
     def reset(self, seed: int) -> Any:
         return self.env.reset(seed=seed)[0]
 
 
-# Environments with a fast form that gives the same bits: its time limit, and whether
-# its rewards have the alive bonus.
+# Time limit, and whether rewards have the alive bonus.
 _FAST_HUMANOIDS = {
     "HumanoidBulletEnv-v0": (1000, True),
     "TinyTrajHumanoidBulletEnv-v0": (200, False),
@@ -49,10 +43,22 @@ _FAST_HUMANOIDS = {
 
 
 def make_episodes(env_name: str, env_config: dict[str, Any]) -> Episodes:
-    """Return the episodes of an environment, in its fast form if it has one."""
-    fast = _FAST_HUMANOIDS.get(canonical_env_id(env_name))
-    if fast is not None and not env_config:
-        return _FastHumanoid(*fast)
+    """Return the episodes of an environment, in its fast form if it has one.
+
+    Fast forms give the same bits. Their modules are imported on demand: a worker of one
+    simulator does not pay for the other.
+    """
+    env_id = canonical_env_id(env_name)
+    if env_id in _FAST_HUMANOIDS and not env_config:
+        from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
+
+        with quiet_stdout():
+            return _FastEpisodes(FastHumanoidBullet(*_FAST_HUMANOIDS[env_id]))
+    if env_id in ("Walker2d-v4", "Humanoid-v4"):
+        from pgpelib.tasks.fast_mujoco import FastHumanoid, FastWalker2d
+
+        fast = FastWalker2d if env_id == "Walker2d-v4" else FastHumanoid
+        return _FastEpisodes(fast(**env_config))
     return ExactEpisodes(env_name, env_config)
 
 

@@ -76,7 +76,7 @@ def main() -> None:
     ):
         contestants = {
             "EvoTorch": evotorch_generation,
-            "this trainer": lambda: training.step().metrics["pop_timesteps"],
+            "this trainer": lambda: training.step().metrics[0]["pop_timesteps"],
         }
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         # The first generation starts actors and workers and is not counted.

@@ -28,8 +28,8 @@ import mujoco
 import numpy as np
 
 from pgpelib.evaluation import Subject, TaskConfig
+from pgpelib.networks import Network, fold_normalization
 from pgpelib.pgpe import EPISODE_STREAM, episode_seed
-from pgpelib.policies import fold_normalization, make_network
 from pgpelib.tasks.fast_mujoco import FastHumanoid, FastMujoco, FastWalker2d
 from pgpelib.training import Training, TrainingConfig
 
@@ -79,7 +79,7 @@ def record(
         layers = fold_normalization(
             architecture.layers(solution), normalization.mean, normalization.stdev
         )
-        act = make_network(layers, config.activation).start()
+        act = Network(layers, config.activation).start()
         seed = episode_seed(
             distribution.seed, EPISODE_STREAM, distribution.generation, index
         )

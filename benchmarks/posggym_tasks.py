@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import posggym
 
-from pgpelib.policies import Architecture, FeedForward
+from pgpelib.networks import Network
+from pgpelib.policies import Architecture
 from pgpelib.tasks.posggym_task import make_processor
 from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
 
@@ -33,7 +34,7 @@ ENV_IDS = (
 )
 
 
-def record(env: Any, task: Any, network: FeedForward, seed: int) -> list[Any]:
+def record(env: Any, task: Any, network: Network, seed: int) -> list[Any]:
     """Return the joint actions of an episode."""
     obs_processors, action_processors = (
         {i: make_processor(processor, space) for i, space in spaces.items()}
@@ -71,7 +72,7 @@ def main() -> None:
         task = make_task(POSGGYM_PREFIX + env_id, {})
         architecture = Architecture(task.observation_size, task.action.output_size)
         parameters = np.random.default_rng(0).normal(size=architecture.num_parameters)
-        network = FeedForward(architecture.layers(parameters), "tanh")
+        network = Network(architecture.layers(parameters), "tanh")
         env = posggym.make(env_id, disable_env_checker=True)
         seeds = range(args.episodes)
         episodes = [record(env, task, network, seed) for seed in seeds]

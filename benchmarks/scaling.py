@@ -57,7 +57,7 @@ def main() -> None:
         for _ in range(args.repeats):
             for workers, training in trainings.items():
                 started = time.perf_counter()
-                metrics = training.step().metrics
+                (metrics,) = training.step().metrics
                 seconds = time.perf_counter() - started
                 rates[workers].append(metrics["pop_timesteps"] / seconds)
                 checkpoints.append(seconds - metrics["pop_elapsed"])

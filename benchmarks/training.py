@@ -26,8 +26,8 @@ from bullet_humanoid import Episode, reference_replayer
 from pybullet_envs_gymnasium.gym_locomotion_envs import HumanoidBulletEnv
 
 from pgpelib.evaluation import Normalization, TaskConfig
+from pgpelib.networks import Network, fold_normalization
 from pgpelib.pgpe import EPISODE_STREAM, SearchDistribution, episode_seed
-from pgpelib.policies import FeedForward, fold_normalization
 from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
 from pgpelib.training import Training, TrainingConfig
 
@@ -45,7 +45,7 @@ def record(
     for index in indices:
         solution = distribution.pair(index // 2)[index % 2]
         layers = architecture.layers(solution)
-        network = FeedForward(
+        network = Network(
             fold_normalization(layers, normalization.mean, normalization.stdev),
             config.activation,
         )
@@ -141,7 +141,7 @@ def main() -> None:
         for _ in range(args.repeats):
             steps, limit = measure_limit(pipes, training)
             started = time.perf_counter()
-            metrics = training.step().metrics
+            (metrics,) = training.step().metrics
             seconds = time.perf_counter() - started
             assert metrics["pop_timesteps"] == steps
             ratios.append(limit / seconds)

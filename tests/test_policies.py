@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgpelib.policies import ActionSpec, Architecture, SavedPolicy, fold_normalization
+from pgpelib.networks import fold_normalization
+from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from pgpelib.restore import (
     PolicyFileError,
     load_policy,

@@ -9,8 +9,11 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgpelib.policies import Architecture, FeedForward
+from pgpelib.networks import Network
+from pgpelib.policies import Architecture
+from pgpelib.tasks.base import MAX_SLOTS
 from pgpelib.tasks.casting import cast
+from pgpelib.tasks.lockstep import play as play_side_by_side
 from pgpelib.tasks.posggym_task import derived_processor, make_processor
 from pgpelib.tasks.registry import make_task, standard_env_name
 
@@ -33,7 +36,7 @@ def random_network(task, seed):
     architecture = Architecture(task.observation_size, task.action.output_size)
     rng = np.random.default_rng(seed)
     parameters = rng.normal(size=architecture.num_parameters)
-    return FeedForward(architecture.layers(parameters), "tanh")
+    return Network(architecture.layers(parameters), "tanh")
 
 
 def play(task, seed):
@@ -98,7 +101,7 @@ def test_trained_observations_are_what_the_registered_processor_gives():
     processor = make_processor(task.obs_processor, env.observation_spaces["0"])
     seen = []
 
-    class Spy(FeedForward):
+    class Spy(Network):
         def __call__(self, observation):
             seen.append(observation.copy())
             return super().__call__(observation)
@@ -107,6 +110,44 @@ def test_trained_observations_are_what_the_registered_processor_gives():
     task.rollout(Spy([layer], "tanh"), 3)
     assert np.array_equal(seen[0], processor(observations["0"]))
     assert np.array_equal(seen[1], processor(observations["1"]))
+
+
+@pytest.mark.parametrize(
+    ("env_name", "options"),
+    [
+        ("LunarLanderContinuous-v2", {}),
+        ("CartPole-v1", {}),
+        ("Walker2d-v4", {}),
+        ("TinyTrajHumanoidBulletEnv-v0", {}),
+        ("posggym:PredatorPrey-v0", {}),
+        ("posggym:DrivingContinuous-v0", {}),
+        ("posggym:Driving-v1", {"partners": ["Driving-v1/A40Shortestpath-v0"]}),
+    ],
+)
+@pytest.mark.parametrize("lstm_size", [0, 3])
+def test_episodes_side_by_side_are_those_played_one_by_one(
+    env_name, options, lstm_size
+):
+    together, alone = (
+        make_task(env_name, {}, max_episode_length=40, **options) for _ in range(2)
+    )
+    architecture = Architecture(
+        together.observation_size,
+        together.action.output_size,
+        (5,),
+        lstm_size=lstm_size,
+    )
+    rng = np.random.default_rng(0)
+    # More than fit side by side, so that some begin where others have ended.
+    seeds = list(range(MAX_SLOTS + 5))
+    solutions = [
+        architecture.layers(rng.normal(size=architecture.num_parameters)) for _ in seeds
+    ]
+    rollouts = play_side_by_side(together, solutions, "tanh", seeds)
+    for layers, seed, rollout in zip(solutions, seeds, rollouts, strict=True):
+        expected = alone.rollout(Network(layers, "tanh"), seed)
+        assert (rollout.fitness, rollout.steps) == (expected.fitness, expected.steps)
+        assert np.array_equal(rollout.obs_stats.sum, expected.obs_stats.sum)
 
 
 AGENTS = ("a", "b", "c")

@@ -15,15 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pgpelib.networks import Layer, Network, fold_normalization
 from pgpelib.pgpe import (
     EPISODE_STREAM,
     RE_EVAL_STREAM,
     SearchDistribution,
     episode_seed,
 )
-from pgpelib.policies import Architecture, Layer, fold_normalization, make_network
+from pgpelib.policies import Architecture
 from pgpelib.runningstat import RunningStat
 from pgpelib.tasks.base import Rollout, Task
+from pgpelib.tasks.lockstep import play
 from pgpelib.tasks.registry import make_task
 
 Vector = npt.NDArray[np.float64]
@@ -162,10 +164,9 @@ class Worker:
         stream = RE_EVAL_STREAM if work.re_eval else EPISODE_STREAM
         distribution = subject.distribution
         others = {
-            role: make_network(layers, activation)
-            for role, layers in subject.others.items()
+            role: Network(layers, activation) for role, layers in subject.others.items()
         }
-        rollouts = []
+        solutions, seeds = [], []
         pair: tuple[Vector, Vector] | None = None
         for index in range(work.first, work.first + work.count):
             if work.re_eval:
@@ -179,17 +180,18 @@ class Worker:
                 subject.normalization.mean,
                 subject.normalization.stdev,
             )
-            seed = episode_seed(
-                distribution.seed,
-                stream,
-                distribution.generation,
-                index,
-                # Re-evaluations of all roles are the same episodes.
-                0 if work.re_eval else distribution.learner,
+            solutions.append(layers)
+            seeds.append(
+                episode_seed(
+                    distribution.seed,
+                    stream,
+                    distribution.generation,
+                    index,
+                    # Re-evaluations of all roles are the same episodes.
+                    0 if work.re_eval else distribution.learner,
+                )
             )
-            network = make_network(layers, activation)
-            rollouts.append(task.rollout(network, seed, others))
-        return rollouts
+        return play(task, solutions, activation, seeds, others)
 
 
 @dataclasses.dataclass(frozen=True)

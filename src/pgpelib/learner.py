@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.evaluation import Normalization, Subject
+from pgpelib.networks import Layer, fold_normalization
 from pgpelib.pgpe import PGPE
-from pgpelib.policies import Layer, SavedPolicy, fold_normalization
+from pgpelib.policies import SavedPolicy
 from pgpelib.runningstat import RunningStat
 
 if TYPE_CHECKING:

@@ -1,54 +1,24 @@
-"""Policies: parameter vectors, NumPy forward passes, saved policies.
-
-A network is a list of layers. A feed-forward network has linear layers with an
-activation in between; a recurrent one has an LSTM between its trunk and its head, the
-architecture of POSGGym's own policies.
-"""
+"""Policies: parameter vectors, actions, saved policies."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Vector = npt.NDArray[np.float64]
-Array = npt.NDArray[np.floating]
-# Weight (out, in) and bias (out,) of a linear layer.
-Linear = tuple[Array, Array]
-
-
-class LSTM(NamedTuple):
-    """Weights of an LSTM layer of n cells, in PyTorch's order of the gates.
-
-    Parameters
-    ----------
-    weight_ih, weight_hh
-        Shape (4n, inputs) and (4n, n): input gate, forget gate, cell candidate and
-        output gate, n rows each.
-    bias
-        Shape (4n,). PyTorch's second bias adds nothing, so it is not evolved.
-    """
-
-    weight_ih: Array
-    weight_hh: Array
-    bias: Array
-
-
-Layer = Linear | LSTM
-
-
-def relu(x: Vector) -> Vector:
-    """Return the positive part of x."""
-    return np.maximum(x, 0.0)
-
-
-ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {"tanh": np.tanh, "relu": relu}
+from pgpelib.networks import (
+    ACTIVATIONS,
+    LSTM,
+    Array,
+    Layer,
+    Network,
+    Vector,
+    fold_normalization,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,130 +95,6 @@ class Architecture:
 
 def _linear_shapes(sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], ...]]:
     return [((out, size), (out,)) for size, out in itertools.pairwise(sizes)]
-
-
-def fold_normalization(
-    layers: Sequence[Layer], mean: Vector | None, stdev: Vector | None
-) -> list[Layer]:
-    """Put `(x - mean) / stdev` into the first layer, in float64.
-
-    `W ((x - m) / s) + b` equals `(W / s) x + (b - (W / s) m)`, so a normalised policy
-    costs no more than a plain one.
-    """
-    folded = [
-        _map(layer, lambda array: np.asarray(array, np.float64)) for layer in layers
-    ]
-    if mean is not None and stdev is not None:
-        first = folded[0]
-        weight = first[0] / stdev
-        bias = first[-1] - weight @ mean
-        folded[0] = (
-            first._replace(weight_ih=weight, bias=bias)
-            if isinstance(first, LSTM)
-            else (weight, bias)
-        )
-    return folded
-
-
-def _map(layer: Layer, function: Callable[[Array], Array]) -> Layer:
-    if isinstance(layer, LSTM):
-        return LSTM(*map(function, layer))
-    return function(layer[0]), function(layer[1])
-
-
-class FeedForward:
-    """Forward pass of a policy, one observation at a time, in float64.
-
-    Parameters
-    ----------
-    layers
-        Layers with the observation normalisation folded in.
-    activation
-        Name of the activation after every layer but the last.
-    """
-
-    def __init__(self, layers: Sequence[Linear], activation: str) -> None:
-        self._hidden = [(w, b) for w, b in layers[:-1]]
-        self._last = layers[-1]
-        self._activation = ACTIVATIONS[activation]
-
-    def start(self) -> FeedForward:
-        """Return the network for a new episode: itself, because it keeps nothing."""
-        return self
-
-    def __call__(self, observation: Array) -> Vector:
-        """Return the outputs, shape (output_size,), of an observation (d,)."""
-        x = observation
-        for weight, bias in self._hidden:
-            x = self._activation(weight @ x + bias)
-        weight, bias = self._last
-        return weight @ x + bias
-
-
-class Recurrent:
-    """Forward pass of trunk, LSTM and head, one observation at a time, in float64.
-
-    Parameters
-    ----------
-    layers
-        Layers with the observation normalisation folded in, one of them an LSTM.
-    activation
-        Name of the activation after every linear layer but the last.
-    """
-
-    def __init__(self, layers: Sequence[Layer], activation: str) -> None:
-        self._layers = list(layers)
-        self._last = len(layers) - 1
-        self._activation = ACTIVATIONS[activation]
-        (lstm,) = (layer for layer in layers if isinstance(layer, LSTM))
-        self._cells = lstm.weight_hh.shape[1]
-        self._output: Vector = np.zeros(self._cells)
-        self._state: Vector = np.zeros(self._cells)
-
-    def start(self) -> Recurrent:
-        """Return a network of the same weights whose state is that before an episode.
-
-        Agents that share a policy each need one, because each has its own state.
-        """
-        fresh = copy.copy(self)
-        fresh._output = np.zeros(self._cells)
-        fresh._state = np.zeros(self._cells)
-        return fresh
-
-    def __call__(self, observation: Array) -> Vector:
-        """Return the outputs, shape (output_size,), of the next observation (d,)."""
-        x = observation
-        for number, layer in enumerate(self._layers):
-            if isinstance(layer, LSTM):
-                gates = (
-                    layer.weight_ih @ x + layer.weight_hh @ self._output + layer.bias
-                )
-                x = self._cell(gates)
-            else:
-                x = layer[0] @ x + layer[1]
-                if number < self._last:
-                    x = self._activation(x)
-        return x
-
-    def _cell(self, gates: Vector) -> Vector:
-        n = self._cells
-        # The sigmoid by tanh, which cannot overflow; its scaling is exact.
-        opened = 0.5 * np.tanh(0.5 * gates) + 0.5
-        candidate = np.tanh(gates[2 * n : 3 * n])
-        self._state = opened[n : 2 * n] * self._state + opened[:n] * candidate
-        self._output = opened[3 * n :] * np.tanh(self._state)
-        return self._output
-
-
-Network = FeedForward | Recurrent
-
-
-def make_network(layers: Sequence[Layer], activation: str) -> Network:
-    """Return the forward pass of layers with the normalisation folded in."""
-    linear = [layer for layer in layers if not isinstance(layer, LSTM)]
-    if len(linear) == len(layers):
-        return FeedForward(linear, activation)
-    return Recurrent(layers, activation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -370,7 +216,7 @@ class SavedPolicy:
 
     def network(self) -> Network:
         """Return the forward pass from a raw observation to the outputs."""
-        return make_network(self.folded_layers, self.activation)
+        return Network(self.folded_layers, self.activation)
 
 
 def _check_layer(layer: Layer, inputs: int) -> int:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgpelib.policies import LSTM, ActionSpec, Linear, SavedPolicy
+from pgpelib.networks import LSTM, Linear
+from pgpelib.policies import ActionSpec, SavedPolicy
 from pgpelib.runningstat import VARIANCE_FLOOR
 from pgpelib.saving import FORMAT, from_plain
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pgpelib.files import write_bytes
-from pgpelib.policies import LSTM, ActionSpec, SavedPolicy
+from pgpelib.networks import LSTM
+from pgpelib.policies import ActionSpec, SavedPolicy
 
 FORMAT = "pgpelib-policy"
 FORMAT_VERSION = 1

@@ -33,7 +33,8 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 from posggym.agents.utils import processors
 
-from pgpelib.policies import LSTM, ActionSpec, Layer, Linear, SavedPolicy
+from pgpelib.networks import LSTM, Layer, Linear
+from pgpelib.policies import ActionSpec, SavedPolicy
 from pgpelib.tasks.posggym_task import RESCALE_CONFIG, make_processor
 from posggym_es.spec import ProcessorSpec
 

@@ -17,7 +17,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pgpelib.files import read_json, write_bytes, write_json
-from pgpelib.policies import LSTM, ActionSpec, Layer, SavedPolicy
+from pgpelib.networks import LSTM, Layer
+from pgpelib.policies import ActionSpec, SavedPolicy
 
 FORMAT = "posggym-es-policy"
 FORMAT_VERSION = 1

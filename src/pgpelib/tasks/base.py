@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Generator, Mapping
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from pgpelib.networks import Array, Network
 from pgpelib.policies import ActionSpec
 from pgpelib.runningstat import RunningStat
 
-Act = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.float64]]
-
-
-class Network(Protocol):
-    """A policy's forward pass, see `pgpelib.policies`."""
-
-    def start(self) -> Act:
-        """Return the function from observations to outputs for one agent's episode."""
-
-
 # Networks of the agent ids that the learner does not play.
 Others = Mapping[str, Network]
+# Forward passes of this many networks cost little more than one.
+MAX_SLOTS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,18 +39,77 @@ class Rollout:
     obs_stats: RunningStat
 
 
-class Task(Protocol):
-    """An environment that can play one episode with a given network."""
+# Suspended whenever it needs the outputs for the observations that it has written.
+Episode = Generator[None, None, Rollout]
+
+
+class Task(abc.ABC):
+    """An environment that can play episodes with given networks.
+
+    Attributes
+    ----------
+    observation_size
+        Length of the observations that networks see.
+    action
+        How outputs become actions.
+    obs_processor, action_processor
+        POSGGym processors (name, keyword arguments) between environment and network.
+    lanes
+        Agents that the learner's network plays at most.
+    max_slots
+        Episodes that can be played side by side, each in an environment of its own.
+    """
 
     observation_size: int
     action: ActionSpec
     obs_processor: tuple[str, dict[str, Any]]
     action_processor: tuple[str, dict[str, Any]]
+    lanes: int = 1
+    max_slots: int = MAX_SLOTS
+
+    @abc.abstractmethod
+    def episode(
+        self,
+        slot: int,
+        seed: int,
+        observations: Array,
+        outputs: Array,
+        others: Others | None = None,
+    ) -> Episode:
+        """Play one episode, a function of seed, outputs and other networks alone.
+
+        Parameters
+        ----------
+        slot
+            Which of the environments to play in, from 0.
+        seed
+            Seed of the episode.
+        observations
+            Shape (lanes, observation_size). The episode writes what the learner sees,
+            and yields.
+        outputs
+            Shape (lanes, output_size). The episode reads the network's answers there
+            when it goes on.
+        others
+            Networks of the agents that the learner does not play.
+        """
 
     def rollout(
         self, network: Network, seed: int, others: Others | None = None
     ) -> Rollout:
-        """Play one episode; a function of the networks and the seed alone."""
+        """Play one episode with one network."""
+        acts = [network.start() for _ in range(self.lanes)]
+        observations = np.zeros((self.lanes, self.observation_size))
+        outputs = np.zeros((self.lanes, self.action.output_size))
+        episode = self.episode(0, seed, observations, outputs, others)
+        lanes = list(zip(acts, observations, outputs, strict=True))
+        while True:
+            try:
+                next(episode)
+            except StopIteration as stop:
+                return cast(Rollout, stop.value)
+            for act, observation, output in lanes:
+                output[:] = act(observation)
 
 
 class ObservationRecorder:
@@ -77,14 +129,12 @@ class ObservationRecorder:
         """Forget the observations of the last episode."""
         self._count = 0
 
-    def add(self, observation: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Keep an observation and return it as a float64 row of the array."""
+    def add(self, observation: Array) -> None:
+        """Keep a copy of an observation."""
         if self._count == len(self._buffer):
             self._buffer = np.concatenate([self._buffer, np.empty_like(self._buffer)])
-        row = self._buffer[self._count]
-        row[:] = observation
+        self._buffer[self._count] = observation
         self._count += 1
-        return row
 
     def stats(self) -> RunningStat:
         """Summarise the episode."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 from gymnasium import spaces
 from posggym.agents.utils import processors
 
+from pgpelib.networks import Array, Network
 from pgpelib.policies import ActionSpec
-from pgpelib.tasks.base import Act, Network, ObservationRecorder, Others, Rollout
+from pgpelib.tasks.base import Episode, ObservationRecorder, Others, Rollout, Task
 from pgpelib.tasks.casting import cast
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 
@@ -136,13 +138,17 @@ class _Seat:
         self.observation_size = flat_size(processed, env_name)
         self.action: ActionSpec = action_spec(action.get_processed_space(), env_name)
 
-    def player(self, act: Act) -> Callable[[Any], Any]:
-        """Return the function from the agent's observations to its actions."""
-        process, unprocess, decode = self.process, self.unprocess, self.action.decode
-        return lambda observation: unprocess(decode(act(process(observation))))
+    def player(self, network: Network) -> Callable[[Any], Any]:
+        """Return a network's way from the agent's observations to its actions."""
+        act = network.start()
+        return lambda observation: self.decode(act(self.process(observation)))
+
+    def decode(self, outputs: Array) -> Any:
+        """Return the agent's action for a network's outputs."""
+        return self.unprocess(self.action.decode(outputs))
 
 
-class PosggymTask:
+class PosggymTask(Task):
     """A POSGGym environment for a learner and those who play with it.
 
     Without role and partners one policy plays all agents of a symmetric environment
@@ -181,10 +187,11 @@ class PosggymTask:
         role: str | None = None,
         partners: Sequence[str] = (),
     ) -> None:
-        self._episodes = PosggymEpisodes(
-            env_name, complete_env_args(env_name, env_config)
-        )
-        env = self._episodes.env
+        env_args = complete_env_args(env_name, env_config)
+        self._make = functools.partial(PosggymEpisodes, env_name, env_args)
+        self._episodes = [self._make()]
+        self._recorders: list[ObservationRecorder] = []
+        env = self._episodes[0].env
         self._agents = list(env.possible_agents)
         if role is None and not env.is_symmetric:
             raise ValueError(
@@ -208,62 +215,77 @@ class PosggymTask:
         self.action_processor = own.action_processor
         self.observation_size = own.observation_size
         self.action = own.action
-        self._recorder = ObservationRecorder(self.observation_size)
         self._partners = partner_candidates(self._agents, partners)
-        self._made: dict[tuple[str, str], posggym.agents.Policy[Any, Any]] = {}
+        self._made: dict[tuple[int, str, str], posggym.agents.Policy[Any, Any]] = {}
+        self.lanes = 1 if role is not None or partners else len(self._agents)
         if partners:
             # Workers share the machine: one thread each.
             torch.set_num_threads(1)
             for seed in range(len(self._agents)):
                 cast(self._agents, seed, role, self._partners)
 
-    def rollout(
-        self, network: Network, seed: int, others: Others | None = None
-    ) -> Rollout:
-        """Play one episode; a function of the networks and the seed alone."""
-        self._recorder.start()
-        observations = self._episodes.reset(seed)
-        env = self._episodes.env
-        own, players = self._players(network, seed, others or {})
+    def episode(
+        self,
+        slot: int,
+        seed: int,
+        observations: Array,
+        outputs: Array,
+        others: Others | None = None,
+    ) -> Episode:
+        """Play one episode, see `Task.episode`."""
+        while len(self._episodes) <= slot:
+            self._episodes.append(self._make())
+        while len(self._recorders) <= slot:
+            self._recorders.append(ObservationRecorder(self.observation_size))
+        recorder = self._recorders[slot]
+        recorder.start()
+        own, players = self._cast(slot, seed, others or {})
+        seen = self._episodes[slot].reset(seed)
+        env = self._episodes[slot].env
         total, steps, done = 0.0, 0, False
         while not done:
-            actions = {i: players[i](observations[i]) for i in env.agents}
-            observations, rewards, _, _, all_done, _ = env.step(actions)
+            for i in env.agents:
+                if i in own:
+                    row = observations[own[i]]
+                    row[:] = self._seats[i].process(seen[i])
+                    recorder.add(row)
+            yield
+            actions = {
+                i: self._seats[i].decode(outputs[own[i]])
+                if i in own
+                else players[i](seen[i])
+                for i in env.agents
+            }
+            seen, rewards, _, _, all_done, _ = env.step(actions)
             mine = [rewards[i] for i in own if i in rewards]
             total += sum(mine) - self._decrease * len(mine)
             steps += 1
             done = all_done or steps == self._max_steps
-        return Rollout(total / len(own), steps, self._recorder.stats())
+        return Rollout(total / len(own), steps, recorder.stats())
 
-    def _players(
-        self, network: Network, seed: int, others: Others
-    ) -> tuple[list[str], dict[str, Callable[[Any], Any]]]:
-        """Return the learner's agent ids, and everyone's way to act in an episode."""
+    def _cast(
+        self, slot: int, seed: int, others: Others
+    ) -> tuple[dict[str, int], dict[str, Callable[[Any], Any]]]:
+        """Return the lanes of the learner's agents, and how the others act."""
         if others:
-            parts: dict[str, str | None] = {i: i for i in self._agents}
-            parts[str(self._role)] = None
-        else:
-            parts = cast(self._agents, seed, self._role, self._partners)
+            own = {str(self._role): 0}
+            return own, {i: self._seats[i].player(others[i]) for i in others}
+        parts = cast(self._agents, seed, self._role, self._partners)
+        mine = [i for i, part in parts.items() if part is None]
         players = {}
         for i, part in parts.items():
-            if part is None:
-                players[i] = self._seats[i].player(self._recorded(network.start()))
-            elif others:
-                players[i] = self._seats[i].player(others[i].start())
-            else:
-                policy = self._partner(part, i)
+            if part is not None:
+                policy = self._partner(slot, part, i)
                 policy.reset(seed=seed)
                 players[i] = policy.step
-        return [i for i, part in parts.items() if part is None], players
+        return {i: lane for lane, i in enumerate(mine)}, players
 
-    def _recorded(self, act: Act) -> Act:
-        record = self._recorder.add
-        return lambda observation: act(record(observation))
-
-    def _partner(self, policy_id: str, agent: str) -> posggym.agents.Policy[Any, Any]:
-        key = policy_id, agent
+    def _partner(
+        self, slot: int, policy_id: str, agent: str
+    ) -> posggym.agents.Policy[Any, Any]:
+        key = slot, policy_id, agent
         if key not in self._made:
-            model = self._episodes.env.model
+            model = self._episodes[slot].env.model
             self._made[key] = posggym.agents.make(policy_id, model, agent)
         return self._made[key]
 

@@ -91,10 +91,12 @@ def training_settings(wildcards):
 def policy_source(wildcards):
     """Return the trained policies of a run, or the given policy file."""
     experiment = experiment_of(wildcards)
-    if experiment.policy_file is not None:
-        return experiment.policy_file
-    seed = experiment.agents[wildcards.agent].seed
-    return rules.train.output.policies.format(experiment=experiment.name, seed=seed)
+    agent = experiment.agents[wildcards.agent]
+    if agent.source is not None:
+        return agent.source
+    return rules.train.output.policies.format(
+        experiment=experiment.name, seed=agent.seed
+    )
 
 
 def role_argument(wildcards):

@@ -86,7 +86,7 @@ def test_experiments_can_be_selected(only):
         ),
         (
             lambda c: c["experiments"]["given"].pop("policy_file"),
-            "train or policy_file",
+            "give one of train, policy_file, checkpoint_dir, not none",
         ),
         (
             lambda c: c["experiments"]["lander"].update(seeds=[1, 1]),

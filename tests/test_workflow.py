@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from test_ppo_checkpoints import save_checkpoint
+
 CONFIG = {
     "experiments": {
         "lander": {
@@ -425,3 +427,31 @@ def test_a_published_policy_goes_through_the_whole_chain(
         (tmp_path / "results/published/seed0/converted/conversion.json").read_text()
     )["proof"]
     assert proof["max_difference"] <= 1e-5
+
+
+def test_checkpoints_of_the_ppo_baselines_go_through_the_chain(root, tmp_path):
+    save_checkpoint(tmp_path / "checkpoints", 999, "a", seed=1)
+    save_checkpoint(tmp_path / "checkpoints", 1000, "a", seed=2)
+    save_checkpoint(tmp_path / "checkpoints", 7, "b", layers=0)
+    config = {
+        "experiments": {
+            "baselines": {
+                "checkpoint_dir": "checkpoints",
+                "verify_episodes": 20,
+                "register": {"policy_name": "ppo_{policy_id}"},
+            }
+        }
+    }
+    workspace = Workspace(root, tmp_path, config)
+    workspace.succeed("results/baselines")
+    results = tmp_path / "results" / "baselines"
+    for policy_id in "ab":
+        verification = json.loads(
+            (results / policy_id / "verification.json").read_text()
+        )
+        assert verification["passed"]
+        assert verification["policy_id"].endswith(f"/ppo_{policy_id}-v0")
+    spec = json.loads((results / "a" / "spec.json").read_text())
+    assert spec["description"].startswith("PPO, 1,234 steps, mean return")
+    extracted = json.loads((results / "a" / "extracted" / "policy.json").read_text())
+    assert extracted["notes"]["update"] == 1000

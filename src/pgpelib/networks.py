@@ -1,7 +1,7 @@
 """Networks: layers, and forward passes of many networks at a time, in float64.
 
 A network is a list of layers. A feed-forward network has linear layers with an
-activation in between; a recurrent one has an LSTM between its trunk and its head, the
+activation in between; a recurrent one has LSTMs between its trunk and its head, the
 architecture of POSGGym's own policies.
 """
 
@@ -79,21 +79,22 @@ def _map(layer: Layer, function: Callable[[Array], Array]) -> Layer:
 class _Forward:
     """The forward pass of layers, whose arrays may be stacked along a first axis."""
 
-    def __init__(
-        self, layers: Sequence[Layer], activation: str, output: Vector, state: Vector
-    ) -> None:
+    def __init__(self, layers: Sequence[Layer], activation: str, *lanes: int) -> None:
         self._layers = list(layers)
         self._last = len(layers) - 1
         self._activation = ACTIVATIONS[activation]
-        # Of the LSTM, shape (..., cells).
-        self._output = output
-        self._state = state
+        # Output and state of each LSTM, shape (..., cells) each, by the layer's number.
+        self._memory: dict[int, tuple[Vector, Vector]] = {}
+        for number, layer in enumerate(layers):
+            if isinstance(layer, LSTM):
+                shape = (*lanes, layer.weight_hh.shape[-1])
+                self._memory[number] = np.zeros(shape), np.zeros(shape)
 
     def forward(self, x: Array) -> Vector:
         """Return the outputs (..., output_size) of the next observations (..., d)."""
         for number, layer in enumerate(self._layers):
             if isinstance(layer, LSTM):
-                x = self._lstm(layer, x)
+                x = self._lstm(number, layer, x)
                 continue
             x = self.multiply(layer[0], x) + layer[1]
             if number < self._last:
@@ -105,24 +106,21 @@ class _Forward:
         """Return `weight @ x`."""
         return weight @ x
 
-    def _lstm(self, layer: LSTM, x: Array) -> Vector:
+    def _lstm(self, number: int, layer: LSTM, x: Array) -> Vector:
+        output, state = self._memory[number]
         gates = (
             self.multiply(layer.weight_ih, x)
-            + self.multiply(layer.weight_hh, self._output)
+            + self.multiply(layer.weight_hh, output)
             + layer.bias
         )
-        n = self._output.shape[-1]
+        n = output.shape[-1]
         # The sigmoid by tanh, which cannot overflow; its scaling is exact.
         opened = 0.5 * np.tanh(0.5 * gates) + 0.5
         candidate = np.tanh(gates[..., 2 * n : 3 * n])
-        kept = opened[..., n : 2 * n] * self._state
-        self._state = kept + opened[..., :n] * candidate
-        self._output = opened[..., 3 * n :] * np.tanh(self._state)
-        return self._output
-
-
-def _cells(layers: Sequence[Layer]) -> int:
-    return next((x.weight_hh.shape[1] for x in layers if isinstance(x, LSTM)), 0)
+        state = opened[..., n : 2 * n] * state + opened[..., :n] * candidate
+        output = opened[..., 3 * n :] * np.tanh(state)
+        self._memory[number] = output, state
+        return output
 
 
 class Network(_Forward):
@@ -137,7 +135,7 @@ class Network(_Forward):
     """
 
     def __init__(self, layers: Sequence[Layer], activation: str) -> None:
-        super().__init__(layers, activation, *np.zeros((2, _cells(layers))))
+        super().__init__(layers, activation)
         self.layers = layers
         self.activation = activation
 
@@ -175,7 +173,7 @@ class NetworkBatch(_Forward):
             _map(layer, lambda array: np.zeros((lanes, *array.shape)))
             for layer in layers
         ]
-        super().__init__(stacks, activation, *np.zeros((2, lanes, _cells(layers))))
+        super().__init__(stacks, activation, lanes)
 
     @staticmethod
     def multiply(weight: Array, x: Array) -> Vector:
@@ -187,5 +185,6 @@ class NetworkBatch(_Forward):
         for stack, layer in zip(self._layers, layers, strict=True):
             for arrays, array in zip(stack, layer, strict=True):
                 arrays[lane] = array
-        self._output[lane] = 0.0
-        self._state[lane] = 0.0
+        for memory in self._memory.values():
+            for array in memory:
+                array[lane] = 0.0

@@ -9,11 +9,12 @@ from scipy import stats
 
 from pgpelib.policies import SavedPolicy
 from posggym_es.environments import registered_env
+from posggym_es.ppo_checkpoints import PPOPolicyData
 from posggym_es.spec import AgentSpec, ProcessorSpec
 
 
 def agent_spec(
-    policy: SavedPolicy,
+    policy: SavedPolicy | PPOPolicyData,
     obs_processor: ProcessorSpec,
     action_processor: ProcessorSpec,
     settings: dict[str, Any],
@@ -45,7 +46,7 @@ def agent_spec(
     )
 
 
-def describe(policy: SavedPolicy, text: str | None) -> str:
+def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     """Return the description for the registry and the docs: what, how and how well."""
     notes = policy.notes
     config = notes.get("config")
@@ -53,6 +54,8 @@ def describe(policy: SavedPolicy, text: str | None) -> str:
     if config is not None:
         optimizer = {"clipup": "ClipUp", "adam": "Adam"}[config["optimizer"]]
         facts.append(f"PGPE with {optimizer}, {notes['timesteps']:,} steps")
+    elif notes.get("timesteps"):
+        facts.append(f"{notes['algorithm']}, {notes['timesteps']:,} steps")
     mean, margin = mean_interval(notes["reference"]["returns"])
     facts.append(f"mean return {mean:.1f} ± {margin:.1f} (95 %)")
     if config is not None:

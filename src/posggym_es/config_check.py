@@ -10,7 +10,15 @@ from pgpelib.training import TrainingConfig
 # Keys of the config besides the training settings, for spelling hints.
 _KEYS = (
     *("experiments", "scale", "scales", "only"),
-    *("train", "policy_file", "seeds", "checkpoint", "verify_episodes", "register"),
+    *(
+        "train",
+        "policy_file",
+        "checkpoint_dir",
+        "seeds",
+        "checkpoint",
+        "verify_episodes",
+        "register",
+    ),
     *("policy_name", "version", "description", "valid_agent_ids", "env_type"),
     *("action_processor", "resources", "threads", "mem_mb", "runtime"),
 )

@@ -149,7 +149,7 @@ def _as_recurrent(
     linear = [layer for layer in layers if not isinstance(layer, LSTM)]
     if len(linear) == len(layers):
         *trunk, last = linear
-        return trunk, _pass_through(last), [_actor_of_pass_through(action)]
+        return trunk, pass_through(last), [_actor_of_pass_through(action)]
     place = next(i for i, layer in enumerate(layers) if isinstance(layer, LSTM))
     lstm = layers[place]
     assert isinstance(lstm, LSTM)
@@ -157,7 +157,7 @@ def _as_recurrent(
     return linear[:place], lstm, [*linear[place:-1], actor]
 
 
-def _pass_through(layer: Linear) -> LSTM:
+def pass_through(layer: Linear) -> LSTM:
     """Return an LSTM whose output is EPS times that of a linear layer."""
     weight, bias = layer
     outputs = len(bias)

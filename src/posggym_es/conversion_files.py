@@ -2,34 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.files import read_json, write_bytes, write_json
 from pgpelib.policies import SavedPolicy
-from posggym_es.conversion import ConversionError, Proof, convert, prove
+from posggym_es import ppo_policies
+from posggym_es.checkpoint_names import latest_checkpoints
+from posggym_es.conversion import ConversionError, convert, prove
 from posggym_es.environments import registered_env
 from posggym_es.extraction import pick_policy
 from posggym_es.policy_file import METADATA_FILE, read_policy
 from posggym_es.posggym_model_file import model_file_bytes
+from posggym_es.ppo_checkpoints import PPOPolicyData, load_checkpoint
 from posggym_es.spec import ProcessorSpec
 
-MODEL_FILE = "policy.pkl"
+MODEL_NAME = "policy"
 REPORT_FILE = "conversion.json"
 
 
-def read_checkpoint_dir(folder: Path) -> SavedPolicy:
-    """Read the policy of a folder: an extracted one, or the latest saved one."""
-    if (folder / METADATA_FILE).exists():
-        return read_policy(folder)
+def read_checkpoint_dir(folder: Path) -> dict[str, SavedPolicy | PPOPolicyData]:
+    """Read the policies of a folder, by the names of the files to write.
+
+    Parameters
+    ----------
+    folder
+        An extracted policy, or saved policies, of which the latest is taken: one
+        policy, named "policy". Or checkpoints of the PPO baselines: the latest of each
+        policy id, named by the id.
+    """
     if not folder.is_dir():
         raise ConversionError(f"{folder}: no such folder")
-    return pick_policy(folder, "latest")[1]
+    if (folder / METADATA_FILE).exists():
+        return {MODEL_NAME: read_policy(folder)}
+    if next(folder.glob("checkpoint_*.pt"), None) is not None:
+        return {
+            policy_id: load_checkpoint(path)
+            for policy_id, path in latest_checkpoints(folder).items()
+        }
+    return {MODEL_NAME: pick_policy(folder, "latest")[1]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A converted policy, proved.
+
+    Parameters
+    ----------
+    data
+        Bytes of the policy file.
+    report
+        What is written beside it.
+    """
+
+    data: bytes
+    report: dict[str, Any]
 
 
 def convert_folder(
@@ -37,39 +72,59 @@ def convert_folder(
     output_dir: Path,
     action_processor: ProcessorSpec | None = None,
     observations: int = 1000,
-) -> Proof:
-    """Convert the policy of `checkpoint_dir` and write file and proof.
+) -> dict[Path, dict[str, Any]]:
+    """Convert the policies of `checkpoint_dir` and write files and proofs.
 
     Parameters
     ----------
     checkpoint_dir
         See `read_checkpoint_dir`.
     output_dir
-        Gets `policy.pkl` and `conversion.json`; created when it does not exist.
+        Gets `policy.pkl` and `conversion.json`; for checkpoints of the PPO baselines
+        `<policy_id>.pkl` and `<policy_id>.json`. Created when it does not exist.
     action_processor
-        See `posggym_es.conversion.convert`.
+        See `posggym_es.conversion.convert`; not for PPO policies.
     observations
         See `posggym_es.conversion.prove`.
 
     Returns
     -------
-    Proof
-        It holds.
+    dict
+        The report of each policy file written. All proofs hold.
 
     Raises
     ------
     ConversionError
-        If the policy cannot be expressed, or the converted one acts differently.
-        Nothing is written then.
+        If a policy cannot be expressed, or a converted one acts differently. Nothing is
+        written then.
     """
-    policy = read_checkpoint_dir(checkpoint_dir)
+    conversions = {}
+    for name, policy in read_checkpoint_dir(checkpoint_dir).items():
+        try:
+            conversions[name] = (
+                _convert_ppo(policy, observations)
+                if isinstance(policy, PPOPolicyData)
+                else _convert(policy, action_processor, observations)
+            )
+        except ValueError as error:
+            raise ConversionError(f"{checkpoint_dir}, {name}: {error}") from error
+    written = {}
+    for name, conversion in conversions.items():
+        path = output_dir / f"{name}.pkl"
+        write_bytes(path, conversion.data)
+        report_name = REPORT_FILE if name == MODEL_NAME else f"{name}.json"
+        write_json(output_dir / report_name, conversion.report)
+        written[path] = conversion.report
+    return written
+
+
+def _convert(
+    policy: SavedPolicy, action_processor: ProcessorSpec | None, observations: int
+) -> Conversion:
     converted = convert(policy, action_processor)
     data = model_file_bytes(converted.model)
     env = registered_env(policy).make()
-    with tempfile.TemporaryDirectory() as folder:
-        # POSGGym loads from a file; prove with its own loader, on the final bytes.
-        file = Path(folder) / MODEL_FILE
-        file.write_bytes(data)
+    with _written(data) as file:
         loaded = PPOPolicy.load_from_path(
             env.model,
             policy.notes.get("role") or env.possible_agents[0],
@@ -85,20 +140,70 @@ def convert_folder(
     env.close()
     if not proof.holds:
         raise ConversionError(
-            f"{checkpoint_dir}: the converted policy acts differently from the trained "
-            f"one: {proof}; float32 cannot hold this policy"
+            f"the converted policy acts differently from the trained one: {proof}; "
+            "float32 cannot hold this policy"
         )
-    write_bytes(output_dir / MODEL_FILE, data)
-    write_json(
-        output_dir / REPORT_FILE,
-        {
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "obs_processor": dataclasses.asdict(converted.obs_processor),
-            "action_processor": dataclasses.asdict(converted.action_processor),
-            "proof": dataclasses.asdict(proof),
-        },
+    return Conversion(
+        data,
+        _report(
+            data,
+            converted.obs_processor,
+            converted.action_processor,
+            dataclasses.asdict(proof),
+        ),
     )
-    return proof
+
+
+def _convert_ppo(policy: PPOPolicyData, observations: int) -> Conversion:
+    data = model_file_bytes(ppo_policies.to_posggym(policy))
+    env = registered_env(policy).make()
+    agent = policy.notes.get("role") or env.possible_agents[0]
+    with _written(data) as file:
+        count, difference = ppo_policies.prove(policy, file, env, agent, observations)
+    original = ppo_policies.ReferenceAgent(policy, env.model, agent)
+    env.close()
+    if difference > ppo_policies.TOLERANCE:
+        raise ConversionError(
+            "the converted policy acts with other probabilities than the original one: "
+            f"they differ by {difference:.1e}; float32 cannot hold this policy"
+        )
+    proof = {
+        "observations": count,
+        "max_difference": difference,
+        "tolerance": ppo_policies.TOLERANCE,
+    }
+    return Conversion(
+        data,
+        _report(
+            data,
+            ProcessorSpec(*original.obs_processor),
+            ProcessorSpec(*original.action_processor),
+            proof,
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _written(data: bytes) -> Iterator[Path]:
+    """Write a policy file: POSGGym's own loader, which proofs use, reads files."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{MODEL_NAME}.pkl"
+        file.write_bytes(data)
+        yield file
+
+
+def _report(
+    data: bytes,
+    obs_processor: ProcessorSpec,
+    action_processor: ProcessorSpec,
+    proof: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "obs_processor": dataclasses.asdict(obs_processor),
+        "action_processor": dataclasses.asdict(action_processor),
+        "proof": proof,
+    }
 
 
 def read_processors(output_dir: Path) -> tuple[ProcessorSpec, ProcessorSpec]:

@@ -11,6 +11,7 @@ import posggym_gymnasium
 from pgpelib.policies import SavedPolicy
 from pgpelib.tasks.posggym_task import PosggymEpisodes, complete_env_args
 from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
+from posggym_es.ppo_checkpoints import PPOPolicyData
 from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
 
 
@@ -43,7 +44,7 @@ def make_episodes(env_id: str, env_args: dict[str, Any] | None) -> PosggymEpisod
     return PosggymEpisodes(posggym_gymnasium.ensure_registered(env_id), env_args)
 
 
-def registered_env(policy: SavedPolicy) -> RegisteredEnv:
+def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
     """Return the environment that a policy is registered for.
 
     That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
 from pgpelib.training import TrainingConfig
+from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
 from posggym_es.spec import POLICY_NAME_RE
 
 # The group of all agents together has its folder beside those of the experiments.
 REGISTRY_GROUP = "registry"
 
 FULL_SCALE = "full"
+
+# Where the policies of an experiment come from.
+SOURCES = ("train", "policy_file", "checkpoint_dir")
 
 
 class ConfigError(ValueError):
@@ -36,11 +41,17 @@ class Agent:
         Seed of the run that trains it.
     role
         The agent id of the environment that it plays; None for all of them.
+    source
+        The file of a policy that is given instead of trained.
+    policy_id
+        What the given file calls its policy.
     """
 
     label: str
     seed: int
     role: str | None = None
+    source: str | None = None
+    policy_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Experiment:
         Settings of `pgpelib.training.TrainingConfig`, scaled; None with `policy_file`.
     policy_file
         A saved policy to register instead of training one.
+    checkpoint_dir
+        A folder with checkpoints of the PPO baselines to register instead.
     seeds
         Seeds, one training run each.
     checkpoint
@@ -70,6 +83,7 @@ class Experiment:
     name: str
     train: dict[str, Any] | None
     policy_file: str | None
+    checkpoint_dir: str | None
     seeds: list[int]
     checkpoint: str
     verify_episodes: int
@@ -88,8 +102,17 @@ class Experiment:
 
     @property
     def agents(self) -> dict[str, Agent]:
-        """The agents by label: one a seed, or one a seed and role."""
-        if len(self.roles) > 1:
+        """The agents by label: one a seed, a seed and role, or a given policy."""
+        if self.checkpoint_dir is not None:
+            role = next(iter(self.register.get("valid_agent_ids", [])), None)
+            latest = latest_checkpoints(Path(self.checkpoint_dir))
+            agents = [
+                Agent(_label(policy_id), 0, role, str(path), policy_id)
+                for policy_id, path in latest.items()
+            ]
+        elif self.policy_file is not None:
+            agents = [Agent("seed0", 0, source=self.policy_file)]
+        elif len(self.roles) > 1:
             agents = [
                 Agent(f"seed{seed}_{role}", seed, role)
                 for seed in self.seeds
@@ -104,11 +127,17 @@ class Experiment:
         """Return the registration settings of one agent."""
         agent = self.agents[label]
         name = self.register["policy_name"].replace("{seed}", str(agent.seed))
+        name = name.replace("{policy_id}", agent.policy_id)
         settings = {**self.register}
         if agent.role is not None:
             name = name.replace("{role}", agent.role)
             settings.setdefault("valid_agent_ids", [agent.role])
         return {**settings, "policy_name": name}
+
+
+def _label(policy_id: str) -> str:
+    """Return a name for the folder of a policy."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", policy_id)
 
 
 class Experiments:
@@ -231,6 +260,17 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
             "the same generation; use latest"
         )
     plain_name = register["policy_name"].replace("{seed}", "0")
+    if "checkpoint_dir" in entry:
+        try:
+            found = latest_checkpoints(Path(entry["checkpoint_dir"]))
+        except CheckpointError as error:
+            raise ConfigError(f"{where}.checkpoint_dir: {error}") from error
+        if len(found) > 1 and "{policy_id}" not in register["policy_name"]:
+            raise ConfigError(
+                f"{where}.register.policy_name: {len(found)} policy ids make "
+                f"{len(found)} agents; put {{policy_id}} into the name"
+            )
+        plain_name = plain_name.replace("{policy_id}", "0")
     if roles:
         plain_name = plain_name.replace("{role}", "0")
     if not POLICY_NAME_RE.fullmatch(plain_name):
@@ -239,8 +279,12 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
             "allowed; use letters, digits, _ . and -"
         )
     train = entry.get("train")
-    if (train is None) == ("policy_file" not in entry):
-        raise ConfigError(f"{where}: give either train or policy_file")
+    sources = [key for key in SOURCES if entry.get(key) is not None]
+    if len(sources) != 1:
+        raise ConfigError(
+            f"{where}: give one of {', '.join(SOURCES)}, not "
+            f"{' and '.join(sources) or 'none'}"
+        )
     verify_episodes = entry.get("verify_episodes", 16)
     if train is not None:
         try:
@@ -254,6 +298,7 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
         name=name,
         train=train,
         policy_file=entry.get("policy_file"),
+        checkpoint_dir=entry.get("checkpoint_dir"),
         seeds=seeds,
         checkpoint=entry.get("checkpoint", "latest"),
         verify_episodes=verify_episodes,

@@ -13,7 +13,13 @@ from pgpelib.pgpe import RE_EVAL_STREAM, episode_seed
 from pgpelib.policies import SavedPolicy
 from pgpelib.restore import load_policy
 from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
-from posggym_es.environments import registered_env
+from posggym_es.environments import make_episodes, registered_env
+from posggym_es.playing import Player, company_of
+from posggym_es.ppo_checkpoints import PPOPolicyData
+from posggym_es.ppo_policies import ReferenceAgent
+
+# Registered by POSGGym for every environment.
+RANDOM_POLICY = "Random-v0"
 
 CHECKPOINTS = ("latest", "best")
 
@@ -140,3 +146,59 @@ def _seed(notes: dict[str, Any], index: int) -> int:
     return episode_seed(
         int(notes["seed"]), RE_EVAL_STREAM, int(notes["generation"]), index
     )
+
+
+def ppo_with_reference(
+    policy: PPOPolicyData,
+    origin: dict[str, Any],
+    episodes: int,
+    role: str | None,
+    on_episode: Callable[[int], None] | None = None,
+) -> PPOPolicyData:
+    """Add the returns that verification compares with, and where the policy is from.
+
+    The policy plays all agents or, with a role, one agent among random ones.
+
+    Parameters
+    ----------
+    policy
+        A policy of the PPO baselines.
+    origin
+        Plain data on where it is from.
+    episodes
+        Episodes to play, with seeds 0, 1, ....
+    role
+        The agent id that it plays; None for all.
+    on_episode
+        Called with the number of episodes played so far.
+
+    Raises
+    ------
+    ExtractionError
+        If the policy cannot play all agents and no role is given.
+    """
+    env = registered_env(policy)
+    game = make_episodes(env.env_id, env.env_args)
+    if role is None and not game.env.is_symmetric:
+        raise ExtractionError(
+            f"{policy.env_name}: not symmetric; set register.valid_agent_ids to the "
+            "agent that this policy plays"
+        )
+    notes = {
+        **policy.notes,
+        "role": role,
+        "partners": [] if role is None else [RANDOM_POLICY],
+        "origin": origin,
+    }
+    player = Player(
+        game,
+        company_of(notes, []),
+        lambda model, agent: ReferenceAgent(policy, model, agent),
+    )
+    seeds, returns = list(range(episodes)), []
+    for seed in seeds:
+        returns.append(player.play(seed)[0])
+        if on_episode is not None:
+            on_episode(len(returns))
+    notes["reference"] = {"returns": returns, "seeds": seeds}
+    return dataclasses.replace(policy, notes=notes)

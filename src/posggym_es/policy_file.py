@@ -7,6 +7,7 @@ that the two cannot be mixed up.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from safetensors.numpy import save as save_tensors
 from pgpelib.files import read_json, write_bytes, write_json
 from pgpelib.networks import LSTM, Layer
 from pgpelib.policies import ActionSpec, SavedPolicy
+from posggym_es.ppo_checkpoints import PPOPolicyData
 
 FORMAT = "posggym-es-policy"
+PPO_FORMAT = "posggym-es-ppo-policy"
 FORMAT_VERSION = 1
 TENSORS_FILE = "policy.safetensors"
 METADATA_FILE = "policy.json"
@@ -44,28 +47,46 @@ def write_policy(policy: SavedPolicy, folder: Path) -> None:
         for name, value in optional.items()
         if value is not None
     }
+    metadata = {
+        "num_layers": len(policy.layers),
+        "activation": policy.activation,
+        "action": {"kind": policy.action.kind, "n": policy.action.n},
+        "env_name": policy.env_name,
+        "env_config": policy.env_config,
+        "obs_processor": policy.obs_processor,
+        "action_processor": policy.action_processor,
+        "notes": policy.notes,
+    }
+    _write(folder, FORMAT, tensors, metadata)
+
+
+def write_ppo_policy(policy: PPOPolicyData, folder: Path) -> None:
+    """Write a PPO policy to `folder`, the same bytes for the same policy."""
+    metadata = dataclasses.asdict(policy)
+    _write(folder, PPO_FORMAT, metadata.pop("weights"), metadata)
+
+
+def _write(
+    folder: Path,
+    file_format: str,
+    tensors: dict[str, np.ndarray],
+    metadata: dict[str, Any],
+) -> None:
     data = save_tensors(tensors)
     write_bytes(folder / TENSORS_FILE, data)
     write_json(
         folder / METADATA_FILE,
         {
-            "format": FORMAT,
+            "format": file_format,
             "version": FORMAT_VERSION,
             "tensors_sha256": hashlib.sha256(data).hexdigest(),
-            "num_layers": len(policy.layers),
-            "activation": policy.activation,
-            "action": {"kind": policy.action.kind, "n": policy.action.n},
-            "env_name": policy.env_name,
-            "env_config": policy.env_config,
-            "obs_processor": policy.obs_processor,
-            "action_processor": policy.action_processor,
-            "notes": policy.notes,
+            **metadata,
         },
     )
 
 
-def read_policy(folder: Path) -> SavedPolicy:
-    """Read what `write_policy` wrote.
+def read_policy(folder: Path) -> SavedPolicy | PPOPolicyData:
+    """Read what `write_policy` or `write_ppo_policy` wrote.
 
     Raises
     ------
@@ -78,7 +99,10 @@ def read_policy(folder: Path) -> SavedPolicy:
         if not path.is_file():
             raise ValueError(f"{path}: no such file")
     metadata = read_json(metadata_path)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") not in (
+        FORMAT,
+        PPO_FORMAT,
+    ):
         raise ValueError(f"{metadata_path}: not a {FORMAT} file")
     if metadata.get("version") != FORMAT_VERSION:
         raise ValueError(
@@ -91,7 +115,8 @@ def read_policy(folder: Path) -> SavedPolicy:
             f"{tensors_path}: its SHA-256 is not the one in {metadata_path.name}"
         )
     try:
-        return _assemble(metadata, load_tensors(data))
+        assemble = _assemble if metadata["format"] == FORMAT else _assemble_ppo
+        return assemble(metadata, load_tensors(data))
     except (KeyError, TypeError, SafetensorError) as error:
         raise ValueError(f"{metadata_path}: incomplete or damaged: {error}") from error
     except ValueError as error:
@@ -127,3 +152,11 @@ def _layer(tensors: dict[str, np.ndarray], number: int) -> Layer:
     if f"{prefix}weight_hh" in tensors:
         return LSTM(*(tensors[prefix + name] for name in LSTM._fields))
     return tensors[f"{prefix}weight"], tensors[f"{prefix}bias"]
+
+
+def _assemble_ppo(
+    metadata: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> PPOPolicyData:
+    about_file = ("format", "version", "tensors_sha256")
+    fields = {k: v for k, v in metadata.items() if k not in about_file}
+    return PPOPolicyData(tensors, **fields)

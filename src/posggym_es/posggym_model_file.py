@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,3 +53,46 @@ def model_file_bytes(model: PPOTorchModelSaveFileFormat) -> bytes:
     buffer = io.BytesIO()
     _ReproduciblePickler(buffer, protocol=4).dump(model._asdict())
     return buffer.getvalue()
+
+
+# Everything that a policy file may name.
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch.storage", "_load_from_bytes"): lambda data: torch.load(
+        io.BytesIO(data), weights_only=True, map_location="cpu"
+    ),
+}
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"it names {module}.{name}, which no policy file needs"
+            ) from None
+
+
+def read_model_file(path: Path) -> dict[str, Any]:
+    """Return the fields of a POSGGym policy file, executing nothing.
+
+    POSGGym's own loader executes what a file says: use this one on files of others.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a policy file; the message names it.
+    """
+    try:
+        fields = _RestrictedUnpickler(io.BytesIO(path.read_bytes())).load()
+    except OSError:
+        raise
+    except Exception as error:
+        # A damaged pickle can fail in any way.
+        raise ValueError(f"{path}: not a policy file: {error}") from error
+    expected = set(PPOTorchModelSaveFileFormat._fields)
+    if not isinstance(fields, dict) or set(fields) != expected:
+        raise ValueError(f"{path}: not a policy file: it has other fields")
+    return fields

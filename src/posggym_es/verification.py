@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ import posggym
 import posggym.agents
 from scipy import stats
 
-from pgpelib.tasks.casting import cast
-from pgpelib.tasks.posggym_task import PosggymEpisodes, partner_candidates
 from posggym_es.environments import make_episodes
+from posggym_es.playing import Company, Player
 from posggym_es.spec import AgentSpec
 
 # A correct agent fails by chance once in a thousand verifications.
@@ -24,43 +23,6 @@ RELATIVE_TOLERANCE = 1e-6
 
 class VerificationError(RuntimeError):
     """A registered agent that does not do what it should; names id and figures."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Company:
-    """Who played with a policy in training, by their registered ids.
-
-    Parameters
-    ----------
-    role
-        The agent id that the policy played; None for all.
-    partners
-        Policies of a best response's population.
-    siblings
-        Policies of the other agent ids that were trained together with this one.
-    """
-
-    role: str | None = None
-    partners: list[str] = dataclasses.field(default_factory=list)
-    siblings: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
-    """Return a trained policy's company.
-
-    Parameters
-    ----------
-    notes
-        Notes of the policy.
-    siblings
-        Specs of the agents of the same run that play the other roles.
-    """
-    config = notes.get("config") or {}
-    return Company(
-        notes.get("role"),
-        list(config.get("partners", [])),
-        {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,80 +100,23 @@ class Verification:
         )
 
 
-def play_episode(
-    episodes: PosggymEpisodes,
-    policies: dict[str, posggym.agents.Policy[Any, Any]],
-    seed: int,
-) -> tuple[dict[str, float], int]:
-    """Play one episode.
-
-    Parameters
-    ----------
-    episodes
-        A POSGGym environment.
-    policies
-        One policy per agent id.
-    seed
-        Seed of environment and policies.
-
-    Returns
-    -------
-    tuple of dict and int
-        Return of each agent, and number of steps.
-    """
-    returns = dict.fromkeys(policies, 0.0)
-    observations = episodes.reset(seed)
-    env = episodes.env
-    for policy in policies.values():
-        policy.reset(seed=seed)
-    steps, done = 0, False
-    while not done:
-        actions = {i: policies[i].step(observations[i]) for i in env.agents}
-        observations, rewards, _, _, done, _ = env.step(actions)
-        for i, reward in rewards.items():
-            returns[i] += float(reward)
-        steps += 1
-    return returns, steps
-
-
-class _Player:
-    """A registered agent in its seats of the environment, as in training."""
-
-    def __init__(self, spec: AgentSpec, company: Company) -> None:
-        self._spec, self._company = spec, company
-        for policy_id in (spec.id, *company.partners, *company.siblings.values()):
-            if policy_id not in posggym.agents.registry:
-                raise VerificationError(
-                    f"{policy_id}: not registered in {posggym.__file__}"
-                )
-        self._episodes = make_episodes(spec.env_id, spec.env_args)
-        self._agents = list(self._episodes.env.possible_agents)
-        self._candidates = partner_candidates(self._agents, company.partners) | {
-            agent: [policy_id] for agent, policy_id in company.siblings.items()
-        }
-        self._made: dict[tuple[str, str], posggym.agents.Policy[Any, Any]] = {}
-
-    def play(self, seed: int) -> tuple[float, int]:
-        parts = cast(self._agents, seed, self._company.role, self._candidates)
-        policies = {
-            agent: self._policy(part or self._spec.id, agent)
-            for agent, part in parts.items()
-        }
-        returns, steps = play_episode(self._episodes, policies, seed)
-        own = [returns[agent] for agent, part in parts.items() if part is None]
-        return float(np.mean(own)), steps
-
-    def _policy(self, policy_id: str, agent: str) -> posggym.agents.Policy[Any, Any]:
-        key = policy_id, agent
-        if key not in self._made:
-            model = self._episodes.env.model
-            self._made[key] = posggym.agents.make(policy_id, model, agent)
-        return self._made[key]
+def _player(spec: AgentSpec, company: Company) -> Player:
+    """Return a registered agent in its seats of the environment, as in training."""
+    for policy_id in (spec.id, *company.partners, *company.siblings.values()):
+        if policy_id not in posggym.agents.registry:
+            raise VerificationError(
+                f"{policy_id}: not registered in {posggym.__file__}"
+            )
+    return Player(
+        make_episodes(spec.env_id, spec.env_args),
+        company,
+        lambda model, agent: posggym.agents.make(spec.id, model, agent),
+    )
 
 
 def play_verified_episode(spec: AgentSpec, company: Company, seed: int) -> float:
     """Return the (mean) return of one episode, played as `verify` plays."""
-    return _Player(spec, company).play(seed)[0]
+    return _player(spec, company).play(seed)[0]
 
 
 def verify(
@@ -244,7 +149,7 @@ def verify(
         gives two returns, or the mean return differs by more than chance explains.
     """
     company = company or Company()
-    player = _Player(spec, company)
+    player = _player(spec, company)
     returns, lengths = [], []
     for seed in reference["seeds"]:
         episode, steps = player.play(seed)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Pick the policy that represents a run, and write it in a safe format.
 
-Reads `.pickle` policies (this trainer's and the original pgpelib's; nothing in them is
-executed) and writes `policy.safetensors` and `policy.json`, together with the returns
-that verification compares with.
+Reads `.pickle` policies (this trainer's and the original pgpelib's) and `.pt`
+checkpoints of the PPO baselines; nothing in them is executed. Writes
+`policy.safetensors` and `policy.json`, together with the returns that verification
+compares with.
 
 Examples
 --------
@@ -19,8 +20,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from posggym_es import cli
-from posggym_es.extraction import CHECKPOINTS, pick_policy, with_reference
-from posggym_es.policy_file import write_policy
+from posggym_es.extraction import (
+    CHECKPOINTS,
+    pick_policy,
+    ppo_with_reference,
+    with_reference,
+)
+from posggym_es.policy_file import write_policy, write_ppo_policy
+from posggym_es.ppo_checkpoints import load_checkpoint
 
 
 def main() -> None:
@@ -42,23 +49,40 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, required=True)
     args = parser.parse_args()
 
-    path, policy = pick_policy(args.source, args.checkpoint, args.role)
-    print(f"picked {path}")
-    origin = {
+    episodes = tqdm(total=args.episodes, unit="episode", disable=None)
+    with episodes as bar:
+        if args.source.suffix == ".pt":
+            ppo_policy = ppo_with_reference(
+                load_checkpoint(args.source),
+                origin_of(args.source),
+                args.episodes,
+                args.role,
+                on_episode=lambda _: bar.update(),
+            )
+            write_ppo_policy(ppo_policy, args.output_dir)
+            notes = ppo_policy.notes
+        else:
+            path, policy = pick_policy(args.source, args.checkpoint, args.role)
+            print(f"picked {path}")
+            policy = with_reference(
+                policy,
+                origin_of(path),
+                args.episodes,
+                fresh=args.checkpoint == "best",
+                on_episode=lambda _: bar.update(),
+            )
+            write_policy(policy, args.output_dir)
+            notes = policy.notes
+    returns = notes["reference"]["returns"]
+    print(f"mean return {sum(returns) / len(returns):.3f} over {len(returns)} episodes")
+
+
+def origin_of(path: Path) -> dict[str, str]:
+    """Return where a policy is from, for its notes."""
+    return {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    with tqdm(total=args.episodes, unit="episode", disable=None) as bar:
-        policy = with_reference(
-            policy,
-            origin,
-            args.episodes,
-            fresh=args.checkpoint == "best",
-            on_episode=lambda _: bar.update(),
-        )
-    write_policy(policy, args.output_dir)
-    returns = policy.notes["reference"]["returns"]
-    print(f"mean return {sum(returns) / len(returns):.3f} over {len(returns)} episodes")
 
 
 if __name__ == "__main__":

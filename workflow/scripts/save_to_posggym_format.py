@@ -8,8 +8,10 @@ Examples
 --------
     save_to_posggym_format.py --checkpoint_dir DIR --output_dir DIR
 
-DIR of --checkpoint_dir holds an extracted policy (policy.safetensors, policy.json) or
-policies saved by the trainer (*.pickle; the one of the highest generation is taken).
+DIR of --checkpoint_dir holds an extracted policy (policy.safetensors, policy.json),
+policies saved by the trainer (*.pickle; the one of the highest generation is taken) or
+checkpoints of the PPO baselines (checkpoint_<update>_<policy_id>.pt; the latest of each
+policy id becomes <policy_id>.pkl, with its proof in <policy_id>.json).
 """
 
 from __future__ import annotations
@@ -42,10 +44,12 @@ def main() -> None:
     processor = (
         ProcessorSpec(**args.action_processor) if args.action_processor else None
     )
-    proof = convert_folder(
+    written = convert_folder(
         args.checkpoint_dir, args.output_dir, processor, args.observations
     )
-    print(f"{args.output_dir / 'policy.pkl'}: {proof}")
+    for path, report in written.items():
+        proof = ", ".join(f"{k} {v}" for k, v in report["proof"].items())
+        print(f"{path}: {proof}")
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
+    from posggym_es.playing import company_of
     from posggym_es.policy_file import read_policy
-    from posggym_es.verification import company_of, verify
+    from posggym_es.verification import verify
 
     spec, *siblings = (
         AgentSpec.from_json(read_json(path)) for path in (args.spec, *args.siblings)

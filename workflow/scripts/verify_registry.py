@@ -31,11 +31,8 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # This imports posggym, so only now.
-    from posggym_es.verification import (
-        Company,
-        VerificationError,
-        play_verified_episode,
-    )
+    from posggym_es.playing import Company
+    from posggym_es.verification import VerificationError, play_verified_episode
 
     report = []
     for spec_path, verification_path in zip(

@@ -1,0 +1,284 @@
+"""Checkpoints of the PPO baselines: converted exactly, or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import posggym
+import pytest
+import torch
+from gymnasium import spaces
+from posggym.agents.torch_policy import PPOPolicy, PPOTorchModelSaveFileFormat
+from posggym.agents.utils import processors
+
+from pgpelib.networks import Network
+from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
+from posggym_es.conversion import ConversionError
+from posggym_es.conversion_files import convert_folder
+from posggym_es.policy_file import read_policy, write_ppo_policy
+from posggym_es.posggym_model_file import model_file_bytes, read_model_file
+from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.ppo_policies import actor_layers
+
+REACHING = {"size": 5, "num_goals": 4, "mode": "original", "obs_distance": None}
+
+
+class ActorCritic(torch.nn.Module):
+    """Trunk, LSTM (or none), actor and critic, as the baselines build them."""
+
+    def __init__(self, inputs, outputs, trunk, cells, layers, head) -> None:
+        super().__init__()
+        self.trunk, size = self._sequential(inputs, trunk)
+        if layers:
+            self.lstm = torch.nn.LSTM(size, cells, layers)
+            size = cells
+        self.actor = self._head(size, head, outputs)
+        self.critic = self._head(size, head, 1)
+
+    @staticmethod
+    def _sequential(size, sizes):
+        modules = []
+        for out in sizes:
+            modules += [torch.nn.Linear(size, out), torch.nn.Tanh()]
+            size = out
+        return torch.nn.Sequential(*modules), size
+
+    def _head(self, size, sizes, outputs):
+        modules, size = self._sequential(size, sizes)
+        return torch.nn.Sequential(*modules, torch.nn.Linear(size, outputs))
+
+    def forward(self, observations):
+        """Map an episode (steps, d) to the actor's outputs."""
+        x = self.trunk(observations)
+        if hasattr(self, "lstm"):
+            x, _ = self.lstm(x)
+        return self.actor(x)
+
+
+def save_checkpoint(
+    folder: Path,
+    update: int = 1,
+    policy_id: str = "P0",
+    inputs: int = 22,
+    outputs: int = 5,
+    layers: int = 1,
+    seed: int = 0,
+    **config,
+) -> ActorCritic:
+    """Write a checkpoint for CooperativeReaching-v0 by default."""
+    torch.manual_seed(seed)
+    module = ActorCritic(inputs, outputs, (8, 6), 7, layers, (5,))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter *= 2
+    config = {
+        "env_id": "CooperativeReaching-v0",
+        "env_kwargs": REACHING,
+        "trunk_sizes": [8, 6],
+        "head_sizes": [5],
+        "use_lstm": layers > 0,
+        "lstm_size": 7,
+        "lstm_num_layers": layers,
+        # Objects that plain weights-only loading refuses.
+        "obs_space": spaces.Box(0, 1, (inputs,), dtype=np.int64, seed=1),
+        "act_space": spaces.Discrete(outputs, seed=2),
+        "learning_rate": np.float64(0.1),
+        **config,
+    }
+    folder.mkdir(exist_ok=True)
+    torch.save(
+        {
+            "model": module.state_dict(),
+            "optimizer": {},
+            "global_step": 1234,
+            "update": update,
+            "config": {k: v for k, v in config.items() if v is not ...},
+        },
+        folder / f"checkpoint_{update}_{policy_id}.pt",
+    )
+    return module
+
+
+def load_in_posggym(path: Path, report: dict, env, agent="0") -> PPOPolicy:
+    specs = report["obs_processor"], report["action_processor"]
+    obs, action = ((getattr(processors, s["name"]), s["config"]) for s in specs)
+    return PPOPolicy.load_from_path(
+        env.model, agent, "test", path, False, *obs, *action
+    )
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_converted_policies_have_the_original_probabilities(tmp_path, layers):
+    module = save_checkpoint(tmp_path / "in", layers=layers)
+    written = convert_folder(tmp_path / "in", tmp_path / "out")
+    ((path, report),) = written.items()
+    assert path == tmp_path / "out" / "P0.pkl"
+    assert json.loads((tmp_path / "out" / "P0.json").read_text()) == report
+    assert report["proof"]["observations"] >= 1000
+
+    env = posggym.make("CooperativeReaching-v0", **REACHING)
+    policy = load_in_posggym(path, report, env)
+    state, seen, found = policy.get_initial_state(), [], []
+    observations, _ = env.reset(seed=1)
+    for _ in range(30):
+        seen.append(policy.obs_processor(observations["0"]))
+        state = policy.get_next_state(None, observations["0"], state)
+        found.append(state["action_probs"])
+        observations, *_ = env.step({i: env.action_spaces[i].sample() for i in "01"})
+    with torch.no_grad():
+        logits = module(torch.tensor(np.array(seen), dtype=torch.float32))
+    assert np.array(found) == pytest.approx(logits.softmax(-1).numpy(), abs=1e-5)
+
+
+def test_continuous_policies_keep_means_and_stdevs(tmp_path):
+    env = posggym.make("DrivingContinuous-v0")
+    inputs = env.observation_spaces["0"].shape[0]
+    save_checkpoint(
+        tmp_path / "in",
+        inputs=inputs,
+        outputs=4,
+        env_id="DrivingContinuous-v0",
+        env_kwargs={},
+    )
+    ((_, report),) = convert_folder(tmp_path / "in", tmp_path / "out").items()
+    assert report["obs_processor"]["name"] == "RescaleProcessor"
+    assert report["action_processor"]["name"] == "RescaleProcessor"
+    assert report["proof"]["max_difference"] < 1e-5
+
+
+def test_the_latest_update_is_that_of_the_highest_number(tmp_path):
+    for update, policy_id in ((999, "a_b"), (1000, "a_b"), (7, "c")):
+        save_checkpoint(tmp_path, update, policy_id, seed=update)
+    latest = latest_checkpoints(tmp_path)
+    assert {k: v.name for k, v in latest.items()} == {
+        "a_b": "checkpoint_1000_a_b.pt",
+        "c": "checkpoint_7_c.pt",
+    }
+    written = convert_folder(tmp_path, tmp_path / "out", observations=10)
+    assert [path.name for path in written] == ["a_b.pkl", "c.pkl"]
+
+
+def test_old_keys_are_understood(tmp_path):
+    old = {"trunk_sizes": ..., "head_sizes": ..., "lstm_num_layers": ...}
+    save_checkpoint(tmp_path, trunk_size=[8, 6], head_size=5, use_lstm=..., **old)
+    policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
+    assert (policy.trunk_sizes, policy.head_sizes) == ([8, 6], [5])
+    assert (policy.lstm_size, policy.lstm_layers) == (7, 1)
+    assert policy.notes["timesteps"] == 1234
+
+
+def test_extracted_policies_come_back(tmp_path):
+    save_checkpoint(tmp_path, layers=2)
+    policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
+    write_ppo_policy(policy, tmp_path / "extracted")
+    again = read_policy(tmp_path / "extracted")
+    assert again.notes == policy.notes
+    assert again.env_config == policy.env_config
+    for name, array in policy.weights.items():
+        assert np.array_equal(again.weights[name], array)
+    network, same = (Network(actor_layers(p), p.activation) for p in (policy, again))
+    x = np.ones(policy.observation_size)
+    assert np.array_equal(network(x), same(x))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lstm_use_prev_action": True}, "lstm_use_prev_action: the LSTM reads"),
+        ({"trunk_sizes": [8, 5]}, "trunk.2.weight has shape"),
+        ({"head_sizes": [5, 5]}, r"the weights have no actor\.4\.bias"),
+        ({"use_lstm": False}, "unexpected lstm"),
+        ({"activation": "gelu"}, "unknown activation 'gelu'"),
+        ({"env_id": ...}, "not a checkpoint of the PPO baselines: KeyError: 'env_id'"),
+        ({"env_id": "CooperativeReaching-v9"}, "unknown POSGGym environment"),
+        ({"env_kwargs": {"size": 9}}, "is it for other arguments"),
+    ],
+)
+def test_what_cannot_be_expressed_is_refused_and_nothing_written(
+    tmp_path, changes, message
+):
+    save_checkpoint(tmp_path / "in", policy_id="a")
+    save_checkpoint(tmp_path / "in", policy_id="z", **changes)
+    with pytest.raises((CheckpointError, ConversionError), match=message):
+        convert_folder(tmp_path / "in", tmp_path / "out", observations=10)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path):
+    save_checkpoint(tmp_path)
+    path = tmp_path / "checkpoint_1_P0.pt"
+    with torch.serialization.safe_globals([spaces.Box, spaces.Discrete]):
+        data = torch.load(path, weights_only=False)
+    data["model"]["actor.0.bias"][0] = torch.nan
+    torch.save(data, path)
+    with pytest.raises(CheckpointError, match=r"P0.pt: actor.0.bias has values"):
+        load_checkpoint(path)
+
+
+class Evil:
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path):
+    evil = tmp_path / "checkpoint_1_P0.pt"
+    save_checkpoint(tmp_path, exploit=Evil(tmp_path / "executed"))
+    with pytest.raises(CheckpointError, match=r"it names (posix|os)\.system"):
+        load_checkpoint(evil)
+    evil.write_bytes(pickle.dumps(Evil(tmp_path / "executed")))
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load_checkpoint(evil)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_script_says_what_is_wrong_in_one_line(root, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "checkpoint_1_P0.pt").write_bytes(b"not a checkpoint")
+    script = root / "workflow" / "scripts" / "save_to_posggym_format.py"
+    result = subprocess.run(
+        [
+            *(sys.executable, script),
+            *("--checkpoint_dir", tmp_path / "in"),
+            *("--output_dir", tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "checkpoint_1_P0.pt: not a checkpoint" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["driving", "cooperative_reaching"])
+def test_real_checkpoints_are_converted(shared_data, tmp_path, name):
+    written = convert_folder(shared_data / "ppo-checkpoints" / name, tmp_path)
+    ((path, report),) = written.items()
+    assert path.name == "BR.pkl"
+    assert report["proof"]["max_difference"] < 1e-5
+
+
+def test_real_policy_files_are_read_back_and_saved_equal(shared_data, tmp_path):
+    files = sorted((shared_data / "posggym-agent-models").rglob("*.pkl"))
+    assert len(files) == 7
+    for file in files:
+        fields = read_model_file(file)
+        again = tmp_path / "again.pkl"
+        again.write_bytes(model_file_bytes(PPOTorchModelSaveFileFormat(**fields)))
+        same = read_model_file(again)
+        assert fields.keys() == same.keys()
+        for name, value in fields.items():
+            if name != "weights":
+                assert same[name] == value
+        assert list(fields["weights"]) == list(same["weights"])
+        for name, tensor in fields["weights"].items():
+            assert torch.equal(same["weights"][name], tensor)

@@ -20,6 +20,8 @@ rule register_all:
     input:
         expand("results/{experiment}", experiment=EXPERIMENTS.selected),
         "results/registry",
+        # Where the config names repositories.
+        [f"{RUNS}/{REGISTRY_GROUP}/registered.json"] if "posggym_repo" in config else [],
 
 
 include: "rules/train.smk"
@@ -30,3 +32,4 @@ include: "rules/registry.smk"
 include: "rules/verify.smk"
 include: "rules/docs.smk"
 include: "rules/results.smk"
+include: "rules/repositories.smk"

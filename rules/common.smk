@@ -38,6 +38,15 @@ SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
 AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
+REPOSITORY_ARGUMENTS = [
+    *(
+        f"--{key}={config[key]}"
+        for key in ("posggym_repo", "agent_models_repo")
+        if key in config
+    ),
+    f"--branch={config.get('branch', 'posggym-es')}",
+    f"--clones={RUNS}/repositories",
+]
 
 
 wildcard_constraints:
@@ -136,3 +145,19 @@ def trained_metrics(wildcards):
 def group_of_experiment(pattern):
     """Return an input function: a staged file or folder of the experiment's group."""
     return lambda wildcards: pattern.format(group=wildcards.experiment)
+
+
+def needs_repositories(wildcards):
+    """Return no input; refuse a config without repositories."""
+    if "posggym_repo" not in config:
+        raise WorkflowError(
+            "this target needs posggym_repo and agent_models_repo in the config"
+        )
+    return []
+
+
+def policy_to_remove(wildcards):
+    """Return the id given on the command line."""
+    if "policy" not in config:
+        raise WorkflowError("unregister needs the agent's id: --config policy=ID")
+    return config["policy"]

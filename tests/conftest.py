@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hosts import git, make_originals
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -31,3 +33,21 @@ def shared_data() -> Path:
 def published_humanoid(shared_data: Path) -> Path:
     """The HumanoidBullet policy published with the ClipUp paper."""
     return next((shared_data / "pgpelib-agents").glob("*TinyTrajHumanoidBullet*"))
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory) -> Path:
+    """A posggym and a models repository, as their users have them checked out."""
+    folder = tmp_path_factory.mktemp("originals")
+    make_originals(folder)
+    return folder
+
+
+@pytest.fixture
+def hosts(originals, tmp_path) -> Path:
+    """The bare repositories of a code host."""
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    for name in ("posggym", "models"):
+        git(folder, "clone", "--quiet", "--bare", originals / name, folder / name)
+    return folder

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hosts import git, raw_files
 from test_ppo_checkpoints import save_checkpoint
 
 CONFIG = {
@@ -455,3 +456,36 @@ def test_checkpoints_of_the_ppo_baselines_go_through_the_chain(root, tmp_path):
     assert spec["description"].startswith("PPO, 1,234 steps, mean return")
     extracted = json.loads((results / "a" / "extracted" / "policy.json").read_text())
     assert extracted["notes"]["update"] == 1000
+
+
+def test_agents_go_to_repositories_and_come_out_again(root, done, hosts, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = {
+        **CONFIG,
+        "posggym_repo": str(hosts / "posggym"),
+        "agent_models_repo": str(hosts / "models"),
+        "branch": "agents",
+    }
+    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace.succeed("register_all")
+    report = workspace.folder / "runs" / "full" / "registry" / "registered.json"
+    assert set(json.loads(report.read_text())["added"]) == IDS
+    assert "Nothing to be done" in workspace.succeed("register_all")
+    # Nothing was pushed: that is only done when asked for.
+    assert git(hosts / "models", "branch", "--list", "agents") == ""
+
+    policy = "LunarLanderContinuous-v2/pgpe_seed1-v0"
+    workspace.succeed("unregister", "--config", f"policy={policy}")
+    clone = workspace.folder / "runs" / "full" / "repositories" / "agent-models"
+    git(clone, "push", "--quiet", "origin", "agents")
+    with raw_files(hosts / "models", tmp_path / "served", "agents") as url:
+        output = workspace.succeed("publish", "--config", f"agent_models_url={url}")
+    for policy_id in IDS:
+        expected = policy_id != policy
+        assert (f"downloaded and played: {policy_id}" in output) == expected
+
+
+def test_publishing_without_repositories_says_what_is_missing(done):
+    result = done.snakemake("publish")
+    assert result.returncode != 0
+    assert "needs posggym_repo and agent_models_repo" in result.stdout + result.stderr

@@ -9,7 +9,8 @@ from pgpelib.training import TrainingConfig
 
 # Keys of the config besides the training settings, for spelling hints.
 _KEYS = (
-    *("experiments", "scale", "scales", "only"),
+    *("experiments", "scale", "scales", "only", "policy", "branch"),
+    *("posggym_repo", "agent_models_repo", "agent_models_url"),
     *(
         "train",
         "policy_file",

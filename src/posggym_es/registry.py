@@ -162,6 +162,47 @@ def existing_ids(posggym_root: Path) -> set[str]:
     return set(result.stdout.splitlines())
 
 
+def check_blocks(posggym_root: Path, candidates: Sequence[Sequence[AgentSpec]]) -> None:
+    """Refuse a tree in which somebody changed a generated block of an environment.
+
+    Parameters
+    ----------
+    posggym_root
+        The folder that holds the `posggym` package.
+    candidates
+        Lists of agents; each block has to be that of one of them.
+
+    Raises
+    ------
+    RegistryError
+        Naming the file.
+    """
+    expected: dict[Path, set[bytes]] = {}
+    for specs in candidates:
+        by_module: dict[str, list[AgentSpec]] = {}
+        for spec in sorted(specs, key=_order):
+            by_module.setdefault(spec.module, []).append(spec)
+        for module, members in by_module.items():
+            path = posggym_root.joinpath(*module.split("."), "__init__.py")
+            code = env_module_code(members).rstrip("\n")
+            expected.setdefault(path, set()).add(code.encode())
+    for path in _files_with_blocks(posggym_root):
+        content = path.read_bytes()
+        if path == posggym_root / AGENTS_INIT:
+            continue
+        parts = _split(path, content)
+        assert parts is not None
+        before, newline, after = parts
+        block = content[len(before) : len(content) - len(after)]
+        found = b"\n".join(block.split(newline)[1:-1])
+        if found not in expected.get(path, set()):
+            raise RegistryError(
+                f"{path.relative_to(posggym_root)}: somebody changed the code between "
+                f"{BEGIN!r} and {END!r}; move the changes out of the block, or restore "
+                "it, and commit that"
+            )
+
+
 def env_module_code(specs: Sequence[AgentSpec]) -> str:
     """Return the code that adds agents to an environment module's `policy_specs`."""
     calls = "".join(_call(spec) + "," for spec in specs)

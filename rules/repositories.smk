@@ -1,0 +1,69 @@
+"""Real repositories: registration on a branch, publishing, and taking agents out."""
+
+rule register_in_repositories:
+    """Register all agents on a branch of the pipeline's own clones."""
+    input:
+        needs_repositories,
+        specs=of_group(rules.agent_spec.output[0])(REGISTRY),
+        policies=of_group(rules.convert.output.policy)(REGISTRY),
+        verified=rules.verify_registry.output[0],
+    output:
+        f"{RUNS}/{REGISTRY_GROUP}/registered.json",
+    params:
+        script=SCRIPTS / "register_in_repositories.py",
+        repositories=REPOSITORY_ARGUMENTS,
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/register_in_repositories.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/register_in_repositories.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} {params.repositories:q} --specs {input.specs:q}"
+        " --policies {input.policies:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule publish:
+    """Push the branches, and make each agent from what was pushed. Only when asked."""
+    input:
+        rules.register_in_repositories.output,
+    params:
+        script=SCRIPTS / "publish.py",
+        repositories=REPOSITORY_ARGUMENTS,
+        url=(
+            [f"--agent_models_url={config['agent_models_url']}"]
+            if "agent_models_url" in config
+            else []
+        ),
+    localrule: True
+    threads: 1
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/publish.log",
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} {params.repositories:q} {params.url:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule unregister:
+    """Take the agent of --config policy=ID out of both repositories."""
+    input:
+        needs_repositories,
+    params:
+        script=SCRIPTS / "unregister.py",
+        repositories=REPOSITORY_ARGUMENTS,
+        policy=policy_to_remove,
+    localrule: True
+    threads: 1
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/unregister.log",
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} {params.repositories:q} --policy {params.policy:q}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,66 @@
+"""Entries of MyST `toctree` directives, as POSGGym's documentation lists its pages."""
+
+from __future__ import annotations
+
+import re
+
+_DIRECTIVE = re.compile(
+    r"^```\{toctree\}\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+def add_entry(text: str, entry: str) -> str:
+    """Return a page whose toctree has an entry, in its alphabetical place.
+
+    The entry goes into the first toctree that has entries of the same folder (of the
+    first one with any entries if none has); every other byte stays. A page that has the
+    entry already is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If the page has no toctree.
+    """
+    directives = list(_DIRECTIVE.finditer(text))
+    if not directives:
+        raise ValueError("the page has no toctree")
+    if any(entry in _entries(found["body"]) for found in directives):
+        return text
+    folder = entry.rpartition("/")[0]
+    own = [
+        found
+        for found in directives
+        if any(e.rpartition("/")[0] == folder for e in _entries(found["body"]))
+    ]
+    found = (own or directives)[0]
+    lines = found["body"].splitlines(keepends=True)
+    places = [i for i, line in enumerate(lines) if _is_entry(line)]
+    later = [i for i in places if lines[i].strip() > entry]
+    if later:
+        place = later[0]
+    elif places:
+        place = places[-1] + 1
+    else:
+        place = len(lines)
+    lines.insert(place, f"{entry}\n")
+    return text[: found.start("body")] + "".join(lines) + text[found.end("body") :]
+
+
+def remove_entry(text: str, entry: str) -> str:
+    """Return a page without an entry; inverse of `add_entry`."""
+    for found in _DIRECTIVE.finditer(text):
+        lines = found["body"].splitlines(keepends=True)
+        kept = [line for line in lines if line.strip() != entry]
+        if len(kept) < len(lines):
+            return (
+                text[: found.start("body")] + "".join(kept) + text[found.end("body") :]
+            )
+    return text
+
+
+def _is_entry(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith(":")
+
+
+def _entries(body: str) -> list[str]:
+    return [line.strip() for line in body.splitlines() if _is_entry(line)]

@@ -1,0 +1,283 @@
+"""Agents in real repositories: registered, published, downloaded, taken out again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hosts import INDEX, LISTING, commit_all, git, raw_files
+from posggym_es.git_repos import GitError
+from posggym_es.registry import RegistryError
+from posggym_es.repositories import (
+    Repositories,
+    RepositoryError,
+    publish,
+    publishing_plan,
+    register_agents,
+    unregister_agent,
+)
+from posggym_es.toctree import add_entry, remove_entry
+from test_ppo_checkpoints import save_checkpoint
+
+BRANCH = "es-agents"
+
+
+@pytest.fixture
+def repositories(hosts) -> Repositories:
+    return open_clones(hosts)
+
+
+def open_clones(hosts: Path, folder: str = "clones") -> Repositories:
+    posggym_url, models_url = f"file://{hosts}/posggym", f"file://{hosts}/models"
+    return Repositories.of(posggym_url, models_url, BRANCH, hosts / folder)
+
+
+@pytest.fixture(scope="module")
+def make_agent(root, tmp_path_factory):
+    """Make an agent of CooperativeReaching-v0 with the pipeline's own steps."""
+    from posggym_es.agents import agent_spec
+    from posggym_es.conversion_files import convert_folder
+    from posggym_es.extraction import ppo_with_reference
+    from posggym_es.ppo_checkpoints import load_checkpoint
+    from posggym_es.spec import ProcessorSpec
+
+    def make(seed: int = 0, **settings):
+        folder = tmp_path_factory.mktemp("agent")
+        save_checkpoint(folder, seed=seed)
+        ((path, report),) = convert_folder(folder, folder, observations=10).items()
+        policy = ppo_with_reference(
+            load_checkpoint(folder / "checkpoint_1_P0.pt"), {}, 2, None
+        )
+        spec = agent_spec(
+            policy,
+            ProcessorSpec(**report["obs_processor"]),
+            ProcessorSpec(**report["action_processor"]),
+            {"policy_name": "ppo", **settings},
+        )
+        return spec, path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def agent(make_agent):
+    return make_agent()
+
+
+def test_one_commit_in_each_repository_says_what_was_added(repositories, agent):
+    spec, file = agent
+    report = register_agents(repositories, [agent])
+    assert report["added"] == [spec.id]
+    for clone in (repositories.posggym, repositories.models):
+        assert len(clone.unpublished()) == 1
+        assert f"Add policy {spec.id}" in git(clone.folder, "log", "-1", "--format=%B")
+    models = repositories.models.folder / "posggym" / "agents" / spec.asset
+    assert models.read_bytes() == file.read_bytes()
+
+
+def test_registering_again_changes_nothing(repositories, agent):
+    first = register_agents(repositories, [agent])
+    again = register_agents(repositories, [agent])
+    assert again == {**first, "added": []}
+
+
+def test_users_checkouts_stay_as_they_are(originals, tmp_path, agent):
+    before = {
+        name: (
+            git(originals / name, "rev-parse", "HEAD"),
+            git(originals / name, "branch"),
+        )
+        for name in ("posggym", "models")
+    }
+    repositories = Repositories.of(
+        str(originals / "posggym"), str(originals / "models"), BRANCH, tmp_path
+    )
+    register_agents(repositories, [agent])
+    for name, state in before.items():
+        folder = originals / name
+        assert (git(folder, "rev-parse", "HEAD"), git(folder, "branch")) == state
+        assert git(folder, "status", "--porcelain") == ""
+
+
+def test_agents_of_earlier_runs_stay(repositories, make_agent, agent):
+    register_agents(repositories, [agent])
+    other = make_agent(1, policy_name="other")
+    report = register_agents(repositories, [other])
+    assert report["added"] == [other[0].id]
+    assert set(repositories.entries()) == {agent[0].id, other[0].id}
+    page = (
+        repositories.posggym.folder / "docs/agents/grid_world/cooperative_reaching.md"
+    )
+    assert f"`{agent[0].id}`" in page.read_text()
+    assert f"`{other[0].id}`" in page.read_text()
+
+
+def test_docs_list_new_pages(repositories, agent):
+    register_agents(repositories, [agent])
+    listing = repositories.posggym.folder / "docs" / "agents" / "grid_world.md"
+    expected = LISTING.replace(
+        "grid_world/driving.md",
+        "grid_world/cooperative_reaching.md\ngrid_world/driving.md",
+    )
+    assert listing.read_text() == expected
+
+
+def test_the_same_id_with_other_content_is_refused_with_the_next_version(
+    repositories, make_agent, agent
+):
+    register_agents(repositories, [agent])
+    head = repositories.models.head
+    changed = make_agent(1)
+    with pytest.raises(RepositoryError, match=r"policy file; set register\.version: 1"):
+        register_agents(repositories, [changed])
+    assert repositories.models.head == head
+    register_agents(repositories, [make_agent(1, version=1)])
+    with pytest.raises(RepositoryError, match=r"set register\.version: 2"):
+        register_agents(repositories, [changed])
+
+
+def test_an_id_of_posggyms_own_is_refused(repositories, make_agent):
+    # The id that POSGGym gives its own policy for any arguments.
+    own = make_agent(policy_name="H1")
+    spec = type(own[0])(**{**vars(own[0]), "env_args": None})
+    with pytest.raises(RegistryError, match="register it as version 1"):
+        register_agents(repositories, [(spec, own[1])])
+
+
+def test_changes_of_generated_code_stop_with_an_explanation(hosts, repositories, agent):
+    register_agents(repositories, [agent])
+    repositories.posggym.push()
+    repositories.models.push()
+    user = hosts / "user"
+    git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "posggym", user)
+    module = user / "posggym/agents/grid_world/cooperative_reaching/__init__.py"
+    module.write_text(module.read_text().replace("version=0", "version=5"))
+    commit_all(user)
+    git(user, "push", "--quiet")
+    with pytest.raises(RegistryError, match="somebody changed the code between"):
+        register_agents(repositories, [agent])
+
+
+def test_changes_elsewhere_are_kept(hosts, repositories, make_agent, agent):
+    register_agents(repositories, [agent])
+    repositories.posggym.push()
+    user = hosts / "user"
+    git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "posggym", user)
+    module = user / "posggym/agents/grid_world/cooperative_reaching/__init__.py"
+    module.write_text("# A remark of a user.\n" + module.read_text())
+    commit_all(user)
+    git(user, "push", "--quiet")
+    register_agents(repositories, [agent, make_agent(1, policy_name="other")])
+    path = repositories.posggym.folder / module.relative_to(user)
+    assert path.read_text().startswith("# A remark of a user.\n")
+
+
+def test_an_interrupted_registration_is_completed(repositories, agent):
+    register_agents(repositories, [agent])
+    # As if the run had been killed before the commit of the manifest.
+    git(repositories.models.folder, "reset", "--quiet", "--hard", "HEAD~1")
+    posggym_head = repositories.posggym.head
+    (repositories.posggym.folder / "half-written").write_text("x")
+    report = register_agents(repositories, [agent])
+    assert report["added"] == [agent[0].id]
+    assert repositories.posggym.head == posggym_head
+    assert agent[0].id in repositories.entries()
+
+
+def test_published_agents_are_downloaded_and_play(hosts, repositories, agent):
+    register_agents(repositories, [agent])
+    assert f"Add policy {agent[0].id}" in publishing_plan(repositories)
+    repositories.models.push()
+    with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
+        assert publish(repositories, url) == [agent[0].id]
+        for clone, name in (
+            (repositories.posggym, "posggym"),
+            (repositories.models, "models"),
+        ):
+            assert git(hosts / name, "rev-parse", BRANCH) == clone.head
+        # Again, there is nothing to push.
+        assert "0 commits" in publishing_plan(repositories)
+        assert publish(repositories, url) == [agent[0].id]
+
+
+def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent):
+    register_agents(repositories, [agent])
+    repositories.models.push()
+    with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
+        (served,) = (hosts / "served").rglob("*.pkl")
+        served.unlink()
+        with pytest.raises(RepositoryError, match="DownloadError"):
+            publish(repositories, url)
+
+
+def test_dirty_and_diverged_clones_are_refused(hosts, repositories, agent):
+    with pytest.raises(GitError, match="nothing is registered there yet"):
+        publish(repositories, None)
+    register_agents(repositories, [agent])
+    stray = repositories.posggym.folder / "stray.txt"
+    stray.write_text("x")
+    with pytest.raises(GitError, match="has changes that are not committed"):
+        publish(repositories, None)
+    stray.unlink()
+    # Somebody else publishes on the same branch.
+    other = open_clones(hosts, "other")
+    other.posggym.open()
+    (other.posggym.folder / "theirs.txt").write_text("x")
+    other.posggym.commit("Theirs")
+    other.posggym.push()
+    with pytest.raises(GitError, match="register again, then publish"):
+        publish(repositories, None)
+    assert git(hosts / "models", "branch", "--list", BRANCH) == ""
+    with pytest.raises(GitError, match="have different commits"):
+        register_agents(repositories, [agent])
+
+
+def test_unregistering_takes_an_agent_out_everywhere(repositories, make_agent, agent):
+    posggym_clone = repositories.posggym
+    repositories.open()
+    before = git(posggym_clone.folder, "rev-parse", "HEAD:posggym/agents")
+    docs_before = git(posggym_clone.folder, "rev-parse", "HEAD:docs")
+    register_agents(repositories, [agent])
+    report = unregister_agent(repositories, agent[0].id)
+    assert report["removed"] == [agent[0].id]
+    assert repositories.entries() == {}
+    assert not list(repositories.models.folder.rglob("*.pkl"))
+    assert git(posggym_clone.folder, "rev-parse", "HEAD:posggym/agents") == before
+    page = "docs/agents/grid_world/cooperative_reaching.md"
+    assert agent[0].id not in (posggym_clone.folder / page).read_text()
+    assert git(posggym_clone.folder, "rev-parse", "HEAD:docs") != docs_before
+    assert "Remove " in git(posggym_clone.folder, "log", "-1", "--format=%s")
+
+
+def test_unknown_agents_and_repositories_are_named(repositories, tmp_path):
+    with pytest.raises(RepositoryError, match="Nobody-v0/x-v0: not registered by"):
+        unregister_agent(repositories, "Nobody-v0/x-v0")
+    missing = Repositories.of(str(tmp_path / "no"), str(tmp_path / "no"), "b", tmp_path)
+    with pytest.raises(GitError, match="cannot be cloned"):
+        missing.open()
+    swapped = Repositories.of(
+        repositories.models.source, repositories.models.source, BRANCH, tmp_path / "s"
+    )
+    with pytest.raises(RepositoryError, match="is no posggym repository"):
+        swapped.open()
+
+
+def test_toctree_entries_come_and_go_without_a_trace():
+    assert (
+        remove_entry(add_entry(LISTING, "grid_world/x.md"), "grid_world/x.md")
+        == LISTING
+    )
+    changed = add_entry(INDEX, "agents/gymnasium")
+    assert "agents/grid_world\nagents/gymnasium\n```" in changed
+    assert add_entry(changed, "agents/gymnasium") == changed
+    assert remove_entry(changed, "agents/gymnasium") == INDEX
+    with pytest.raises(ValueError, match="no toctree"):
+        add_entry("# Title\n", "x")
+
+
+def test_specs_in_the_manifest_are_plain_data(repositories, agent):
+    register_agents(repositories, [agent])
+    manifest = json.loads((repositories.models.folder / "posggym-es.json").read_text())
+    assert [item["spec"]["policy_name"] for item in manifest["agents"]] == ["ppo"]

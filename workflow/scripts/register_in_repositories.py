@@ -1,0 +1,45 @@
+#!/usr/bin/env python
+"""Register agents in a posggym repository and a models repository, on a branch.
+
+Works on clones of its own. Each repository gets one commit that says what was added;
+agents that are there already are skipped, and running again changes nothing.
+
+Examples
+--------
+    register_in_repositories.py --posggym_repo ~/posggym \
+        --agent_models_repo ~/posggym-agent-models --branch es-agents --clones CLONES \
+        --specs a/spec.json --policies a/policy.pkl --output registered.json
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgpelib.files import read_json, write_json
+from posggym_es import cli
+from posggym_es.repositories import add_arguments, from_arguments, register_agents
+from posggym_es.spec import AgentSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    add_arguments(parser)
+    parser.add_argument("--specs", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--policies", type=Path, nargs="+", required=True, help="one per spec, in order"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+    report = register_agents(
+        from_arguments(args), list(zip(specs, args.policies, strict=True))
+    )
+    write_json(args.output, report)
+    for policy_id in report["added"]:
+        print(f"added {policy_id}")
+    print(f"posggym: {report['posggym_commit']}, models: {report['models_commit']}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

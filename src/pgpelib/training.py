@@ -23,6 +23,7 @@ from pgpelib.evaluation import Evaluation, Evaluator, Subject, TaskConfig
 from pgpelib.files import atomic_path, read_json, write_json, write_text
 from pgpelib.learner import Learner
 from pgpelib.pgpe import PGPE
+from pgpelib.provenance import source_commit
 from pgpelib.saving import policy_file_name, save_policy
 from pgpelib.tasks.registry import standard_env_name
 
@@ -534,6 +535,7 @@ class Training:
             "role": learner.role,
             "timesteps": self.timesteps,
             "seed": self.config.seed,
+            "commit": source_commit(),
             "config": self.config.to_dict(),
             "re_eval_env_name": self.config.task.re_eval_env_name,
             "re_eval_returns": re_eval,
@@ -565,6 +567,7 @@ class Training:
             "digest": self.config.digest,
             "date": now.strftime("%Y_%m_%d_%H_%M_%S"),
             "pid": os.getpid(),
+            "commit": source_commit(),
             "config": self.config.to_dict(),
         }
         write_json(path, identity)

@@ -1,1 +1,21 @@
-"""The pipeline from a trained ES policy to an agent registered in POSGGym."""
+"""From a trained policy to an agent that is registered in POSGGym.
+
+`extract`, `convert`, `register` and `verify` are the steps as plain calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posggym_es.steps import convert, extract, register, verify
+
+__all__ = ["convert", "extract", "register", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the steps when they are used: the Snakefile needs none of them."""
+    if name in __all__:
+        return getattr(importlib.import_module("posggym_es.steps"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

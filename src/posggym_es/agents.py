@@ -60,6 +60,8 @@ def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     facts.append(f"mean return {mean:.1f} ± {margin:.1f} (95 %)")
     if config is not None:
         facts.append(f"seed {notes['seed']}")
+        if notes.get("commit"):
+            facts.append(f"commit {notes['commit']}")
     sentence = ", ".join(facts)
     return f"{text.rstrip('.')}. {sentence}." if text else f"{sentence}."
 

@@ -14,20 +14,13 @@ Examples
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from tqdm import tqdm
 
 from posggym_es import cli
-from posggym_es.extraction import (
-    CHECKPOINTS,
-    pick_policy,
-    ppo_with_reference,
-    with_reference,
-)
-from posggym_es.policy_file import write_policy, write_ppo_policy
-from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.extraction import CHECKPOINTS
+from posggym_es.steps import extract
 
 
 def main() -> None:
@@ -49,40 +42,16 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, required=True)
     args = parser.parse_args()
 
-    episodes = tqdm(total=args.episodes, unit="episode", disable=None)
-    with episodes as bar:
-        if args.source.suffix == ".pt":
-            ppo_policy = ppo_with_reference(
-                load_checkpoint(args.source),
-                origin_of(args.source),
-                args.episodes,
-                args.role,
-                on_episode=lambda _: bar.update(),
-            )
-            write_ppo_policy(ppo_policy, args.output_dir)
-            notes = ppo_policy.notes
-        else:
-            path, policy = pick_policy(args.source, args.checkpoint, args.role)
-            print(f"picked {path}")
-            policy = with_reference(
-                policy,
-                origin_of(path),
-                args.episodes,
-                fresh=args.checkpoint == "best",
-                on_episode=lambda _: bar.update(),
-            )
-            write_policy(policy, args.output_dir)
-            notes = policy.notes
-    returns = notes["reference"]["returns"]
+    with tqdm(total=args.episodes, unit="episode", disable=None) as bar:
+        returns = extract(
+            args.source,
+            args.output_dir,
+            args.checkpoint,
+            args.episodes,
+            args.role,
+            on_episode=lambda _: bar.update(),
+        )
     print(f"mean return {sum(returns) / len(returns):.3f} over {len(returns)} episodes")
-
-
-def origin_of(path: Path) -> dict[str, str]:
-    """Return where a policy is from, for its notes."""
-    return {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
 
 
 if __name__ == "__main__":

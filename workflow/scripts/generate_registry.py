@@ -11,23 +11,12 @@ Examples
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from pathlib import Path
 
-from pgpelib.files import atomic_directory, read_json
+from pgpelib.files import read_json
 from posggym_es import cli
-from posggym_es.registry import existing_ids, register
 from posggym_es.spec import AgentSpec
-from posggym_es.staging import copy_package
-
-
-def installed_posggym() -> Path:
-    """Return the package folder of the installed posggym, without importing it."""
-    found = importlib.util.find_spec("posggym")
-    if found is None or found.origin is None:
-        raise ValueError("posggym is not installed in this environment")
-    return Path(found.origin).parent
+from posggym_es.steps import make_tree
 
 
 def main() -> None:
@@ -48,14 +37,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
-    with atomic_directory(args.output) as tree:
-        copy_package(args.posggym or installed_posggym(), tree)
-        shutil.copytree(args.assets_root, tree, dirs_exist_ok=True)
-        # An id of posggym's own must not be overridden; ids of earlier blocks may.
-        register(tree, [])
-        taken = frozenset(existing_ids(tree))
-        for path in register(tree, specs, taken):
-            print(f"registered in {path.relative_to(tree)}")
+    for path in make_tree(specs, args.assets_root, args.output, args.posggym):
+        print(f"registered in {path}")
 
 
 if __name__ == "__main__":

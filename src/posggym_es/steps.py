@@ -1,0 +1,230 @@
+"""The steps of the chain as plain Python calls, for work without Snakemake."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pgpelib.files import atomic_directory, read_json
+from posggym_es.agents import agent_spec
+from posggym_es.conversion_files import MODEL_NAME, convert_folder, read_processors
+from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
+from posggym_es.policy_file import read_policy, write_policy, write_ppo_policy
+from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.registry import existing_ids
+from posggym_es.registry import register as write_registration
+from posggym_es.spec import AgentSpec
+from posggym_es.staging import copy_package, stage_assets
+
+
+def extract(
+    source: str | Path,
+    output_dir: str | Path,
+    checkpoint: str = "latest",
+    episodes: int = 16,
+    role: str | None = None,
+    on_episode: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Write a saved policy in a safe format, with the returns to verify it by.
+
+    Parameters
+    ----------
+    source
+        A `.pickle` policy, a folder of them, or a `.pt` checkpoint of the PPO
+        baselines.
+    output_dir
+        Gets `policy.safetensors` and `policy.json`.
+    checkpoint, role
+        Which policy of a folder, see `posggym_es.extraction.pick_policy`.
+    episodes
+        Episodes to play when the trainer's re-evaluation cannot be used.
+    on_episode
+        Called with the number of episodes played so far.
+
+    Returns
+    -------
+    list of float
+        The returns that verification compares with.
+
+    Raises
+    ------
+    ValueError
+        If there is no policy, or it cannot be used; the message names the file.
+    """
+    source, output_dir = Path(source), Path(output_dir)
+    if source.suffix == ".pt":
+        ppo_policy = ppo_with_reference(
+            load_checkpoint(source), _origin(source), episodes, role, on_episode
+        )
+        write_ppo_policy(ppo_policy, output_dir)
+        notes = ppo_policy.notes
+    else:
+        path, policy = pick_policy(source, checkpoint, role)
+        policy = with_reference(
+            policy, _origin(path), episodes, checkpoint == "best", on_episode
+        )
+        write_policy(policy, output_dir)
+        notes = policy.notes
+    return list(notes["reference"]["returns"])
+
+
+def _origin(path: Path) -> dict[str, str]:
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def convert(checkpoint_dir: str | Path, output_dir: str | Path) -> dict[str, Any]:
+    """Convert the policies of a folder to POSGGym's format, and prove it.
+
+    Returns
+    -------
+    dict
+        The report of each policy file written, by its path; see
+        `posggym_es.conversion_files.convert_folder`, also for errors.
+    """
+    reports = convert_folder(Path(checkpoint_dir), Path(output_dir))
+    return {str(path): report for path, report in reports.items()}
+
+
+def register(
+    policy_dir: str | Path, converted_dir: str | Path, tree: str | Path, **settings: Any
+) -> AgentSpec:
+    """Register one policy in a copy of the installed posggym.
+
+    Parameters
+    ----------
+    policy_dir, converted_dir
+        What `extract` and `convert` wrote.
+    tree
+        Folder to make; `PYTHONPATH=<tree>` uses it. An existing one is replaced.
+    **settings
+        `policy_name`, and other registration settings of the config reference.
+
+    Returns
+    -------
+    AgentSpec
+        Its `id` is what `posggym.agents.make` takes.
+
+    Raises
+    ------
+    ValueError
+        If the settings make no valid id, or the id is taken.
+    """
+    spec = agent_spec(
+        read_policy(Path(policy_dir)), *read_processors(Path(converted_dir)), settings
+    )
+    with tempfile.TemporaryDirectory() as assets:
+        stage_assets([(spec, Path(converted_dir) / f"{MODEL_NAME}.pkl")], Path(assets))
+        make_tree([spec], Path(assets), Path(tree))
+    return spec
+
+
+def make_tree(
+    specs: Sequence[AgentSpec],
+    assets_root: Path,
+    output: Path,
+    package: Path | None = None,
+) -> list[Path]:
+    """Make a posggym tree in which agents are registered.
+
+    Parameters
+    ----------
+    specs
+        The agents.
+    assets_root
+        Their staged policy files, `posggym/assets/agents/...`.
+    output
+        Folder to make; an existing one is replaced as a whole.
+    package
+        The package to start from; None for the installed posggym.
+
+    Returns
+    -------
+    list of Path
+        The files with registration code, relative to the tree.
+    """
+    with atomic_directory(output) as tree:
+        copy_package(package or installed_posggym(), tree)
+        shutil.copytree(assets_root, tree, dirs_exist_ok=True)
+        # An id of posggym's own must not be overridden; ids of earlier blocks may.
+        write_registration(tree, [])
+        taken = frozenset(existing_ids(tree))
+        changed = write_registration(tree, specs, taken)
+        return [path.relative_to(tree) for path in changed]
+
+
+def installed_posggym() -> Path:
+    """Return the package folder of the installed posggym, without importing it."""
+    found = importlib.util.find_spec("posggym")
+    if found is None or found.origin is None:
+        raise ValueError("posggym is not installed in this environment")
+    return Path(found.origin).parent
+
+
+_VERIFY = """
+import json, sys
+from pathlib import Path
+from pgpelib.files import write_json
+from posggym_es.playing import company_of
+from posggym_es.policy_file import read_policy
+from posggym_es.spec import AgentSpec
+from posggym_es.verification import verify
+spec = AgentSpec.from_json(json.loads(sys.argv[1]))
+notes = read_policy(Path(sys.argv[2])).notes
+try:
+    result = verify(spec, notes["reference"], company_of(notes, []))
+except (ValueError, RuntimeError) as error:
+    sys.exit(str(error))
+write_json(Path(sys.argv[3]), result.to_json())
+"""
+
+
+def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[str, Any]:
+    """Play full episodes with a registered agent, in a fresh process.
+
+    Parameters
+    ----------
+    spec
+        What `register` returned.
+    policy_dir
+        What `extract` wrote.
+    tree
+        The tree that `register` made.
+
+    Returns
+    -------
+    dict
+        The report: `passed`, `returns`, `mean_return`, `reference_mean_return`, ....
+
+    Raises
+    ------
+    RuntimeError
+        If the agent cannot be made or plays differently; with both figures.
+    """
+    source = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "verification.json"
+        arguments = [json.dumps(spec.to_json()), str(policy_dir), str(report)]
+        run = subprocess.run(
+            [sys.executable, "-c", _VERIFY, *arguments],
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{Path(tree).resolve()}{os.pathsep}{source}",
+            },
+            capture_output=True,
+            text=True,
+        )
+        if run.returncode:
+            raise RuntimeError(run.stderr.strip().splitlines()[-1])
+        return dict(read_json(report))

@@ -1,0 +1,60 @@
+"""The steps as plain Python calls, as the README shows them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import pytest
+
+import posggym_es
+from pgpelib.training import Training, TrainingConfig
+
+
+@pytest.fixture
+def policy(tmp_path, monkeypatch):
+    """A folder with a policy, to work in."""
+    config = TrainingConfig(
+        env_name="CartPole-v1",
+        hidden=(),
+        niters=1,
+        popsize=4,
+        popsize_max=None,
+        num_interactions=None,
+        re_eval_num_episodes=3,
+        num_cpus=1,
+    )
+    with Training(config, tmp_path / "run") as training:
+        (path,) = training.step().saved_policies
+    path.rename(tmp_path / "policy.pickle")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readmes_example_works(root, policy, capsys):
+    section = (root / "README.md").read_text().split("## The steps as Python calls")[1]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+    exec(compile(code, "README.md", "exec"), {})
+    policy_id, mean = capsys.readouterr().out.split()[-2:]
+    assert policy_id == "CartPole-v1/pgpe-v0"
+    assert float(mean) >= 1
+
+
+def test_a_policy_that_plays_differently_is_refused(policy):
+    posggym_es.extract("policy.pickle", "extracted")
+    posggym_es.convert("extracted", "converted")
+    spec = posggym_es.register("extracted", "converted", "tree", policy_name="pgpe")
+    assert posggym_es.verify(spec, "extracted", "tree")["passed"]
+    unknown = dataclasses.replace(spec, policy_name="other")
+    with pytest.raises(RuntimeError, match="CartPole-v1/other-v0: not registered"):
+        posggym_es.verify(unknown, "extracted", "tree")
+
+
+def test_the_snakefile_does_not_pay_for_the_steps():
+    code = "import sys, posggym_es.experiments; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "False"

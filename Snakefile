@@ -24,6 +24,18 @@ rule register_all:
         [f"{RUNS}/{REGISTRY_GROUP}/registered.json"] if "posggym_repo" in config else [],
 
 
+# Seconds each: not worth a place in a cluster's queue.
+localrules:
+    agent_spec,
+    verify_registry,
+    stage,
+    registry,
+    docs,
+    docs_all,
+    results,
+    results_registry,
+
+
 include: "rules/train.smk"
 include: "rules/extract.smk"
 include: "rules/convert.smk"

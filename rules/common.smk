@@ -82,6 +82,19 @@ def training_resource(name):
     return lambda wildcards: experiment_of(wildcards).resources[name]
 
 
+def growing(amount):
+    """Return a resource function: more with each attempt, on clusters that retry."""
+    return lambda wildcards, attempt: attempt * amount
+
+
+def training_memory(wildcards, attempt):
+    """Return the experiment's memory, more with each attempt.
+
+    The time limit stays: the next attempt goes on where the last one ended.
+    """
+    return attempt * experiment_of(wildcards).resources["mem_mb"]
+
+
 def run_dir(wildcards):
     """Return the folder of a training run, named by what defines the run."""
     digest = experiment_of(wildcards).training_config(int(wildcards.seed)).digest

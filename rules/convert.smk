@@ -15,8 +15,8 @@ rule convert:
         action_processor=action_processor,
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     log:
         f"{AGENT}/logs/convert.log",
     benchmark:

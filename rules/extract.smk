@@ -16,8 +16,8 @@ rule extract:
         episodes=lambda wildcards: experiment_of(wildcards).verify_episodes,
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     log:
         f"{AGENT}/logs/extract.log",
     benchmark:

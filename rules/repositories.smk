@@ -14,8 +14,8 @@ rule register_in_repositories:
         repositories=REPOSITORY_ARGUMENTS,
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     log:
         f"{RUNS}/{REGISTRY_GROUP}/logs/register_in_repositories.log",
     benchmark:

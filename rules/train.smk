@@ -18,7 +18,7 @@ rule train:
         settings=training_settings,
     threads: training_resource("threads")
     resources:
-        mem_mb=training_resource("mem_mb"),
+        mem_mb=training_memory,
         runtime=training_resource("runtime"),
     log:
         f"{SEED}/logs/train.log",

@@ -15,8 +15,8 @@ rule verify:
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     log:
         f"{AGENT}/logs/verify.log",
     benchmark:

@@ -17,6 +17,7 @@ import pytest
 
 from pgpelib.restore import load_policy
 from pgpelib.training import (
+    RunLockedError,
     RunMismatchError,
     Training,
     TrainingConfig,
@@ -175,6 +176,16 @@ def test_another_configuration_is_refused_in_the_same_folder(reference):
     config = TrainingConfig.from_dict({**LANDER, "popsize": 14})
     with pytest.raises(RunMismatchError, match="popsize: 12 -> 14"):
         Training(config, reference)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    config = TrainingConfig.from_dict(LANDER)
+    message = "another process trains here"
+    with Training(config, tmp_path), pytest.raises(RunLockedError, match=message):
+        Training(config, tmp_path)
+    # Free again.
+    with Training(config, tmp_path):
+        pass
 
 
 def start_training(root: Path, run_dir: Path) -> subprocess.Popen:

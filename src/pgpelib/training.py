@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 BUDGET_KEYS = ("niters", "num_cpus", "engine", "worker_timeout")
 
 RUN_FILE = "run.json"
+LOCK_FILE = "lock"
 STATE_FILE = "state.npz"
 METRICS_FILE = "metrics.csv"
 POLICIES_FOLDER = "policies"
@@ -306,6 +308,10 @@ class RunMismatchError(ValueError):
     """The run folder holds another run."""
 
 
+class RunLockedError(ValueError):
+    """Another process trains in the run folder."""
+
+
 class Training:
     """One run in one folder; made again on the same folder, it goes on.
 
@@ -325,11 +331,14 @@ class Training:
     ------
     RunMismatchError
         If the folder holds a run of another configuration.
+    RunLockedError
+        If another process trains in the folder.
     """
 
     def __init__(self, config: TrainingConfig, run_dir: Path) -> None:
         self.config = config
         self.run_dir = run_dir
+        self._lock = self._lock_folder()
         self._identity = self._claim_folder()
         self.learners = [Learner(config, role) for role in config.roles or (None,)]
         self.timesteps = 0
@@ -349,6 +358,7 @@ class Training:
 
     def __exit__(self, *_: object) -> None:
         self._evaluator.close()
+        self._lock.close()
 
     @property
     def generation(self) -> int:
@@ -545,6 +555,26 @@ class Training:
 
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._started
+
+    def _lock_folder(self) -> IO[bytes]:
+        """Lock the folder for as long as the file that is returned is open.
+
+        The system drops the lock of a process that ends in whatever way.
+        """
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        file = (self.run_dir / LOCK_FILE).open("wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise RunLockedError(
+                f"{self.run_dir}: another process trains here; wait for it, end it, or "
+                "choose another run_dir"
+            ) from None
+        except OSError as error:
+            # A file system without locks is no reason not to train.
+            logger.warning("%s cannot be locked: %s", self.run_dir, error)
+        return file
 
     def _claim_folder(self) -> dict[str, Any]:
         path = self.run_dir / RUN_FILE

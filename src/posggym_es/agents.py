@@ -57,13 +57,18 @@ def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     elif notes.get("timesteps"):
         facts.append(f"{notes['algorithm']}, {notes['timesteps']:,} steps")
     mean, margin = mean_interval(notes["reference"]["returns"])
-    facts.append(f"mean return {mean:.1f} ± {margin:.1f} (95 %)")
+    facts.append(f"mean return {shown(mean)} ± {shown(margin)} (95 %)")
     if config is not None:
         facts.append(f"seed {notes['seed']}")
         if notes.get("commit"):
             facts.append(f"commit {notes['commit']}")
     sentence = ", ".join(facts)
     return f"{text.rstrip('.')}. {sentence}." if text else f"{sentence}."
+
+
+def shown(value: float) -> str:
+    """Return a return for people: POSGGym's are around 1, locomotion's in thousands."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def mean_interval(

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from pgpelib.files import read_json, write_json, write_text
+from posggym_es.agents import shown
 from posggym_es.spec import AgentSpec
 
 mpl.use("Agg")
@@ -186,8 +187,8 @@ def agent_table(
         else:
             exactness = f"max. difference {proof['max_difference']:.1e} of the range"
         rows.append(
-            f"| `{spec.id}` | {verified['mean_return']:.1f} "
-            f"| {verified['reference_mean_return']:.1f} | {len(verified['returns'])} "
+            f"| `{spec.id}` | {shown(verified['mean_return'])} "
+            f"| {shown(verified['reference_mean_return'])} | {len(verified['returns'])} "
             f"| {exactness} over {proof['observations']} observations |"
         )
     return "\n".join(rows) + "\n"

@@ -1,0 +1,203 @@
+"""The chain on a real Slurm with two nodes: jobs are killed, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pgpelib.restore import load_policy
+from slurm_cluster import NODES, SlurmCluster, install
+
+TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
+
+
+def experiment(env_name: str, niters: int, **train) -> dict:
+    return {
+        "train": {
+            "env_name": env_name,
+            "hidden": [],
+            "niters": niters,
+            "popsize": 8,
+            "popsize_max": None,
+            "num_interactions": None,
+            "re_eval_num_episodes": 4,
+            **train,
+        },
+        "register": {"policy_name": "pgpe"},
+        "resources": {"mem_mb": 500, "runtime": 10},
+    }
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    reason = install()
+    if reason is not None:
+        pytest.skip(f"no Slurm: {reason}")
+    with SlurmCluster() as cluster:
+        yield cluster
+
+
+class Project:
+    """A folder with a config, and Snakemake on the cluster or here."""
+
+    def __init__(self, root: Path, folder: Path, experiments: dict) -> None:
+        self.root, self.folder = root, folder
+        (folder / "config").mkdir(parents=True)
+        config = yaml.safe_dump({"experiments": experiments})
+        (folder / "config" / "config.yaml").write_text(config)
+
+    def start(self, *arguments: str, cluster=None) -> subprocess.Popen:
+        command = ["snakemake", "--snakefile", self.root / "Snakefile", *arguments]
+        environment = dict(os.environ if cluster is None else cluster.environment)
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        if cluster is None:
+            command += ["--cores", "2"]
+        else:
+            command += ["--profile", self.root / "profiles" / "slurm"]
+            # The test need not wait as a busy cluster makes one wait.
+            command += ["--slurm-init-seconds-before-status-checks", "1"]
+            command += ["--seconds-between-status-checks", "2", "--latency-wait", "10"]
+        return subprocess.Popen(
+            list(map(str, command)),
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, cluster=None) -> str:
+        process = self.start(*arguments, cluster=cluster)
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+        return output
+
+    def run_folder(self, name: str) -> Path:
+        (folder,) = (self.folder / "runs" / "full" / name / "seed0").glob("run-*")
+        return folder
+
+    def wait_for_generation(self, name: str, generation: int) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            runs = self.folder / "runs" / "full" / name / "seed0"
+            for metrics in runs.glob("run-*/metrics.csv"):
+                if len(metrics.read_text().splitlines()) > generation:
+                    return
+            time.sleep(0.2)
+        raise AssertionError(f"{name} did not reach generation {generation}")
+
+    def results(self, name: str):
+        """Everything that a run computed but timings."""
+        run = self.run_folder(name)
+        header, *rows = (
+            line.split(",") for line in (run / "metrics.csv").read_text().splitlines()
+        )
+        kept = [i for i, column in enumerate(header) if column not in TIMINGS]
+        policies = {}
+        for path in (run / "policies").iterdir():
+            policy = load_policy(path)
+            arrays = [array.tolist() for layer in policy.layers for array in layer]
+            policies[policy.notes["generation"]] = arrays
+        return [[row[i] for i in kept] for row in rows], policies
+
+
+def running_job(cluster: SlurmCluster, rule: str) -> str:
+    """Wait for a running job of a rule and return its id."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for job, (state, comment) in cluster.jobs().items():
+            if state == "RUNNING" and rule in comment:
+                return job
+        time.sleep(0.2)
+    raise AssertionError(f"no job of {rule} is running: {cluster.jobs()}")
+
+
+def test_register_all_gives_the_files_of_a_local_run(root, cluster, tmp_path):
+    experiments = {
+        "lander": experiment("LunarLanderContinuous-v2", 2),
+        "reaching": experiment("posggym:CooperativeReaching-v0", 2),
+    }
+    remote = Project(root, tmp_path / "remote", experiments)
+    local = Project(root, tmp_path / "local", experiments)
+    remote.run("register_all", cluster=cluster)
+    local.run("register_all")
+    for name in experiments:
+        assert remote.results(name) == local.results(name)
+    tree = Path("results/registry/posggym-tree")
+    for path in (local.folder / tree).rglob("*.p*"):
+        if "__pycache__" not in path.parts and path.is_file():
+            same = remote.folder / path.relative_to(local.folder)
+            assert same.read_bytes() == path.read_bytes()
+    report = remote.folder / "results" / "registry" / "verification.json"
+    assert len(json.loads(report.read_text())) == 2
+
+
+TRAINED = "runs/full/lander/seed0/metrics.csv"
+LONG = {"lander": experiment("LunarLanderContinuous-v2", 80, popsize=40)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root, tmp_path_factory):
+    """What a local run without interruption gives."""
+    project = Project(root, tmp_path_factory.mktemp("local"), LONG)
+    project.run(TRAINED)
+    return project.results("lander")
+
+
+def test_a_cancelled_training_job_is_resumed_by_the_next_call(
+    root, cluster, tmp_path, undisturbed
+):
+    project = Project(root, tmp_path / "remote", LONG)
+    process = project.start(TRAINED, "--retries", "0", cluster=cluster)
+    project.wait_for_generation("lander", 3)
+    cluster.run("scancel", running_job(cluster, "train"))
+    output = process.communicate()[0]
+    assert process.returncode != 0
+    # The message says where the log is.
+    assert "runs/full/lander/seed0/logs/train.log" in output
+    project.run(TRAINED, cluster=cluster)
+    log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
+    assert "going on after generation" in log.read_text()
+    assert project.results("lander") == undisturbed
+
+
+def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
+    project = Project(root, tmp_path / "remote", LONG)
+    process = project.start(TRAINED, "--retries", "1", cluster=cluster)
+    project.wait_for_generation("lander", 3)
+    job = running_job(cluster, "train")
+    node = cluster.run("squeue", "--noheader", f"--job={job}", "--format=%N").strip()
+    assert node in NODES
+    cluster.stop_node(node)
+    try:
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+    finally:
+        cluster.start_node(node)
+        cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
+    assert "going on after generation" in log.read_text()
+    assert project.results("lander") == undisturbed
+
+
+def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
+    project = Project(root, tmp_path / "remote", LONG)
+    process = project.start(TRAINED, "--retries", "1", cluster=cluster)
+    project.wait_for_generation("lander", 3)
+    job = running_job(cluster, "train")
+    # Time limits are whole minutes; the job has used some of its first one.
+    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=0:02")
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
+    assert "going on after generation" in log.read_text()
+    assert project.results("lander") == undisturbed

@@ -149,7 +149,7 @@ class SlurmCluster:
         """Take a node away at once, with all that runs on it, as a power cut does."""
         daemon = self._processes.pop(name)
         jobs = self.run("squeue", "--noheader", f"--nodelist={name}", "--format=%i")
-        for pid in [daemon.pid, *_descendants(daemon.pid), *_of_jobs(jobs.split())]:
+        for pid in [daemon.pid, *_descendants(daemon.pid), *processes_of(jobs.split())]:
             _kill(pid)
         daemon.wait()
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=test")
@@ -246,7 +246,7 @@ def _descendants(pid: int) -> list[int]:
         return []
 
 
-def _of_jobs(jobs: list[str]) -> list[int]:
+def processes_of(jobs: list[str]) -> list[int]:
     """Return the processes of jobs, and of the daemons that look after them."""
     pids = []
     for process in psutil.process_iter():

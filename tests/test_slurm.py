@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from pgpelib.restore import load_policy
-from slurm_cluster import NODES, SlurmCluster, install
+from slurm_cluster import NODES, SlurmCluster, install, processes_of
 
 TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
 
@@ -189,15 +192,19 @@ def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
 
 
 def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
-    project = Project(root, tmp_path / "remote", LONG)
-    process = project.start(TRAINED, "--retries", "1", cluster=cluster)
+    experiments = copy.deepcopy(LONG)
+    experiments["lander"]["resources"]["runtime"] = 1
+    project = Project(root, tmp_path / "remote", experiments)
+    # A slow machine may need more attempts.
+    process = project.start(TRAINED, "--retries", "5", cluster=cluster)
     project.wait_for_generation("lander", 3)
-    job = running_job(cluster, "train")
-    # Time limits are whole minutes; the job has used some of its first one.
-    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=0:02")
+    # Hold the job until its minute is over.
+    for pid in processes_of([running_job(cluster, "train")]):
+        if "train.py" in " ".join(psutil.Process(pid).cmdline()):
+            os.kill(pid, signal.SIGSTOP)
     output = process.communicate()[0]
     assert process.returncode == 0, output
+    assert "TIMEOUT" in output
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "going on after generation" in log.read_text()
     assert project.results("lander") == undisturbed

@@ -186,9 +186,10 @@ def agent_table(
             exactness = f"{proof['different_actions']} different actions"
         else:
             exactness = f"max. difference {proof['max_difference']:.1e} of the range"
+        means = verified["mean_return"], verified["reference_mean_return"]
         rows.append(
-            f"| `{spec.id}` | {shown(verified['mean_return'])} "
-            f"| {shown(verified['reference_mean_return'])} | {len(verified['returns'])} "
+            f"| `{spec.id}` | {shown(means[0])} "
+            f"| {shown(means[1])} | {len(verified['returns'])} "
             f"| {exactness} over {proof['observations']} observations |"
         )
     return "\n".join(rows) + "\n"

@@ -44,13 +44,15 @@ def main() -> None:
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
     import posggym.agents
+    import torch
 
     from posggym_es.agents import mean_interval
     from posggym_es.environments import make_episodes
     from posggym_es.playing import Company, Player
 
     names = [policy_id.rpartition("/")[2] for policy_id in args.policies]
-    rows = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    torch.set_num_threads(1)
+    print(f"| | {' | '.join(names)} |\n" + "|---" * (len(names) + 1) + "|")
     pairs = len(names) ** 2 * args.episodes
     with tqdm(total=pairs, unit="episode", disable=None) as bar:
         for policy_id, name in zip(args.policies, names, strict=True):
@@ -68,8 +70,7 @@ def main() -> None:
                     bar.update()
                 mean, margin = mean_interval(returns)
                 cells.append(f"{mean:.2f} ± {margin:.2f}")
-            rows.append(f"| {name} | {' | '.join(cells)} |")
-    print("\n".join(rows))
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

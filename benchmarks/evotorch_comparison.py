@@ -21,7 +21,8 @@ import gymnasium
 from evotorch.algorithms import PGPE
 from evotorch.neuroevolution import GymNE
 
-from pgpelib.training import Training, TrainingConfig
+from pgpelib.training import Training
+from pgpelib.training_config import TrainingConfig
 from posggym_gymnasium.ids import make_gymnasium
 
 

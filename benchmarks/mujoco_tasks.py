@@ -31,7 +31,8 @@ from pgpelib.evaluation import Subject, TaskConfig
 from pgpelib.networks import Network, fold_normalization
 from pgpelib.pgpe import EPISODE_STREAM, episode_seed
 from pgpelib.tasks.fast_mujoco import FastHumanoid, FastMujoco, FastWalker2d
-from pgpelib.training import Training, TrainingConfig
+from pgpelib.training import Training
+from pgpelib.training_config import TrainingConfig
 
 # The paper's settings that matter for speed.
 SETTINGS = {

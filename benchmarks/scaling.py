@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import pickle
 import statistics
 import tempfile
 import time
@@ -21,7 +22,12 @@ from pathlib import Path
 
 import es_side
 
-from pgpelib.training import Training, TrainingConfig
+from pgpelib.evaluation import MAX_CHUNK, Work
+from pgpelib.learner import Learner
+from pgpelib.runningstat import RunningStat
+from pgpelib.tasks.base import Rollout
+from pgpelib.training import Training
+from pgpelib.training_config import TrainingConfig
 
 # The paper's generation: at least this many simulator steps.
 PAPER_STEPS = 1_500_000
@@ -72,15 +78,37 @@ def main() -> None:
         f"serial: {telling * 1e3:.0f} ms to tell and merge {args.popsize} solutions, "
         f"{checkpoint * 1e3:.0f} ms for metrics and checkpoint"
     )
+    work, result, handling = message_sizes()
+    print(
+        f"messages of {MAX_CHUNK} solutions: {work / 1e3:.0f} kB to a worker, "
+        f"{result / 1e3:.0f} kB back, {handling * 1e3:.2f} ms of the master"
+    )
     paper_serial = telling / args.popsize * PAPER_POPSIZE + checkpoint
+    paper_serial += handling * PAPER_POPSIZE / MAX_CHUNK
     per_worker = two / 2
-    for workers in (1, 2, 16, 64, 256):
+    for workers in (1, 2, 16, 64, 256, 4096):
         parallel = PAPER_STEPS / (per_worker * workers)
-        efficiency = parallel / (parallel + paper_serial)
+        seconds = parallel + paper_serial
         print(
-            f"{workers:4d} workers: {parallel + paper_serial:8.1f} s a generation of "
-            f"the paper, efficiency {100 * efficiency:.1f} %"
+            f"{workers:4d} workers: {seconds:8.2f} s a generation of the paper, "
+            f"{3600 / seconds:6.0f} an hour, {100 * parallel / seconds:.1f} % efficient"
         )
+
+
+def message_sizes() -> tuple[int, int, float]:
+    """Return bytes of a chunk of work and of its result, and seconds to handle both."""
+    config = TrainingConfig(niters=1)
+    learner = Learner(config, None)
+    stats = RunningStat.empty(learner.architecture.observation_size)
+    rollouts = [Rollout(0.0, 30, stats) for _ in range(MAX_CHUNK)]
+    work = Work(learner.subject([]), 0, MAX_CHUNK, False)
+    answer = pickle.dumps(rollouts)
+    started, repeats = time.perf_counter(), 200
+    for _ in range(repeats):
+        sent = pickle.dumps(work)
+        pickle.loads(answer)
+    handling = (time.perf_counter() - started) / repeats
+    return len(sent), len(answer), handling
 
 
 if __name__ == "__main__":

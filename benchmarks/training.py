@@ -29,7 +29,8 @@ from pgpelib.evaluation import Normalization, TaskConfig
 from pgpelib.networks import Network, fold_normalization
 from pgpelib.pgpe import EPISODE_STREAM, SearchDistribution, episode_seed
 from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
-from pgpelib.training import Training, TrainingConfig
+from pgpelib.training import Training
+from pgpelib.training_config import TrainingConfig
 
 
 def record(

@@ -41,8 +41,13 @@ rule publish:
         ),
     localrule: True
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     log:
         f"{RUNS}/{REGISTRY_GROUP}/logs/publish.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/publish.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:
@@ -60,8 +65,13 @@ rule unregister:
         policy=policy_to_remove,
     localrule: True
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     log:
         f"{RUNS}/{REGISTRY_GROUP}/logs/unregister.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/unregister.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:

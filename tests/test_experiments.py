@@ -7,7 +7,7 @@ import copy
 import pytest
 import yaml
 
-from pgpelib.training import TrainingConfig
+from pgpelib.training_config import TrainingConfig
 from posggym_es.experiments import ConfigError, Experiments, scaled
 
 CONFIG = {

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 import posggym_es
-from pgpelib.training import Training, TrainingConfig
+from pgpelib.training import Training
+from pgpelib.training_config import TrainingConfig
 
 
 @pytest.fixture

@@ -16,13 +16,8 @@ import psutil
 import pytest
 
 from pgpelib.restore import load_policy
-from pgpelib.training import (
-    RunLockedError,
-    RunMismatchError,
-    Training,
-    TrainingConfig,
-    format_duration,
-)
+from pgpelib.training import RunLockedError, RunMismatchError, Training, format_duration
+from pgpelib.training_config import TrainingConfig
 
 LANDER = {
     "env_name": "LunarLanderContinuous-v2",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,7 @@ from pgpelib.networks import Layer, fold_normalization
 from pgpelib.pgpe import PGPE
 from pgpelib.policies import SavedPolicy
 from pgpelib.runningstat import RunningStat
-
-if TYPE_CHECKING:
-    from pgpelib.training import TrainingConfig
+from pgpelib.training_config import TrainingConfig
 
 
 class Learner:

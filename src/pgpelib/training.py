@@ -6,9 +6,7 @@ import csv
 import dataclasses
 import datetime
 import fcntl
-import hashlib
 import io
-import json
 import logging
 import os
 import time
@@ -20,19 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.engines import make_engine
-from pgpelib.evaluation import Evaluation, Evaluator, Subject, TaskConfig
+from pgpelib.evaluation import Evaluation, Evaluator, Subject
 from pgpelib.files import atomic_path, read_json, write_json, write_text
 from pgpelib.learner import Learner
 from pgpelib.pgpe import PGPE
 from pgpelib.provenance import source_commit
 from pgpelib.saving import policy_file_name, save_policy
-from pgpelib.tasks.registry import standard_env_name
+from pgpelib.training_config import BUDGET_KEYS, TrainingConfig
 
 logger = logging.getLogger(__name__)
-
-# Settings that change how long a run goes on, or how it is computed, but no number of
-# any generation. All others make a different run.
-BUDGET_KEYS = ("niters", "num_cpus", "engine", "worker_timeout")
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
@@ -63,201 +57,6 @@ METRIC_COLUMNS = [
     "re_eval_max",
     "re_eval_stdev",
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """Everything that defines a run; names and defaults are the original trainer's.
-
-    The defaults are the paper's HumanoidBullet configuration (arXiv 2008.02387).
-
-    Parameters
-    ----------
-    env_name
-        Environment that gives fitnesses: a Gymnasium id (old spellings are
-        understood), or "posggym:" and a POSGGym id.
-    env_config
-        Keyword arguments of the environment.
-    re_eval_env_name
-        Environment of re-evaluations; None for the standard form of the training one
-        (HumanoidBulletEnv-v0 for TinyTrajHumanoidBulletEnv-v0).
-    hidden, activation
-        Sizes of hidden layers (empty for a linear policy); "tanh" or "relu".
-    lstm_size, head
-        Cells of an LSTM after the hidden layers (0 for none), and sizes of the hidden
-        layers after it.
-    roles
-        Agent ids of a POSGGym environment that get policies of their own, trained
-        together: each is evaluated with the centers of the others. Empty for one
-        policy that plays all agents.
-    partners
-        Ids of registered policies that play the other agents: the policy is trained as
-        a best response to them. With at most one role.
-    obs_norm
-        Normalise observations by their running mean and standard deviation.
-    max_episode_length
-        Steps after which a training episode is stopped; -1 for the environment's own.
-    decrease_rewards_by
-        Subtracted from every reward in training, not in re-evaluations.
-    niters
-        Generations.
-    popsize, popsize_max, num_interactions
-        Solutions of a generation; with `num_interactions` more are sampled, `popsize`
-        at a time, until that many simulator steps or `popsize_max` solutions.
-    max_speed, center_lr
-        ClipUp's bound on the velocity, and its step size; with Adam `center_lr` alone.
-    optimizer
-        "clipup" or "adam".
-    radius
-        Initial distance of solutions from the center:
-        stdev_init = sqrt(radius^2 / n_params).
-    stdev_lr, stdev_max_change
-        Learning rate of standard deviations and largest relative change of one update.
-    solution_ranking
-        Use centered ranks as fitnesses.
-    re_eval_interval, re_eval_num_episodes
-        Generations between re-evaluations of the center, and episodes of each.
-    save_interval
-        Generations between saved policies.
-    num_cpus
-        Worker processes; -1 for all cores (of the cluster, with Ray).
-    engine
-        "local", or "ray" for the Ray cluster that RAY_ADDRESS names (a new one on this
-        machine if it is not set).
-    worker_timeout
-        Seconds without any result after which workers count as hung.
-    seed
-        Seed of everything.
-
-    Raises
-    ------
-    ValueError
-        If a value makes no sense, naming it.
-    """
-
-    env_name: str = "tinytraj_humanoid_bullet:TinyTrajHumanoidBulletEnv-v0"
-    env_config: dict[str, Any] = dataclasses.field(default_factory=dict)
-    re_eval_env_name: str | None = None
-    hidden: tuple[int, ...] = (64,)
-    activation: str = "tanh"
-    lstm_size: int = 0
-    head: tuple[int, ...] = ()
-    roles: tuple[str, ...] = ()
-    partners: tuple[str, ...] = ()
-    obs_norm: bool = True
-    max_episode_length: int = -1
-    decrease_rewards_by: float = 0.0
-    niters: int = 1000
-    popsize: int = 10000
-    popsize_max: int | None = 80000
-    num_interactions: int | None = 1500000
-    max_speed: float = 0.15
-    center_lr: float = 0.075
-    optimizer: str = "clipup"
-    radius: float = 2.25
-    stdev_lr: float = 0.1
-    stdev_max_change: float | None = 0.2
-    solution_ranking: bool = True
-    re_eval_interval: int = 10
-    re_eval_num_episodes: int = 16
-    save_interval: int = 10
-    num_cpus: int = -1
-    engine: str = "local"
-    worker_timeout: float = 3600.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "head", "roles", "partners"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        positive = (
-            "niters",
-            "popsize",
-            "max_speed",
-            "center_lr",
-            "radius",
-            "re_eval_interval",
-            "re_eval_num_episodes",
-            "save_interval",
-            "worker_timeout",
-        )
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"{name} has to be positive, not {getattr(self, name)}"
-                )
-        if self.popsize % 2:
-            raise ValueError(f"popsize has to be even, not {self.popsize}")
-        if self.seed < 0:
-            raise ValueError(f"seed has to be >= 0, not {self.seed}")
-        if self.lstm_size < 0:
-            raise ValueError(f"lstm_size has to be >= 0, not {self.lstm_size}")
-        if self.head and not self.lstm_size:
-            raise ValueError("head: only follows an LSTM; set lstm_size, or use hidden")
-        if len(set(self.roles)) < len(self.roles):
-            raise ValueError(f"roles names an agent twice: {', '.join(self.roles)}")
-        if self.partners and len(self.roles) > 1:
-            raise ValueError(
-                "partners: a best response has one role at most, not "
-                f"{', '.join(self.roles)}"
-            )
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
-        """Make a config, refusing unknown names.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown or a value makes no sense.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(
-                f"unknown settings {', '.join(unknown)}; known ones are "
-                f"{', '.join(sorted(known))}"
-            )
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data (JSON types)."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
-
-    @property
-    def digest(self) -> str:
-        """Twelve hexadecimal digits that name the run that this config defines.
-
-        Configs that differ in `BUDGET_KEYS` only share it: such runs agree generation
-        by generation, so one can go on where the other stopped. Defaults do not count,
-        so a setting that a later version adds leaves the digests of runs as they are.
-        """
-        defaults = TrainingConfig().to_dict()
-        values = {
-            name: value
-            for name, value in self.to_dict().items()
-            if name not in BUDGET_KEYS and value != defaults[name]
-        }
-        text = json.dumps(values, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @property
-    def task(self) -> TaskConfig:
-        """What workers need of the config."""
-        return TaskConfig(
-            self.env_name,
-            self.env_config,
-            self.max_episode_length,
-            self.decrease_rewards_by,
-            self.re_eval_env_name or standard_env_name(self.env_name),
-            self.hidden,
-            self.activation,
-            self.lstm_size,
-            self.head,
-            self.partners,
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from pgpelib.training import TrainingConfig
+from pgpelib.training_config import TrainingConfig
 
 # Keys of the config besides the training settings, for spelling hints.
 _KEYS = (

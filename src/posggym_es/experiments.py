@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pgpelib.training import TrainingConfig
+from pgpelib.training_config import TrainingConfig
 from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
 from posggym_es.spec import POLICY_NAME_RE
 
@@ -63,7 +63,7 @@ class Experiment:
     name
         Key of the entry, and name of its folders.
     train
-        Settings of `pgpelib.training.TrainingConfig`, scaled; None with `policy_file`.
+        Settings of `TrainingConfig`, scaled; None without training.
     policy_file
         A saved policy to register instead of training one.
     checkpoint_dir

@@ -35,7 +35,8 @@ from sacred.run import Run
 from sacred.utils import SacredError
 from tqdm import tqdm
 
-from pgpelib.training import GenerationReport, Training, TrainingConfig
+from pgpelib.training import GenerationReport, Training
+from pgpelib.training_config import TrainingConfig
 
 # Workers inherit file descriptors; capturing at that level would wait for them.
 SETTINGS.CAPTURE_MODE = "sys"

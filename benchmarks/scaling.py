@@ -70,12 +70,12 @@ def main() -> None:
     one, two = (statistics.median(values) for values in rates.values())
     # `pop_elapsed` includes telling and merging, so measure these alone.
     checkpoint = statistics.median(checkpoints)
-    telling = sum(es_side.measure(args.popsize, args.repeats))
+    telling = sum(es_side.measure(PAPER_POPSIZE, args.repeats))
     print(
         f"1 worker {one:,.0f} steps/s, 2 workers {two:,.0f} steps/s: {two / one:.2f}x"
     )
     print(
-        f"serial: {telling * 1e3:.0f} ms to tell and merge {args.popsize} solutions, "
+        f"serial: {telling * 1e3:.0f} ms to tell and merge {PAPER_POPSIZE} solutions, "
         f"{checkpoint * 1e3:.0f} ms for metrics and checkpoint"
     )
     work, result, handling = message_sizes()
@@ -83,15 +83,18 @@ def main() -> None:
         f"messages of {MAX_CHUNK} solutions: {work / 1e3:.0f} kB to a worker, "
         f"{result / 1e3:.0f} kB back, {handling * 1e3:.2f} ms of the master"
     )
-    paper_serial = telling / args.popsize * PAPER_POPSIZE + checkpoint
-    paper_serial += handling * PAPER_POPSIZE / MAX_CHUNK
+    paper_serial = telling + checkpoint
     per_worker = two / 2
     for workers in (1, 2, 16, 64, 256, 4096):
+        # As the evaluator divides a population.
+        size = max(1, min(MAX_CHUNK, PAPER_POPSIZE // (4 * workers)))
+        chunks = PAPER_POPSIZE / size
         parallel = PAPER_STEPS / (per_worker * workers)
-        seconds = parallel + paper_serial
+        seconds = parallel + paper_serial + handling * chunks
         print(
             f"{workers:4d} workers: {seconds:8.2f} s a generation of the paper, "
-            f"{3600 / seconds:6.0f} an hour, {100 * parallel / seconds:.1f} % efficient"
+            f"{3600 / seconds:6.0f} an hour, {100 * parallel / seconds:.1f} % efficient; "
+            f"{chunks:,.0f} messages, {chunks * work / 1e6:.0f} MB out"
         )
 
 

@@ -82,6 +82,21 @@ def training_resource(name):
     return lambda wildcards: experiment_of(wildcards).resources[name]
 
 
+def several_nodes(name):
+    """Return a resource function for runs on several nodes; no resource for others.
+
+    `mpi` tells the Slurm executor to run the job's script once, on the first node of
+    the allocation: the trainer starts its workers on the others itself.
+    """
+
+    def resource(wildcards):
+        nodes = experiment_of(wildcards).resources["nodes"]
+        values = {"nodes": nodes, "tasks": nodes, "mpi": "srun"}
+        return values[name] if nodes > 1 else None
+
+    return resource
+
+
 def growing(amount):
     """Return a resource function: more with each attempt, on clusters that retry."""
     return lambda wildcards, attempt: attempt * amount

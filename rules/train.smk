@@ -15,11 +15,15 @@ rule train:
         script=SCRIPTS / "train.py",
         run_dir=run_dir,
         sacred_dir=f"{SEED}/sacred",
+        database=["-m", config["mongo_db"]] if "mongo_db" in config else [],
         settings=training_settings,
     threads: training_resource("threads")
     resources:
         mem_mb=training_memory,
         runtime=training_resource("runtime"),
+        nodes=several_nodes("nodes"),
+        tasks=several_nodes("tasks"),
+        mpi=several_nodes("mpi"),
     log:
         f"{SEED}/logs/train.log",
     benchmark:
@@ -27,7 +31,7 @@ rule train:
     conda:
         "../envs/train.yaml"
     shell:
-        "python {params.script:q} -F {params.sacred_dir:q} with {params.settings:q}"
+        "python {params.script:q} -F {params.sacred_dir:q} {params.database:q} with {params.settings:q}"
         " num_cpus={threads} run_dir={params.run_dir:q} 2>&1 | tee {log:q}"
         " && mkdir -p {output.policies:q}"
         " && cp {params.run_dir:q}/policies/* {output.policies:q}"

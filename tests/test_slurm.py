@@ -208,3 +208,17 @@ def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "going on after generation" in log.read_text()
     assert project.results("lander") == undisturbed
+
+
+def test_one_run_on_two_nodes_gives_the_numbers_of_one(
+    root, cluster, tmp_path, undisturbed
+):
+    experiments = copy.deepcopy(LONG)
+    experiments["lander"]["resources"]["nodes"] = 2
+    project = Project(root, tmp_path / "remote", experiments)
+    project.run(TRAINED, cluster=cluster)
+    log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
+    assert "Ray on 2 nodes" in log.read_text()
+    assert project.results("lander") == undisturbed
+    # The cluster is torn down with the run.
+    assert not [p for p in psutil.process_iter() if "raylet" in p.name()]

@@ -140,16 +140,6 @@ def test_wrong_settings_end_with_one_message(root, tmp_path, setting, message):
     assert not list(tmp_path.rglob("*.pickle"))
 
 
-def test_an_unreachable_database_is_reported_before_training(root, tmp_path):
-    result = run(
-        root, "train.py", "-m", "127.0.0.1:9:runs", "with", *SMALL, cwd=tmp_path
-    )
-    assert result.returncode == 1
-    assert "no MongoDB server answers at 127.0.0.1:9" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not list(tmp_path.iterdir())
-
-
 def test_settings_of_the_caller_win(root):
     result = run(root, "train_walker2d.sh", "print_config", "with", "niters=7")
     shown = printed_config(result.stdout + result.stderr)

@@ -6,6 +6,7 @@ import os
 
 from pgpelib.evaluation import Engine, TaskConfig
 from pgpelib.local_engine import LocalEngine
+from pgpelib.slurm_engine import make_slurm_engine
 
 
 def make_engine(
@@ -16,11 +17,11 @@ def make_engine(
     Parameters
     ----------
     name
-        "local" or "ray".
+        "local", "ray" or "slurm".
     config
         What workers make.
     num_workers
-        Workers; None for all cores of the machine or of the cluster.
+        Workers (with "slurm" of each node); None for all cores.
     timeout
         Seconds without any result after which workers count as hung.
 
@@ -38,4 +39,6 @@ def make_engine(
         except ImportError as error:
             raise ValueError(f"engine: ray needs the package ray ({error})") from error
         return RayEngine(config, num_workers, timeout)
-    raise ValueError(f"engine: {name!r} is not one of local, ray")
+    if name == "slurm":
+        return make_slurm_engine(config, num_workers, timeout)
+    raise ValueError(f"engine: {name!r} is not one of local, ray, slurm")

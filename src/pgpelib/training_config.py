@@ -70,10 +70,12 @@ class TrainingConfig:
     save_interval
         Generations between saved policies.
     num_cpus
-        Worker processes; -1 for all cores (of the cluster, with Ray).
+        Worker processes, with "slurm" of each node; -1 for all cores (of the cluster,
+        with Ray).
     engine
-        "local", or "ray" for the Ray cluster that RAY_ADDRESS names (a new one on this
-        machine if it is not set).
+        "local"; "ray" for the Ray cluster that RAY_ADDRESS names (a new one on this
+        machine if it is not set); "slurm" for a Ray cluster of its own on all nodes of
+        the Slurm allocation that it runs in (local workers if there is none).
     worker_timeout
         Seconds without any result after which workers count as hung.
     seed

@@ -77,7 +77,8 @@ class Experiment:
     register
         Registration settings; `policy_name` may contain `{seed}` and `{role}`.
     resources
-        `threads`, `mem_mb` and `runtime` (minutes) of a training job.
+        `threads` and `mem_mb` of each node, `runtime` (minutes) and `nodes` of a
+        training job.
     """
 
     name: str
@@ -93,7 +94,10 @@ class Experiment:
     def training_config(self, seed: int) -> TrainingConfig:
         """Return the config of one run."""
         assert self.train is not None
-        return TrainingConfig.from_dict({**self.train, "seed": seed})
+        settings = {**self.train, "seed": seed}
+        if self.resources["nodes"] > 1:
+            settings["engine"] = "slurm"
+        return TrainingConfig.from_dict(settings)
 
     @property
     def roles(self) -> list[str]:
@@ -293,7 +297,7 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
             raise ConfigError(f"{where}.train: {error}") from error
     if "re_eval_num_episodes" in limits:
         verify_episodes = min(verify_episodes, limits["re_eval_num_episodes"])
-    resources = {"threads": 1, "mem_mb": 4000, "runtime": 60}
+    resources = {"threads": 1, "mem_mb": 4000, "runtime": 60, "nodes": 1}
     return Experiment(
         name=name,
         train=train,

@@ -7,6 +7,7 @@ Examples
     python train.py -F results
     python train.py -F results with env_name=LunarLanderContinuous-v2 hidden='[]'
     python train.py -m IP:PORT:DATABASE
+    python train.py -m 'mongodb://$MONGO_USER:$MONGO_PASSWORD@HOST/DATABASE'
 
 Without further settings it trains HumanoidBulletEnv-v0 as in the ClipUp paper
 (arXiv 2008.02387). Give `run_dir=DIR` to be able to go on after an interruption: the
@@ -21,7 +22,6 @@ import datetime
 import json
 import logging
 import os
-import re
 import sys
 import warnings
 from pathlib import Path
@@ -84,8 +84,8 @@ def default_config() -> None:
     re_eval_interval = 10  # generations between re-evaluations of the center
     re_eval_num_episodes = 16  # episodes of a re-evaluation
     save_interval = 10  # generations between saved policies
-    num_cpus = -1  # worker processes; -1: all cores
-    engine = "local"  # local, or ray: the cluster that RAY_ADDRESS names
+    num_cpus = -1  # worker processes (with slurm of each node); -1: all cores
+    engine = "local"  # local, ray (the cluster that RAY_ADDRESS names) or slurm
     worker_timeout = 3600.0  # seconds without a result before workers are replaced
     run_dir = None  # folder to work in, and to go on from after an interruption
 
@@ -202,34 +202,28 @@ def train(
     return last[0] if last else None
 
 
-def check_database(arguments: list[str]) -> None:
-    """Make sure that the database of `-m` answers, before anything is trained.
+def take_database(arguments: list[str]) -> list[str]:
+    """Connect to the database of `-m`, and return the other arguments.
 
-    Sacred itself would find out after a minute, with a traceback.
+    Sacred itself would find out after a minute that no server answers, knows no
+    `mongodb://` URLs, and writes the option, with the password in it, to its records.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-m", "--mongo_db")
-    given = parser.parse_known_args(arguments)[0].mongo_db
-    if given is None:
-        return
-    # Only installed where a database is used.
-    import pymongo
-    from sacred.observers.mongo import parse_mongo_db_arg
+    known, others = parser.parse_known_args(arguments)
+    if known.mongo_db is not None:
+        # Only installed where a database is used.
+        from pgpelib.mongo import DatabaseError, open_observer
 
-    url = parse_mongo_db_arg(given).get("url", "localhost:27017")
-    try:
-        pymongo.MongoClient(url, serverSelectionTimeoutMS=5000).admin.command("ping")
-    except pymongo.errors.PyMongoError as error:
-        server = re.sub(r"//[^@/]*@", "//", str(url))
-        sys.exit(
-            f"train.py: no MongoDB server answers at {server} "
-            f"({type(error).__name__}); start it, or leave -m out"
-        )
+        try:
+            ex.observers.append(open_observer(known.mongo_db))
+        except DatabaseError as error:
+            sys.exit(f"train.py: {error}")
+    return others
 
 
 if __name__ == "__main__":
-    check_database(sys.argv[1:])
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
-    ex.run_commandline()
+    ex.run_commandline([sys.argv[0], *take_database(sys.argv[1:])])

@@ -1,0 +1,177 @@
+"""Recording runs in MongoDB with Sacred; needs the package pymongo."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import quote_plus
+
+import pymongo
+import pymongo.errors
+import pymongo.uri_parser
+from sacred.observers import MongoObserver
+from sacred.observers.mongo import parse_mongo_db_arg
+
+logger = logging.getLogger(__name__)
+
+# Milliseconds to wait for a server.
+SERVER_TIMEOUT = 5000
+
+# Seconds until a server that did not answer is asked again: meanwhile training does not
+# wait for it.
+RETRY_INTERVAL = 30.0
+
+_URL_PREFIXES = ("mongodb://", "mongodb+srv://")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+class DatabaseError(ValueError):
+    """A database that cannot be used; the message has no credentials."""
+
+
+class PatientMongoObserver(MongoObserver):
+    """Sacred's observer, for a server that may go away for a while.
+
+    Sacred's own is dropped for the rest of the run at the first metric or artifact that
+    cannot be stored. This one keeps them, in order, and stores them as soon as the
+    server answers again.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._waiting: list[tuple[str, tuple[Any, ...]]] = []
+        self._ask_again = 0.0
+        self._last_beat: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
+        # Heartbeats come from a thread of their own.
+        self._lock = threading.Lock()
+
+    def log_metrics(
+        self, metrics_by_name: dict[str, Any], info: dict[str, Any]
+    ) -> None:
+        """Store metrics, now or later."""
+        # One by one: nothing is stored twice if the server goes away in between.
+        self._store(
+            [
+                ("log_metrics", ({name: values}, info))
+                for name, values in metrics_by_name.items()
+            ]
+        )
+
+    def artifact_event(
+        self,
+        name: str,
+        filename: str,
+        metadata: dict[str, Any] | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        """Store a file, now or later."""
+        # Sacred guesses a type if there is none, and prints whether it could.
+        kind = content_type or "application/octet-stream"
+        self._store([("artifact_event", (name, filename, metadata, kind))])
+
+    def heartbeat_event(self, *args: Any, **kwargs: Any) -> None:
+        """Store what waits, and the state of the run."""
+        self._store([])
+        self._last_beat = args, kwargs
+        if not self._waiting:
+            super().heartbeat_event(*args, **kwargs)
+
+    def completed_event(self, *args: Any, **kwargs: Any) -> None:
+        """Store what waits, and the end of the run."""
+        self._ask_again = 0.0
+        self._store([])
+        beat_args, beat_kwargs = self._last_beat
+        super().heartbeat_event(*beat_args, **beat_kwargs)
+        super().completed_event(*args, **kwargs)
+
+    def final_save(self, attempts: int) -> None:
+        """Store the end of the run; Sacred writes a file if that fails."""
+        super().final_save(min(attempts, 2))
+
+    def _store(self, events: list[tuple[str, tuple[Any, ...]]]) -> None:
+        with self._lock:
+            self._waiting += events
+            while self._waiting and time.monotonic() >= self._ask_again:
+                method, arguments = self._waiting[0]
+                try:
+                    getattr(super(), method)(*arguments)
+                except pymongo.errors.ConnectionFailure as error:
+                    self._ask_again = time.monotonic() + RETRY_INTERVAL
+                    logger.warning(
+                        "the database does not answer (%s); training goes on, and %d "
+                        "records wait for it",
+                        type(error).__name__,
+                        len(self._waiting),
+                    )
+                    return
+                del self._waiting[0]
+
+
+def open_observer(argument: str) -> PatientMongoObserver:
+    """Return an observer for the value of Sacred's option `-m`.
+
+    Parameters
+    ----------
+    argument
+        `IP:PORT:DATABASE` and Sacred's other forms, or a `mongodb://` URL whose path is
+        the database. `$NAME` and `${NAME}` in a URL stand for environment variables, so
+        that credentials need not stand on a command line.
+
+    Raises
+    ------
+    DatabaseError
+        If the argument cannot be understood, or no server answers.
+    """
+    if argument.startswith(_URL_PREFIXES):
+        settings = _settings_of_url(argument)
+    else:
+        try:
+            settings = parse_mongo_db_arg(argument)
+        except (ValueError, AttributeError) as error:
+            raise DatabaseError(
+                f"-m: {argument!r} is not IP:PORT:DATABASE or a mongodb:// URL"
+            ) from error
+    url = settings.pop("url", "localhost:27017")
+    server = re.sub(r"^.*//|[^/]*@|[/?].*$", "", url)
+    try:
+        client = pymongo.MongoClient(
+            url,
+            serverSelectionTimeoutMS=SERVER_TIMEOUT,
+            connectTimeoutMS=SERVER_TIMEOUT,
+            socketTimeoutMS=4 * SERVER_TIMEOUT,
+        )
+        client.admin.command("ping")
+    except pymongo.errors.PyMongoError as error:
+        if isinstance(error, pymongo.errors.OperationFailure):
+            reason = "does not accept the credentials"
+        else:
+            reason = "does not answer"
+        raise DatabaseError(
+            f"-m: no MongoDB server answers at {server}: it {reason} "
+            f"({type(error).__name__}); start it, or leave -m out"
+        ) from error
+    return PatientMongoObserver(client=client, **settings)
+
+
+def _settings_of_url(template: str) -> dict[str, Any]:
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise DatabaseError(f"-m: the environment variable {name} is not set")
+        return quote_plus(os.environ[name])
+
+    url = _VARIABLE.sub(value_of, template)
+    try:
+        database = pymongo.uri_parser.parse_uri(url)["database"]
+    except (pymongo.errors.PyMongoError, ValueError) as error:
+        # Neither the URL nor the driver's message: both may have the password.
+        raise DatabaseError(
+            f"-m: not a valid mongodb:// URL ({type(error).__name__})"
+        ) from None
+    if database is None:
+        raise DatabaseError("-m: the URL lacks the database: mongodb://HOST/DATABASE")
+    return {"url": url, "db_name": database}

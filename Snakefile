@@ -11,6 +11,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 
@@ -20,6 +23,7 @@ rule register_all:
     input:
         expand("results/{experiment}", experiment=EXPERIMENTS.selected),
         "results/registry",
+        "results/index.html",
         # Where the config names repositories.
         [f"{RUNS}/{REGISTRY_GROUP}/registered.json"] if "posggym_repo" in config else [],
 
@@ -34,6 +38,7 @@ localrules:
     docs_all,
     results,
     results_registry,
+    results_index,
 
 
 include: "rules/train.smk"
@@ -42,6 +47,7 @@ include: "rules/convert.smk"
 include: "rules/stage.smk"
 include: "rules/registry.smk"
 include: "rules/verify.smk"
+include: "rules/film.smk"
 include: "rules/docs.smk"
 include: "rules/results.smk"
 include: "rules/repositories.smk"

@@ -93,7 +93,8 @@ def main() -> None:
         seconds = parallel + paper_serial + handling * chunks
         print(
             f"{workers:4d} workers: {seconds:8.2f} s a generation of the paper, "
-            f"{3600 / seconds:6.0f} an hour, {100 * parallel / seconds:.1f} % efficient; "
+            f"{3600 / seconds:6.0f} an hour, "
+            f"{100 * parallel / seconds:.1f} % efficient, "
             f"{chunks:,.0f} messages, {chunks * work / 1e6:.0f} MB out"
         )
 

@@ -22,6 +22,7 @@ try:
     validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
 except WorkflowError as error:
     raise WorkflowError(f"{error}{closest_key_hint(error)}") from error
+config.setdefault("films", True)
 try:
     EXPERIMENTS = Experiments(config)
 except ConfigError as error:

@@ -8,11 +8,18 @@ rule results:
         verifications=of_experiment(rules.verify.output[0]),
         conversions=of_experiment(rules.convert.output.report),
         trained=trained_metrics,
+        films=of_experiment(rules.film.output[0]) if config["films"] else [],
         tree=group_of_experiment(rules.registry.output[0]),
         models=group_of_experiment(rules.stage.output.models),
         docs=group_of_experiment(rules.docs.output[0]),
     output:
-        directory("results/{experiment}"),
+        report(
+            directory("results/{experiment}"),
+            patterns=["index.html", "learning_curve.png"],
+            caption="../workflow/report/experiment.rst",
+            category="Experiments",
+            subcategory="{experiment}",
+        ),
     params:
         script=SCRIPTS / "collect_results.py",
         config=lambda wildcards: json.dumps(
@@ -64,4 +71,32 @@ rule results_registry:
     shell:
         "python {params.script:q} --registry {input.verification:q}"
         " --specs {input.specs:q} --staged {params.staged:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule results_index:
+    """Write the page of all experiments in the results folder."""
+    input:
+        expand("results/{experiment}", experiment=EXPERIMENTS.selected),
+    output:
+        report(
+            "results/index.html",
+            caption="../workflow/report/index.rst",
+            category="Overview",
+        ),
+    params:
+        script=SCRIPTS / "make_index.py",
+        results=lambda wildcards, output: Path(output[0]).parent,
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        f"{RUNS}/{REGISTRY_GROUP}/logs/results_index.log",
+    benchmark:
+        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/results_index.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --results {params.results:q} --output {output:q}"
         " > {log:q} 2>&1"

@@ -41,6 +41,8 @@ METRIC_COLUMNS = [
     "pop_mean",
     "pop_min",
     "pop_max",
+    "pop_q25",
+    "pop_q75",
     "popsize",
     "pop_failed",
     "pop_timesteps",
@@ -284,6 +286,8 @@ class Training:
                 "pop_mean": float(finite.mean()),
                 "pop_min": float(finite.min()),
                 "pop_max": float(finite.max()),
+                "pop_q25": float(np.quantile(finite, 0.25)),
+                "pop_q75": float(np.quantile(finite, 0.75)),
             }
         return metrics
 

@@ -39,9 +39,12 @@ class RegisteredEnv:
         return make_episodes(self.env_id, self.env_args).env
 
 
-def make_episodes(env_id: str, env_args: dict[str, Any] | None) -> PosggymEpisodes:
+def make_episodes(
+    env_id: str, env_args: dict[str, Any] | None, render_mode: str | None = None
+) -> PosggymEpisodes:
     """Make a POSGGym environment; Gymnasium tasks are registered on the way."""
-    return PosggymEpisodes(posggym_gymnasium.ensure_registered(env_id), env_args)
+    known_id = posggym_gymnasium.ensure_registered(env_id)
+    return PosggymEpisodes(known_id, env_args, render_mode)
 
 
 def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:

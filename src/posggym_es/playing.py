@@ -66,6 +66,7 @@ def play_episode(
     episodes: PosggymEpisodes,
     policies: Mapping[str, Actor],
     seed: int,
+    on_state: Callable[[Any], None] | None = None,
 ) -> tuple[dict[str, float], int]:
     """Play one episode.
 
@@ -77,6 +78,8 @@ def play_episode(
         One policy per agent id.
     seed
         Seed of environment and policies.
+    on_state
+        Called with the environment after its reset and after each step.
 
     Returns
     -------
@@ -89,12 +92,16 @@ def play_episode(
     for policy in policies.values():
         policy.reset(seed=seed)
     steps, done = 0, False
+    if on_state is not None:
+        on_state(env)
     while not done:
         actions = {i: policies[i].step(observations[i]) for i in env.agents}
         observations, rewards, _, _, done, _ = env.step(actions)
         for i, reward in rewards.items():
             returns[i] += float(reward)
         steps += 1
+        if on_state is not None:
+            on_state(env)
     return returns, steps
 
 
@@ -124,11 +131,16 @@ class Player:
         }
         self._made: dict[tuple[str | None, str], Actor] = {}
 
-    def play(self, seed: int) -> tuple[float, int]:
-        """Return the policy's mean return in an episode, and the episode's steps."""
+    def play(
+        self, seed: int, on_state: Callable[[Any], None] | None = None
+    ) -> tuple[float, int]:
+        """Return the policy's mean return in an episode, and the episode's steps.
+
+        `on_state` is called with the environment after its reset and after each step.
+        """
         parts = cast(self._agents, seed, self._company.role, self._candidates)
         policies = {agent: self._actor(part, agent) for agent, part in parts.items()}
-        returns, steps = play_episode(self._episodes, policies, seed)
+        returns, steps = play_episode(self._episodes, policies, seed, on_state)
         own = [returns[agent] for agent, part in parts.items() if part is None]
         return float(np.mean(own)), steps
 

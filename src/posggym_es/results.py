@@ -7,18 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 
 from pgpelib.files import read_json, write_json, write_text
 from posggym_es.agents import shown
+from posggym_es.charts import learning_curve, tables_of_run
+from posggym_es.pages import (
+    FILM_FOLDER,
+    SUMMARY_FILE,
+    conversion_text,
+    experiment_page,
+    summary,
+)
+from posggym_es.policy_file import read_policy
 from posggym_es.spec import AgentSpec
 
-mpl.use("Agg")
-# The same figure for the same data: no time stamp, no random ids.
-mpl.rcParams["svg.hashsalt"] = "posggym-es"
-
 TREE_FOLDER = "posggym-tree"
+# Snakemake marks declared folders with a file of its own.
+_SNAKEMAKES_OWN = shutil.ignore_patterns(".snakemake_timestamp")
 
 
 def load_lines(spec: AgentSpec) -> list[str]:
@@ -33,61 +39,6 @@ def load_lines(spec: AgentSpec) -> list[str]:
         f'env = posggym.make("{spec.env_id}"{args})',
         f'policy = posggym.agents.make("{spec.id}", env.model, "{agent}")',
     ]
-
-
-def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the metrics of a run's policies by label: seed, and role if any."""
-    table = pd.read_csv(folder / "metrics.csv", dtype={"role": str})
-    label = folder.name.replace("seed", "seed ")
-    if table.role.isna().all():
-        return {label: table}
-    return {f"{label}, agent {role}": rows for role, rows in table.groupby("role")}
-
-
-def learning_curve(metrics: dict[str, pd.DataFrame], title: str, path: Path) -> None:
-    """Draw population medians and re-evaluations over simulator steps.
-
-    Parameters
-    ----------
-    metrics
-        `metrics.csv` of each policy, by label.
-    title
-        Title of the figure.
-    path
-        File to write; its suffix gives the format.
-    """
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for number, (label, table) in enumerate(metrics.items()):
-        color = f"C{number}"
-        axes.plot(
-            table.timesteps,
-            table.pop_median,
-            color=color,
-            alpha=0.5,
-            linewidth=1,
-            label=f"{label}: population median",
-        )
-        evaluated = table.dropna(subset=["re_eval_mean"])
-        axes.errorbar(
-            evaluated.timesteps,
-            evaluated.re_eval_mean,
-            yerr=evaluated.re_eval_stdev,
-            color=color,
-            marker="o",
-            markersize=4,
-            capsize=2,
-            label=f"{label}: re-evaluation (± 1 stdev)",
-        )
-    axes.set_xlabel("simulator steps")
-    axes.set_ylabel("return")
-    axes.set_title(title)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    figure.savefig(path, dpi=120, metadata=metadata)
-    plt.close(figure)
 
 
 def collect(
@@ -115,36 +66,49 @@ def collect(
     output
         Folder to fill.
     """
-    specs: list[AgentSpec] = []
-    metrics: dict[str, pd.DataFrame] = {}
+    agents: list[dict[str, Any]] = []
+    tables: dict[str, pd.DataFrame] = {}
     for folder in agent_dirs:
         target = output / folder.name
-        shutil.copytree(folder / "extracted", target / "extracted")
-        shutil.copytree(folder / "converted", target / "converted")
+        for part in ("extracted", "converted", FILM_FOLDER):
+            if (folder / part).is_dir():
+                shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
         shutil.copy2(folder / "verification.json", target)
         shutil.copy2(folder / "spec.json", target)
-        specs.append(AgentSpec.from_json(read_json(folder / "spec.json")))
+        spec = AgentSpec.from_json(read_json(folder / "spec.json"))
+        agents.append(
+            {
+                "spec": spec,
+                "verification": read_json(folder / "verification.json"),
+                "conversion": read_json(folder / "converted" / "conversion.json"),
+                "notes": read_policy(folder / "extracted").notes,
+                "load": load_lines(spec),
+                "folder": target,
+            }
+        )
     for folder in run_dirs:
         target = output / folder.name
         shutil.copytree(
-            folder / "policies",
-            target / "policies",
-            ignore=shutil.ignore_patterns(".snakemake_timestamp"),
+            folder / "policies", target / "policies", ignore=_SNAKEMAKES_OWN
         )
         shutil.copy2(folder / "metrics.csv", target)
-        metrics |= tables_of_run(folder)
+        tables |= tables_of_run(folder)
     copy_staged(staged, output)
     write_json(output / "config.json", description)
-    if metrics:
-        learning_curve(metrics, name, output / "learning_curve.png")
-        learning_curve(metrics, name, output / "learning_curve.svg")
-    verifications = [read_json(d / "verification.json") for d in agent_dirs]
-    conversions = [read_json(d / "converted" / "conversion.json") for d in agent_dirs]
+    if tables:
+        learning_curve(tables, name, output / "learning_curve.png")
+        learning_curve(tables, name, output / "learning_curve.svg")
+    specs = [agent["spec"] for agent in agents]
+    verifications = [agent["verification"] for agent in agents]
     text = f"# {name}\n\n"
-    if metrics:
+    if tables:
         text += "![Learning curve](learning_curve.png)\n\n"
-    text += agent_table(specs, verifications, conversions) + "\n" + loading_text(specs)
+    text += agent_table(agents) + "\n" + loading_text(specs)
     write_text(output / "README.md", text)
+    folders = [folder.name for folder in agent_dirs]
+    figures = summary(name, specs, verifications, tables, folders)
+    write_json(output / SUMMARY_FILE, figures)
+    experiment_page(description, figures, agents, tables, output)
 
 
 def collect_registry(
@@ -163,34 +127,23 @@ def copy_staged(staged: Path, output: Path) -> None:
         shutil.copytree(
             staged / folder,
             output / folder,
-            # Snakemake marks declared folders with a file of its own.
-            ignore=shutil.ignore_patterns(".snakemake_timestamp"),
+            ignore=_SNAKEMAKES_OWN,
         )
 
 
-def agent_table(
-    specs: Sequence[AgentSpec],
-    verifications: Sequence[dict[str, Any]],
-    conversions: Sequence[dict[str, Any]],
-) -> str:
+def agent_table(agents: Sequence[dict[str, Any]]) -> str:
     """Return a Markdown table of agents with their returns and conversions."""
     rows = [
         "| Agent | Mean return | Trained policy | Episodes | Conversion |",
         "|---|---|---|---|---|",
     ]
-    for spec, verified, conversion in zip(
-        specs, verifications, conversions, strict=True
-    ):
-        proof = conversion["proof"]
-        if proof["max_difference"] is None:
-            exactness = f"{proof['different_actions']} different actions"
-        else:
-            exactness = f"max. difference {proof['max_difference']:.1e} of the range"
+    for agent in agents:
+        verified = agent["verification"]
         means = verified["mean_return"], verified["reference_mean_return"]
         rows.append(
-            f"| `{spec.id}` | {shown(means[0])} "
+            f"| `{agent['spec'].id}` | {shown(means[0])} "
             f"| {shown(means[1])} | {len(verified['returns'])} "
-            f"| {exactness} over {proof['observations']} observations |"
+            f"| {conversion_text(agent['conversion']['proof'])} |"
         )
     return "\n".join(rows) + "\n"
 

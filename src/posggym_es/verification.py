@@ -100,15 +100,23 @@ class Verification:
         )
 
 
-def _player(spec: AgentSpec, company: Company) -> Player:
-    """Return a registered agent in its seats of the environment, as in training."""
+def registered_player(
+    spec: AgentSpec, company: Company, render_mode: str | None = None
+) -> Player:
+    """Return a registered agent in its seats of the environment, as in training.
+
+    Raises
+    ------
+    VerificationError
+        If the agent or one of its company is not registered.
+    """
     for policy_id in (spec.id, *company.partners, *company.siblings.values()):
         if policy_id not in posggym.agents.registry:
             raise VerificationError(
                 f"{policy_id}: not registered in {posggym.__file__}"
             )
     return Player(
-        make_episodes(spec.env_id, spec.env_args),
+        make_episodes(spec.env_id, spec.env_args, render_mode),
         company,
         lambda model, agent: posggym.agents.make(spec.id, model, agent),
     )
@@ -116,7 +124,7 @@ def _player(spec: AgentSpec, company: Company) -> Player:
 
 def play_verified_episode(spec: AgentSpec, company: Company, seed: int) -> float:
     """Return the (mean) return of one episode, played as `verify` plays."""
-    return _player(spec, company).play(seed)[0]
+    return registered_player(spec, company).play(seed)[0]
 
 
 def verify(
@@ -149,7 +157,7 @@ def verify(
         gives two returns, or the mean return differs by more than chance explains.
     """
     company = company or Company()
-    player = _player(spec, company)
+    player = registered_player(spec, company)
     returns, lengths = [], []
     for seed in reference["seeds"]:
         episode, steps = player.play(seed)

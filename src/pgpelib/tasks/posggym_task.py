@@ -98,10 +98,18 @@ class PosggymEpisodes:
         POSGGym id.
     env_args
         Keyword arguments of `posggym.make`; None for the defaults.
+    render_mode
+        What `env.render()` gives, as for `posggym.make`.
     """
 
-    def __init__(self, env_id: str, env_args: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        env_id: str,
+        env_args: dict[str, Any] | None,
+        render_mode: str | None = None,
+    ) -> None:
         self._env_id = env_id
+        self._render_mode = render_mode
         self._env_args = env_args or {}
         entry_point = str(posggym.envs.registry[env_id].entry_point)
         self._renew = entry_point.startswith(_HISTORY_DEPENDENT)
@@ -118,7 +126,12 @@ class PosggymEpisodes:
         return dict(self.env.reset(seed=seed)[0])
 
     def _make(self) -> posggym.Env[Any, Any, Any]:
-        return posggym.make(self._env_id, disable_env_checker=True, **self._env_args)
+        return posggym.make(
+            self._env_id,
+            disable_env_checker=True,
+            render_mode=self._render_mode,
+            **self._env_args,
+        )
 
 
 class _Seat:

@@ -1,0 +1,57 @@
+#!/usr/bin/env python
+"""Film a registered agent: one of its verified episodes, as MP4 and as a small WebP.
+
+Needs no display. Where an environment cannot be rendered, the folder has the reason in
+`film.json` instead of a film: a missing graphics library is no reason to stop.
+
+Examples
+--------
+    film_agent.py --posggym_tree TREE --spec spec.json \
+        --verification verification.json --output film
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pgpelib.files import atomic_directory, read_json, write_json
+from posggym_es import cli
+from posggym_es.spec import AgentSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--posggym_tree", type=Path, required=True)
+    parser.add_argument("--spec", type=Path, required=True)
+    parser.add_argument("--verification", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    # Renderers read these when they are imported.
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    cli.use_posggym_tree(args.posggym_tree)
+    # These import posggym, so only now.
+    from posggym_es.films import FilmError, record, write_mp4, write_preview
+
+    spec = AgentSpec.from_json(read_json(args.spec))
+    verification = read_json(args.verification)
+    with atomic_directory(args.output) as folder:
+        try:
+            with tqdm(unit="frame", disable=None) as bar:
+                frames, fps, facts = record(spec, verification, lambda: bar.update())
+        except FilmError as error:
+            print(f"no film: {error}")
+            write_json(folder / "film.json", {"reason": str(error)})
+            return
+        write_mp4(frames, fps, folder / "film.mp4")
+        write_preview(frames, fps, folder / "film.webp")
+        write_json(folder / "film.json", {**facts, "frames": len(frames), "fps": fps})
+    print(f"{len(frames)} frames in {args.output / 'film.mp4'}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

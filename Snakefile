@@ -24,6 +24,8 @@ rule register_all:
         expand("results/{experiment}", experiment=EXPERIMENTS.selected),
         "results/registry",
         "results/index.html",
+        # Where the config asks for it.
+        crossplay_folders() if "crossplay" in config else [],
         # Where the config names repositories.
         [f"{RUNS}/{REGISTRY_GROUP}/registered.json"] if "posggym_repo" in config else [],
 
@@ -49,5 +51,6 @@ include: "rules/registry.smk"
 include: "rules/verify.smk"
 include: "rules/film.smk"
 include: "rules/docs.smk"
+include: "rules/crossplay.smk"
 include: "rules/results.smk"
 include: "rules/repositories.smk"

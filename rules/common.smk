@@ -54,6 +54,7 @@ wildcard_constraints:
     experiment="|".join(EXPERIMENTS.names),
     group="|".join([*EXPERIMENTS.names, REGISTRY_GROUP]),
     seed=r"\d+",
+    env=r"[\w-]+-v\d+",
     agent=r"[A-Za-z0-9_.-]+",
 
 
@@ -174,6 +175,17 @@ def trained_metrics(wildcards):
 def group_of_experiment(pattern):
     """Return an input function: a staged file or folder of the experiment's group."""
     return lambda wildcards: pattern.format(group=wildcards.experiment)
+
+
+def crossplay_folders():
+    """Return the folders of the POSGGym environments that agents are trained in."""
+    return expand("results/crossplay/{env}", env=EXPERIMENTS.posggym_envs)
+
+
+def crossplay_models(wildcards):
+    """Return the cross-play's arguments for a copy of POSGGym's models."""
+    models = config.get("crossplay", {}).get("models_dir")
+    return [] if models is None else ["--models_dir", models]
 
 
 def needs_repositories(wildcards):

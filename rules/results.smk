@@ -78,6 +78,7 @@ rule results_index:
     """Write the page of all experiments in the results folder."""
     input:
         expand("results/{experiment}", experiment=EXPERIMENTS.selected),
+        crossplay_folders() if "crossplay" in config else [],
     output:
         report(
             "results/index.html",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pgpelib.files import write_text
 from pgpelib.training import METRIC_COLUMNS
 
 mpl.use("Agg")
@@ -249,6 +250,7 @@ def page_charts(
 
 def _finish(axes: Axes, tables: Tables, name: str) -> None:
     axes.set_xlabel("generation")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(name)
     if 1 < len(tables) <= len(COLORS):
         axes.legend(fontsize="small")
@@ -291,3 +293,45 @@ def hash_of(text: str) -> int:
     import zlib
 
     return zlib.crc32(text.encode())
+
+
+def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], None]:
+    """Return what draws a payoff matrix with its intervals.
+
+    Parameters
+    ----------
+    means, margins
+        Mean returns and halves of their intervals, rows and columns in the same order.
+        Pairs without a value stay empty.
+    """
+
+    def draw(axes: Axes) -> None:
+        values = means.to_numpy(np.float64)
+        axes.imshow(values, cmap="cividis", aspect="auto")
+        axes.grid(visible=False)
+        middle = (np.nanmin(values) + np.nanmax(values)) / 2
+        for row, column in np.ndindex(values.shape):
+            if np.isfinite(values[row, column]):
+                margin = margins.iat[row, column]
+                axes.text(
+                    column,
+                    row,
+                    f"{values[row, column]:.3g}\n± {margin:.2g}",
+                    ha="center",
+                    va="center",
+                    fontsize="small",
+                    color="white" if values[row, column] <= middle else "black",
+                )
+        names = [str(policy).rpartition("/")[2] for policy in means.index]
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+
+    return draw
+
+
+def write_svg(element: str, path: Path) -> None:
+    """Write a chart for a page as a file of its own, black on white."""
+    opening = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink='
+    opening += '"http://www.w3.org/1999/xlink" style="background: white" '
+    opening += 'font-family="DejaVu Sans, sans-serif" color="black" '
+    write_text(path, element.replace("<svg ", opening, 1))

@@ -171,6 +171,10 @@ class Experiments:
             name: _experiment(name, entry, limits)
             for name, entry in config["experiments"].items()
         }
+        self.crossplay_episodes = min(
+            (config.get("crossplay") or {}).get("episodes", 100),
+            limits.get("re_eval_num_episodes", 10**9),
+        )
         self.selected = self._select(config.get("only"))
         self._check_ids()
 
@@ -186,6 +190,17 @@ class Experiments:
     def run_root(self) -> Path:
         """Folder of all intermediate files at this scale."""
         return Path("runs") / self.scale
+
+    @property
+    def posggym_envs(self) -> list[str]:
+        """Ids of the POSGGym environments that selected experiments train in."""
+        names = [
+            self[name].training_config(self[name].seeds[0]).task.re_eval_env_name
+            for name in self.selected
+            if self[name].train is not None
+        ]
+        ids = [n.removeprefix("posggym:") for n in names if n.startswith("posggym:")]
+        return list(dict.fromkeys(ids))
 
     def members(self, group: str) -> list[tuple[str, str]]:
         """Return (experiment, label) of the agents of a group.

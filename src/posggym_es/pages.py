@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from pgpelib.files import read_json, write_text
+from pgpelib.files import read_json, write_json, write_text
 from posggym_es.agents import mean_interval, shown
-from posggym_es.charts import Tables, page_charts
+from posggym_es.charts import Tables, heat_map, page_charts, svg, write_svg
+from posggym_es.crossplay import Variant, diversity, matrix, regret
 from posggym_es.published import published_score
 from posggym_es.spec import AgentSpec
 
@@ -302,3 +305,53 @@ def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]
         cell(steps, steps and f"{steps:,}", number=True),
         cell(seconds, seconds and _duration(seconds), number=True),
     ]
+
+
+def crossplay_folder(
+    variant: Variant, table: pd.DataFrame, left_out: Mapping[str, str], output: Path
+) -> None:
+    """Fill a folder with the payoffs of an environment: CSV files, heat map and page.
+
+    Parameters
+    ----------
+    variant
+        The environment.
+    table
+        What `play_all` returned.
+    left_out
+        Policies that could not be made, with the reason.
+    output
+        Folder to fill.
+    """
+    means, margins = matrix(table), matrix(table, "margin")
+    regrets = regret(means)
+    measures = diversity(means)
+    output.mkdir(parents=True)
+    table.to_csv(output / "payoffs.csv", index=False)
+    means.to_csv(output / "matrix.csv")
+    regrets.to_csv(output / "regret.csv")
+    write_json(output / "diversity.json", dataclasses.asdict(measures))
+    side = 2.0 + 0.8 * len(means)
+    chart = svg(heat_map(means, margins), (max(side, 5.0), max(0.7 * side, 3.5)))
+    write_svg(chart, output / "heat_map.svg")
+    names = {
+        "Self-play": measures.self_play,
+        "Cross-play": measures.cross_play,
+        "Proportional loss": measures.proportional_loss,
+        "Expected cardinality": measures.expected_cardinality,
+    }
+    page = render(
+        "crossplay.html",
+        env_id=variant.env_id,
+        arguments=", ".join(f"{k}={v!r}" for k, v in variant.env_args.items()),
+        episodes=int(table.episodes.iloc[0]),
+        policies=list(means.index),
+        heat_map=Markup(chart),
+        tiles=[(k, "-" if v is None else f"{v:.2f}") for k, v in names.items()],
+        regrets=[
+            (policy, f"{row.mean():.2f}", f"{row.max():.2f}")
+            for policy, row in regrets.iterrows()
+        ],
+        left_out=left_out,
+    )
+    write_text(output / PAGE_FILE, page)

@@ -1,0 +1,42 @@
+"""Cross-play: the registered policies of each POSGGym environment with each other."""
+
+
+rule crossplay:
+    """Play all policies of each POSGGym environment with each other (target)."""
+    input:
+        crossplay_folders(),
+
+
+rule crossplay_env:
+    """Play all policies of an environment with each other; goes on if interrupted."""
+    input:
+        specs=lambda wildcards: of_group(rules.agent_spec.output[0])(REGISTRY),
+        tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
+    output:
+        report(
+            directory("results/crossplay/{env}"),
+            patterns=["{arguments}/index.html", "{arguments}/heat_map.svg"],
+            caption="../workflow/report/crossplay.rst",
+            category="Cross-play",
+            subcategory="{env}",
+        ),
+    params:
+        script=SCRIPTS / "cross_play.py",
+        state=f"{RUNS}/crossplay/{{env}}",
+        models=crossplay_models,
+        episodes=EXPERIMENTS.crossplay_episodes,
+    threads: 16
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    log:
+        f"{RUNS}/crossplay/{{env}}/logs/crossplay.log",
+    benchmark:
+        f"{RUNS}/crossplay/{{env}}/benchmarks/crossplay.tsv"
+    conda:
+        "../envs/posggym.yaml"
+    shell:
+        "python {params.script:q} --posggym_tree {input.tree:q} {params.models:q}"
+        " --env {wildcards.env:q} --specs {input.specs:q} --episodes {params.episodes}"
+        " --workers {threads} --state {params.state:q} --output {output:q}"
+        " > {log:q} 2>&1"

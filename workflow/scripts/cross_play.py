@@ -1,0 +1,83 @@
+#!/usr/bin/env python
+"""Play all registered policies of an environment with each other.
+
+For each set of arguments that an agent of the pipeline was trained for: the payoff
+matrix with intervals (CSV, heat map, page), regret, and the population's diversity.
+POSGGym's own policies are included; those that cannot be made here are named with the
+reason. Interrupted, it goes on where it was.
+
+Examples
+--------
+    cross_play.py --posggym_tree TREE --env Driving-v1 --specs a/spec.json b/spec.json \
+        --episodes 100 --workers 2 --state runs/crossplay --output results/crossplay
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pgpelib.files import atomic_directory, read_json
+from posggym_es import cli
+from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--posggym_tree", type=Path, required=True)
+    parser.add_argument(
+        "--models_dir",
+        type=Path,
+        help="copy of POSGGym's models repository, instead of downloading from it",
+    )
+    parser.add_argument("--env", required=True, help="POSGGym id")
+    parser.add_argument("--specs", type=Path, nargs="+", required=True)
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    # A tree of its own: files that POSGGym downloads go there.
+    tree = args.state / "posggym-tree"
+    shutil.copytree(args.posggym_tree, tree, dirs_exist_ok=True)
+    if args.models_dir is not None:
+        models = args.models_dir / MODELS_ROOT
+        shutil.copytree(models, tree / ASSETS_ROOT, dirs_exist_ok=True)
+    cli.use_posggym_tree(tree)
+    # These import posggym, so only now.
+    from pgpelib.tasks.posggym_task import complete_env_args
+    from posggym_es.crossplay import Variant, play_all, policies_of, usable
+    from posggym_es.pages import crossplay_folder
+
+    specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+    variants: dict[str, Variant] = {}
+    for spec in specs:
+        if spec.env_id == args.env:
+            arguments = complete_env_args(spec.env_id, spec.env_args or {})
+            variant = Variant(spec.env_id, arguments)
+            variants[variant.name] = variant
+    if not variants:
+        raise ValueError(f"{args.env}: none of the agents is for this environment")
+    with atomic_directory(args.output) as output:
+        for variant in variants.values():
+            policies, left_out = usable(variant, list(policies_of(variant)))
+            for policy_id, reason in left_out.items():
+                print(f"left out {policy_id}: {reason}")
+            with tqdm(total=len(policies) ** 2, unit="pair", disable=None) as bar:
+                table = play_all(
+                    variant,
+                    policies,
+                    args.episodes,
+                    args.workers,
+                    args.state / "pairs",
+                    lambda bar=bar: bar.update(),  # type: ignore[misc]
+                )
+            crossplay_folder(variant, table, left_out, output / variant.name)
+    print(f"look at {args.output}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

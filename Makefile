@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml tools/install_posggym.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python tools/install_posggym.py
-	$(BIN)/python -m pip install --quiet --editable '.[mongo,ray,slurm,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[mongo,ray,slurm,tensorboard,test]'
 	touch $@
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes

@@ -54,3 +54,26 @@ include: "rules/docs.smk"
 include: "rules/crossplay.smk"
 include: "rules/results.smk"
 include: "rules/repositories.smk"
+
+
+rule crossplay:
+    """Play the registered policies of each POSGGym environment with each other."""
+    input:
+        crossplay_folders(),
+
+
+rule status:
+    """Show how far the experiments are."""
+    params:
+        script=SCRIPTS / "status.py",
+        arguments=status_arguments(),
+    localrule: True
+    shell:
+        "python {params.script:q} {params.arguments:q}"
+
+
+rule help:
+    """List what to ask for."""
+    localrule: True
+    run:
+        print(TARGETS)

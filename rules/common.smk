@@ -23,6 +23,7 @@ try:
 except WorkflowError as error:
     raise WorkflowError(f"{error}{closest_key_hint(error)}") from error
 config.setdefault("films", True)
+config.setdefault("tensorboard", False)
 try:
     EXPERIMENTS = Experiments(config)
 except ConfigError as error:
@@ -202,3 +203,34 @@ def policy_to_remove(wildcards):
     if "policy" not in config:
         raise WorkflowError("unregister needs the agent's id: --config policy=ID")
     return config["policy"]
+
+
+def status_arguments():
+    """Return the arguments of status.py that say what this call is about."""
+    arguments = ["--scale", EXPERIMENTS.scale, "--only", ",".join(EXPERIMENTS.selected)]
+    if workflow.configfiles:
+        arguments += ["--configfile", str(Path(workflow.configfiles[-1]).resolve())]
+    return arguments
+
+
+TARGETS = f"""\
+snakemake --cores 2 TARGET                 What you get
+
+  results/NAME                             one experiment: train, register, verify, film, page
+  register_all                             all experiments, one registry, results/index.html
+  crossplay                                payoffs of all policies of each POSGGym environment
+  results/docs_all                         POSGGym's documentation pages of all agents
+  publish                                  push the registered agents (needs repositories)
+  unregister --config policy=ID            take an agent out again
+  status                                   how far everything is; while another Snakemake
+                                           works: python workflow/scripts/status.py
+
+Add after the target:
+  --config scale=smoke                     a rehearsal in minutes
+  --config only=NAME,NAME                  some experiments
+  --profile profiles/slurm                 on a cluster, instead of --cores
+  -n                                       only say what would be done
+  --report report.html                     afterwards: a report about what was done
+
+Experiments: {", ".join(EXPERIMENTS.names)}
+"""

@@ -1,12 +1,6 @@
 """Cross-play: the registered policies of each POSGGym environment with each other."""
 
 
-rule crossplay:
-    """Play all policies of each POSGGym environment with each other (target)."""
-    input:
-        crossplay_folders(),
-
-
 rule crossplay_env:
     """Play all policies of an environment with each other; goes on if interrupted."""
     input:
@@ -15,7 +9,7 @@ rule crossplay_env:
     output:
         report(
             directory("results/crossplay/{env}"),
-            patterns=["{arguments}/index.html", "{arguments}/heat_map.svg"],
+            patterns=["{arguments}/{file,index}.html"],
             caption="../workflow/report/crossplay.rst",
             category="Cross-play",
             subcategory="{env}",

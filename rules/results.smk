@@ -15,7 +15,8 @@ rule results:
     output:
         report(
             directory("results/{experiment}"),
-            patterns=["index.html", "learning_curve.png"],
+            # Snakemake finds files by wildcards only.
+            patterns=["{file,index}.html", "{file,learning_curve}.png"],
             caption="../workflow/report/experiment.rst",
             category="Experiments",
             subcategory="{experiment}",
@@ -26,6 +27,7 @@ rule results:
             {"scale": EXPERIMENTS.scale, **dataclasses.asdict(experiment_of(wildcards))}
         ),
         agent_dirs=of_experiment(AGENT),
+        films="--films" if config["films"] else "",
         run_dirs=lambda wildcards, input: [Path(path).parent for path in input.trained],
         staged=lambda wildcards, input: Path(input.tree).parent,
     threads: 1
@@ -41,7 +43,7 @@ rule results:
     shell:
         "python {params.script:q} --experiment {wildcards.experiment:q}"
         " --config {params.config:q} --agent_dirs {params.agent_dirs:q}"
-        " --run_dirs {params.run_dirs:q}"
+        " --run_dirs {params.run_dirs:q} {params.films}"
         " --staged {params.staged:q} --output {output:q} > {log:q} 2>&1"
 
 

@@ -17,6 +17,7 @@ rule train:
         sacred_dir=f"{SEED}/sacred",
         database=["-m", config["mongo_db"]] if "mongo_db" in config else [],
         settings=training_settings,
+        tensorboard=config["tensorboard"],
     threads: training_resource("threads")
     resources:
         mem_mb=training_memory,
@@ -32,7 +33,8 @@ rule train:
         "../envs/train.yaml"
     shell:
         "python {params.script:q} -F {params.sacred_dir:q} {params.database:q} with {params.settings:q}"
-        " num_cpus={threads} run_dir={params.run_dir:q} 2>&1 | tee {log:q}"
+        " num_cpus={threads} run_dir={params.run_dir:q}"
+        " tensorboard={params.tensorboard} 2>&1 | tee {log:q}"
         " && mkdir -p {output.policies:q}"
         " && cp {params.run_dir:q}/policies/* {output.policies:q}"
         " && cp {params.run_dir:q}/metrics.csv {output.metrics:q}"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import chromium
 from hosts import git, make_originals
+from workspace import CONFIG, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,3 +53,21 @@ def hosts(originals, tmp_path) -> Path:
     for name in ("posggym", "models"):
         git(folder, "clone", "--quiet", "--bare", originals / name, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def done(root, tmp_path_factory) -> Workspace:
+    """A workspace in which register_all has run. Tests copy it to change it."""
+    workspace = Workspace(root, tmp_path_factory.mktemp("chain"), CONFIG)
+    workspace.succeed("register_all")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser without a window."""
+    reason = chromium.install()
+    if reason is not None:
+        pytest.skip(f"no Chromium: {reason}")
+    with chromium.launch() as browser:
+        yield browser

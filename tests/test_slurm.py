@@ -53,7 +53,7 @@ class Project:
     def __init__(self, root: Path, folder: Path, experiments: dict) -> None:
         self.root, self.folder = root, folder
         (folder / "config").mkdir(parents=True)
-        config = yaml.safe_dump({"experiments": experiments})
+        config = yaml.safe_dump({"experiments": experiments, "films": False})
         (folder / "config" / "config.yaml").write_text(config)
 
     def start(self, *arguments: str, cluster=None) -> subprocess.Popen:

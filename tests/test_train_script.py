@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
 import sys
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pgpelib.restore import policy_metadata, to_torch_module
 
@@ -145,3 +147,21 @@ def test_settings_of_the_caller_win(root):
     shown = printed_config(result.stdout + result.stderr)
     assert shown["niters"] == "7"
     assert shown["popsize"] == "100"
+
+
+def test_tensorboard_reads_what_was_asked_for_and_each_generation_once(root, tmp_path):
+    settings = ["env_name=LunarLanderContinuous-v2", "hidden=[]", *SMALL]
+    settings += ["tensorboard=True", f"run_dir={tmp_path / 'run'}"]
+    # Interrupted after two generations, so to speak, and gone on with.
+    for niters in (2, 4):
+        result = run(
+            root, "train.py", "with", *settings, f"niters={niters}", cwd=tmp_path
+        )
+        assert result.returncode == 0, result.stderr
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    scalars = events.Scalars("pop_median")
+    assert [event.step for event in scalars] == [1, 2, 3, 4]
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        medians = [float(row["pop_median"]) for row in csv.DictReader(file)]
+    assert [event.value for event in scalars] == pytest.approx(medians)

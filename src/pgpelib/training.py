@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
+# Seconds to wait for the lock: who asks whether a run is alive holds it for a moment.
+LOCK_TIMEOUT = 1.0
 STATE_FILE = "state.npz"
 METRICS_FILE = "metrics.csv"
 POLICIES_FOLDER = "policies"
@@ -366,18 +368,24 @@ class Training:
         """
         self.run_dir.mkdir(parents=True, exist_ok=True)
         file = (self.run_dir / LOCK_FILE).open("wb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise RunLockedError(
-                f"{self.run_dir}: another process trains here; wait for it, end it, or "
-                "choose another run_dir"
-            ) from None
-        except OSError as error:
-            # A file system without locks is no reason not to train.
-            logger.warning("%s cannot be locked: %s", self.run_dir, error)
-        return file
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+                file.close()
+                raise RunLockedError(
+                    f"{self.run_dir}: another process trains here; wait for it, end "
+                    "it, or choose another run_dir"
+                ) from None
+            except OSError as error:
+                # A file system without locks is no reason not to train.
+                logger.warning("%s cannot be locked: %s", self.run_dir, error)
+                return file
 
     def _claim_folder(self) -> dict[str, Any]:
         path = self.run_dir / RUN_FILE

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from pgpelib.files import write_text
 from pgpelib.training import METRIC_COLUMNS
+from posggym_es.agents import shown
 
 mpl.use("Agg")
 
@@ -250,7 +252,7 @@ def page_charts(
 
 def _finish(axes: Axes, tables: Tables, name: str) -> None:
     axes.set_xlabel("generation")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(name)
     if 1 < len(tables) <= len(COLORS):
         axes.legend(fontsize="small")
@@ -316,7 +318,7 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
                 axes.text(
                     column,
                     row,
-                    f"{values[row, column]:.3g}\n± {margin:.2g}",
+                    f"{shown(values[row, column])}\n± {shown(margin)}",
                     ha="center",
                     va="center",
                     fontsize="small",

@@ -83,7 +83,7 @@ def usable(
             posggym.agents.make(policy_id, env.model, agent)
         except Exception as error:
             # Other people's code: whatever it raises, this policy cannot play.
-            reasons[policy_id] = f"{type(error).__name__}: {error}"
+            reasons[policy_id] = f"{type(error).__name__}: {str(error)[:80]}"
         else:
             made.append(policy_id)
     env.close()
@@ -148,7 +148,7 @@ def play_pair(
 
     @functools.cache
     def actor(policy: str, agent: str) -> Actor:
-        return posggym.agents.make(policy, game.env.model, agent)  # type: ignore[no-any-return]
+        return posggym.agents.make(policy, game.env.model, agent)
 
     returns = []
     for seed in range(episodes):

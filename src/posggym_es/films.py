@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,13 @@ def record(
         company = Company(**verification["company"])
         player = registered_player(spec, company, render_mode="rgb_array")
         episode, _ = player.play(seed, show)
-    except (_RenderingError, ImportError, OSError, ValueError) as error:
+    except (
+        _RenderingError,
+        gymnasium.error.Error,
+        ImportError,
+        OSError,
+        ValueError,
+    ) as error:
         reason = error.__cause__ or error
         raise FilmError(
             f"{spec.env_id} cannot be rendered here "

@@ -48,6 +48,7 @@ def collect(
     run_dirs: Sequence[Path],
     staged: Path,
     output: Path,
+    films: bool,
 ) -> None:
     """Fill the results folder of an experiment.
 
@@ -65,14 +66,16 @@ def collect(
         Folder with the staged trees and docs of the experiment.
     output
         Folder to fill.
+    films
+        Whether the agents' films are shown.
     """
+    parts = ["extracted", "converted", *([FILM_FOLDER] if films else [])]
     agents: list[dict[str, Any]] = []
     tables: dict[str, pd.DataFrame] = {}
     for folder in agent_dirs:
         target = output / folder.name
-        for part in ("extracted", "converted", FILM_FOLDER):
-            if (folder / part).is_dir():
-                shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
+        for part in parts:
+            shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
         shutil.copy2(folder / "verification.json", target)
         shutil.copy2(folder / "spec.json", target)
         spec = AgentSpec.from_json(read_json(folder / "spec.json"))

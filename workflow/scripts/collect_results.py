@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--config", type=cli.json_argument, default={})
     parser.add_argument("--agent_dirs", type=Path, nargs="+", default=[])
     parser.add_argument("--run_dirs", type=Path, nargs="*", default=[])
+    parser.add_argument("--films", action="store_true", help="show the agents' films")
     parser.add_argument("--specs", type=Path, nargs="+", default=[])
     parser.add_argument("--staged", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
@@ -44,6 +45,7 @@ def main() -> None:
                 args.run_dirs,
                 args.staged,
                 output,
+                args.films,
             )
         else:
             specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]

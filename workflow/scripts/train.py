@@ -87,6 +87,7 @@ def default_config() -> None:
     num_cpus = -1  # worker processes (with slurm of each node); -1: all cores
     engine = "local"  # local, ray (the cluster that RAY_ADDRESS names) or slurm
     worker_timeout = 3600.0  # seconds without a result before workers are replaced
+    tensorboard = False  # also write TensorBoard's event files
     run_dir = None  # folder to work in, and to go on from after an interruption
 
 
@@ -143,6 +144,21 @@ def _numbers(rows: list[dict[str, Any]], name: str) -> str:
     return "/".join("-" if value is None else f"{value:.1f}" for value in values)
 
 
+def event_writer(training: Training) -> Any:
+    """Return a writer of TensorBoard's files in the run folder."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise SacredError(
+            f"tensorboard: needs the package tensorboard ({error})",
+            print_traceback=False,
+        ) from error
+    # What an interrupted run wrote beyond its last completed generation is hidden.
+    return SummaryWriter(
+        str(training.run_dir / "tensorboard"), purge_step=training.generation + 1
+    )
+
+
 def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
     """Return the folder of a run that was started without `run_dir`."""
     for observer in run.observers:
@@ -157,13 +173,14 @@ def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
 def train(
     env_config: dict[str, Any],
     run_dir: str | None,
+    tensorboard: bool,
     _config: dict[str, Any],
     _run: Run,
 ) -> float | None:
     """Train, and return the mean return of the last re-evaluation."""
     # Sacred accepts new keys only in settings that the signature names: env_config.
     settings = json.loads(json.dumps({**_config, "env_config": env_config}))
-    del settings["run_dir"]
+    del settings["run_dir"], settings["tensorboard"]
     try:
         config = TrainingConfig.from_dict(settings)
         folder = Path(run_dir) if run_dir else choose_run_dir(_run, config)
@@ -173,6 +190,7 @@ def train(
         raise SacredError(str(error), print_traceback=False) from error
     print(f"run folder: {training.run_dir}", flush=True)
     progress = Progress(training)
+    writer = event_writer(training) if tensorboard else None
     last: list[float] = []
 
     def on_generation(report: GenerationReport) -> None:
@@ -181,10 +199,15 @@ def train(
             for name, value in metrics.items():
                 if name not in ("generation", "role") and value is not None:
                     _run.log_scalar(prefix + name, value, metrics["generation"])
+                    if writer is not None:
+                        tag = prefix.replace(".", "/") + name
+                        writer.add_scalar(tag, value, metrics["generation"])
             if metrics["re_eval_mean"] is not None:
                 last[:] = [metrics["re_eval_mean"]]
         for path in report.saved_policies:
             _run.add_artifact(str(path))
+        if writer is not None:
+            writer.flush()
         progress.report(report.metrics)
 
     with training, contextlib.closing(progress):

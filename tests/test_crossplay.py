@@ -1,0 +1,179 @@
+"""Cross-play: who meets whom, what the numbers mean, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posggym_es.agents import mean_interval
+from posggym_es.crossplay import (
+    RANDOM_POLICY,
+    Variant,
+    diversity,
+    matrix,
+    play_all,
+    policies_of,
+    regret,
+    seats,
+    usable,
+)
+from workspace import Workspace
+
+AGENTS = ["0", "1", "2"]
+
+
+def test_in_self_play_a_policy_has_all_places():
+    assert seats(AGENTS, "a", "a", {"a": None}) == [dict.fromkeys(AGENTS, "a")]
+    assert seats(AGENTS, "a", "a", {"a": ["0", "1"]}) == []
+
+
+def test_in_cross_play_each_place_is_taken_in_turn():
+    parts = seats(AGENTS, "a", "b", {"a": None, "b": None})
+    assert [[k for k, v in part.items() if v == "a"] for part in parts] == [
+        ["0"],
+        ["1"],
+        ["2"],
+    ]
+    assert all(list(part.values()).count("b") == 2 for part in parts)
+
+
+@given(st.sets(st.sampled_from(AGENTS)), st.sets(st.sampled_from(AGENTS)))
+def test_no_policy_plays_an_agent_that_it_cannot(first, second):
+    valid = {"a": sorted(first), "b": sorted(second)}
+    parts = seats(AGENTS, "a", "b", valid)
+    for part in parts:
+        assert set(part) == set(AGENTS)
+        assert all(agent in valid[policy] for agent, policy in part.items())
+    possible = [o for o in first if set(AGENTS) - {o} <= second]
+    assert len(parts) == len(possible)
+
+
+@pytest.fixture
+def game():
+    variant = Variant(
+        "Driving-v1", {"grid": "7x7RoundAbout", "num_agents": 2, "obs_dim": (3, 1, 1)}
+    )
+    return variant, ["Driving-v1/A0Shortestpath-v0", RANDOM_POLICY]
+
+
+def test_policies_for_any_arguments_are_included(game):
+    variant, policies = game
+    found = policies_of(variant)
+    assert set(policies) <= set(found)
+    # Those for another grid are not.
+    assert not [name for name in found if "14x14" in name]
+
+
+def test_what_cannot_be_made_is_named_with_the_reason(game):
+    variant, policies = game
+    broken = "PursuitEvasion-v1/ShortestPath-v0"
+    made, reasons = usable(variant, [*policies, broken])
+    assert made == policies
+    assert list(reasons) == [broken]
+    assert reasons[broken]
+
+
+def test_pairs_are_played_once_and_the_same_with_any_workers(game, tmp_path):
+    variant, policies = game
+    tables = [
+        play_all(variant, policies, 3, workers, tmp_path / str(workers))
+        for workers in (1, 2)
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    assert len(tables[0]) == 4
+    files = sorted((tmp_path / "1").iterdir())
+    before = {path: path.stat().st_mtime_ns for path in files}
+    # One pair is lost; the others are not played again.
+    lost = files[0].read_bytes()
+    files[0].unlink()
+    again = play_all(variant, policies, 3, 1, tmp_path / "1")
+    pd.testing.assert_frame_equal(again, tables[0])
+    assert files[0].read_bytes() == lost
+    assert all(path.stat().st_mtime_ns == before[path] for path in files[1:])
+    # Another number of episodes is another result.
+    play_all(variant, policies, 2, 1, tmp_path / "1")
+    assert len(list((tmp_path / "1").iterdir())) == 8
+
+
+PAYOFFS = st.integers(1, 5).flatmap(
+    lambda n: st.lists(
+        st.lists(st.floats(-100, 100), min_size=n, max_size=n), min_size=n, max_size=n
+    )
+)
+
+
+@given(PAYOFFS)
+def test_regret_is_against_the_best_response_to_each_partner(values):
+    payoffs = pd.DataFrame(values)
+    losses = regret(payoffs)
+    assert (losses >= 0).all(axis=None)
+    assert (losses.min(axis=0) == 0).all()
+    for column in payoffs:
+        best = payoffs[column].idxmax()
+        assert losses.loc[best, column] == 0
+
+
+@given(st.integers(1, 8), st.floats(0.1, 100))
+def test_policies_that_are_all_the_same_are_not_diverse(count, value):
+    measures = diversity(pd.DataFrame(np.full((count, count), value)))
+    # A kernel of ones has one eigenvalue, n: its expected cardinality is n / (n + 1).
+    assert measures.expected_cardinality == pytest.approx(count / (count + 1))
+    assert measures.self_play == pytest.approx(value)
+    if count > 1:
+        assert measures.proportional_loss == pytest.approx(0, abs=1e-9)
+
+
+@given(st.integers(2, 8), st.floats(0.1, 100))
+def test_policies_that_only_work_with_themselves_are_as_diverse_as_can_be(count, value):
+    measures = diversity(pd.DataFrame(np.eye(count) * value))
+    assert measures.expected_cardinality == pytest.approx(count / 2)
+    assert measures.proportional_loss == pytest.approx(1)
+
+
+def test_gaps_are_left_out_of_the_means():
+    payoffs = pd.DataFrame([[np.nan, 1.0], [3.0, np.nan]])
+    measures = diversity(payoffs)
+    assert measures.self_play is None
+    assert measures.cross_play == 2
+    assert measures.expected_cardinality is None
+
+
+def test_the_target_writes_tables_heat_map_and_page(root, done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = {**done.config, "only": ["reaching"], "crossplay": {"episodes": 3}}
+    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace.succeed("register_all")
+    (folder,) = (workspace.folder / "results/crossplay/CooperativeReaching-v0").glob(
+        "size*"
+    )
+    table = pd.read_csv(folder / "payoffs.csv")
+    ours = [name for name in set(table.row) if "pgpe_sp" in name]
+    assert len(ours) == 1
+    # POSGGym's own are there as well.
+    assert [name for name in set(table.row) if name not in (*ours, RANDOM_POLICY)]
+    assert (table.episodes == 3).all()
+    means = pd.read_csv(folder / "matrix.csv", index_col=0)
+    assert means.shape == (len(set(table.row)),) * 2
+    pd.testing.assert_frame_equal(
+        matrix(table).reset_index(drop=True),
+        means.reset_index(drop=True),
+        check_names=False,
+    )
+    pairs = workspace.folder / "runs/full/crossplay/CooperativeReaching-v0/pairs"
+    for path in pairs.iterdir():
+        pair = json.loads(path.read_text())
+        row = table[(table.row == pair["row"]) & (table.column == pair["column"])]
+        assert tuple(row[["mean", "margin"]].iloc[0]) == pytest.approx(
+            mean_interval(pair["returns"])
+        )
+    page = (folder / "index.html").read_text()
+    assert "<svg" in page
+    assert "pgpe_sp" in (folder / "heat_map.svg").read_text()
+    index = (workspace.folder / "results" / "index.html").read_text()
+    assert f"crossplay/CooperativeReaching-v0/{folder.name}/index.html" in index

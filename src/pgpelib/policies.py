@@ -110,12 +110,35 @@ class ActionSpec:
         infinite. None for "discrete".
     n
         Number of discrete actions; None for "box".
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or bounds or number are not those of an action space.
     """
 
     kind: str
     low: Vector | None = None
     high: Vector | None = None
     n: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "discrete":
+            if not isinstance(self.n, int | np.integer) or self.n < 1:
+                raise ValueError(f"{self.n!r} is no number of discrete actions")
+        elif self.kind == "box":
+            low, high = self.low, self.high
+            if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
+                raise ValueError("the action bounds are not arrays")
+            if low.ndim != 1 or low.shape != high.shape:
+                raise ValueError(
+                    f"action bounds of shapes {low.shape} and {high.shape} do not fit"
+                )
+            # NaN is not below anything.
+            if not (low <= high).all():
+                raise ValueError("an action bound is NaN, or the lower above the upper")
+        else:
+            raise ValueError(f"actions of kind {self.kind!r}, not box or discrete")
 
     @property
     def output_size(self) -> int:
@@ -174,6 +197,8 @@ class SavedPolicy:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {self.activation!r}")
+        if not isinstance(self.env_name, str):
+            raise ValueError(f"the environment's name is {self.env_name!r}")
         if not self.layers:
             raise ValueError("the policy has no layers")
         arrays = [array for layer in self.layers for array in layer]
@@ -198,6 +223,10 @@ class SavedPolicy:
                 arrays.append(norm)
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("the policy has weights that are NaN or infinite")
+        if (self.obs_mean is None) != (self.obs_stdev is None):
+            raise ValueError("observation statistics need both mean and stdev")
+        if self.obs_stdev is not None and not (self.obs_stdev > 0).all():
+            raise ValueError("a standard deviation of observations is not positive")
 
     @property
     def observation_size(self) -> int:

@@ -7,9 +7,6 @@ that such files name, and refuses every other name.
 
 from __future__ import annotations
 
-import collections
-import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +16,29 @@ import torch
 from pgpelib.networks import LSTM, Linear
 from pgpelib.policies import ActionSpec, SavedPolicy
 from pgpelib.runningstat import VARIANCE_FLOOR
+from pgpelib.safe_pickle import (
+    MAX_FILE_SIZE,
+    NUMPY_NAMES,
+    TORCH_NAMES,
+    Inert,
+    safe_load,
+)
 from pgpelib.saving import FORMAT, from_plain
-
-# A policy file is a few hundred kilobytes at most; anything larger is something else.
-MAX_FILE_SIZE = 256 * 1024 * 1024
 
 
 class PolicyFileError(ValueError):
     """A file that is not a policy; the message names the file and what is wrong."""
 
 
-class _Inert:
-    """Stand-in for a class of a foreign pickle: keeps its state, does nothing."""
-
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, dict):
-            raise pickle.UnpicklingError(f"unexpected state for {type(self).__name__}")
-        self.__dict__.update(state)
-
-
-class _MLPPolicy(_Inert):
+class _MLPPolicy(Inert):
     pass
 
 
-class _RunningStat(_Inert):
+class _RunningStat(Inert):
     pass
 
 
-class _Space(_Inert):
+class _Space(Inert):
     pass
 
 
@@ -58,7 +50,7 @@ class _Discrete(_Space):
     pass
 
 
-class _Module(_Inert):
+class _Module(Inert):
     pass
 
 
@@ -78,13 +70,9 @@ class _ReLU(_Module):
     pass
 
 
-class _RandomState(_Inert):
+class _RandomState(Inert):
     def __init__(self, *_: Any) -> None:
         """Take and ignore the name of a bit generator."""
-
-
-def _storage_from_bytes(data: bytes) -> Any:
-    return torch.load(io.BytesIO(data), weights_only=True)
 
 
 def _rebuild_parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -93,13 +81,8 @@ def _rebuild_parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
 
 # The complete list of names that a policy file may use.
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
-    ("numpy._core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
-    ("numpy.core.multiarray", "scalar"): np.core.multiarray.scalar,  # type: ignore[attr-defined]
-    ("numpy._core.multiarray", "scalar"): np.core.multiarray.scalar,  # type: ignore[attr-defined]
+    **NUMPY_NAMES,
+    **TORCH_NAMES,
     ("numpy.random._pickle", "__randomstate_ctor"): _RandomState,
     ("pgpelib.policies", "MLPPolicy"): _MLPPolicy,
     ("pgpelib.policies", "LinearPolicy"): _MLPPolicy,
@@ -107,23 +90,11 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("gym.spaces.box", "Box"): _Box,
     ("gym.spaces.discrete", "Discrete"): _Discrete,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
     ("torch.nn.modules.linear", "Linear"): _Linear,
     ("torch.nn.modules.container", "Sequential"): _Sequential,
     ("torch.nn.modules.activation", "Tanh"): _Tanh,
     ("torch.nn.modules.activation", "ReLU"): _ReLU,
 }
-
-
-class _PolicyUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which no policy file needs"
-            ) from None
 
 
 def load_policy(path: str | Path) -> SavedPolicy:
@@ -149,7 +120,7 @@ def load_policy(path: str | Path) -> SavedPolicy:
     try:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise PolicyFileError(f"{path}: larger than any policy file")
-        data = _PolicyUnpickler(io.BytesIO(path.read_bytes())).load()
+        data = safe_load(path.read_bytes(), _ALLOWED)
         if isinstance(data, dict) and data.get("format") == FORMAT:
             return from_plain(data)
         if isinstance(data, _MLPPolicy):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import io
 import pickle
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from typing import Any
 
 import torch
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
+
+from pgpelib.safe_pickle import MAX_FILE_SIZE, TORCH_NAMES, safe_load
 
 
 class _ReproduciblePickler(pickle.Pickler):
@@ -55,26 +56,6 @@ def model_file_bytes(model: PPOTorchModelSaveFileFormat) -> bytes:
     return buffer.getvalue()
 
 
-# Everything that a policy file may name.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch.storage", "_load_from_bytes"): lambda data: torch.load(
-        io.BytesIO(data), weights_only=True, map_location="cpu"
-    ),
-}
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which no policy file needs"
-            ) from None
-
-
 def read_model_file(path: Path) -> dict[str, Any]:
     """Return the fields of a POSGGym policy file, executing nothing.
 
@@ -86,7 +67,9 @@ def read_model_file(path: Path) -> dict[str, Any]:
         If the file is not a policy file; the message names it.
     """
     try:
-        fields = _RestrictedUnpickler(io.BytesIO(path.read_bytes())).load()
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise ValueError("larger than any policy file")
+        fields = safe_load(path.read_bytes(), TORCH_NAMES)
     except OSError:
         raise
     except Exception as error:

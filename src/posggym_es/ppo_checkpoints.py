@@ -20,11 +20,9 @@ import torch
 from torch.serialization import safe_globals
 
 from pgpelib.networks import ACTIVATIONS
+from pgpelib.safe_pickle import MAX_FILE_SIZE, check_checkpoint
 from pgpelib.tasks.registry import POSGGYM_PREFIX
 from posggym_es.checkpoint_names import FILE_RE, CheckpointError
-
-# Real ones have a few hundred kilobytes.
-MAX_FILE_SIZE = 256 * 1024 * 1024
 
 
 class _Inert:
@@ -185,6 +183,7 @@ def load_checkpoint(path: Path) -> PPOPolicyData:
     try:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise CheckpointError(f"{path}: larger than any checkpoint")
+        check_checkpoint(path.read_bytes())
         with safe_globals(_ALLOWED):
             data = torch.load(path, weights_only=True, map_location="cpu")
     except CheckpointError:

@@ -66,10 +66,21 @@ rule status:
     """Show how far the experiments are."""
     params:
         script=SCRIPTS / "status.py",
-        arguments=status_arguments(),
+        arguments=config_arguments(),
     localrule: True
     shell:
         "python {params.script:q} {params.arguments:q}"
+
+
+rule check:
+    """Derive every published file again, and say which differ."""
+    params:
+        script=SCRIPTS / "check_results.py",
+        arguments=config_arguments(),
+    threads: workflow.cores
+    localrule: True
+    shell:
+        "python {params.script:q} {params.arguments:q} --cores {threads}"
 
 
 rule help:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import yaml
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -15,19 +17,22 @@ SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 shell.prefix(f"export PYTHONPATH='{SOURCE}'" + "${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
-from posggym_es.config_check import closest_key_hint
+from posggym_es.config_check import config_mistakes
 from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
 
+SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
+CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
 try:
-    validate(config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
+    validate(config, SCHEMA)
 except WorkflowError as error:
-    raise WorkflowError(f"{error}{closest_key_hint(error)}") from error
+    mistakes = config_mistakes(config, yaml.safe_load(SCHEMA.read_text()))
+    raise WorkflowError(*(f"{CONFIG_FILES}: {line}" for line in mistakes)) from None
 config.setdefault("films", True)
 config.setdefault("tensorboard", False)
 try:
     EXPERIMENTS = Experiments(config)
 except ConfigError as error:
-    raise WorkflowError(f"config: {error}") from error
+    raise WorkflowError(f"{CONFIG_FILES}: {error}") from error
 
 REGISTRY = SimpleNamespace(group=REGISTRY_GROUP)
 
@@ -205,8 +210,8 @@ def policy_to_remove(wildcards):
     return config["policy"]
 
 
-def status_arguments():
-    """Return the arguments of status.py that say what this call is about."""
+def config_arguments():
+    """Return the arguments of scripts that say what this call is about."""
     arguments = ["--scale", EXPERIMENTS.scale, "--only", ",".join(EXPERIMENTS.selected)]
     if workflow.configfiles:
         arguments += ["--configfile", str(Path(workflow.configfiles[-1]).resolve())]
@@ -222,6 +227,7 @@ snakemake --cores 2 TARGET                 What you get
   results/docs_all                         POSGGym's documentation pages of all agents
   publish                                  push the registered agents (needs repositories)
   unregister --config policy=ID            take an agent out again
+  check                                    derive all published files again, and compare
   status                                   how far everything is; while another Snakemake
                                            works: python workflow/scripts/status.py
 

@@ -1,35 +1,86 @@
-"""Help with mistakes in the config that the schema finds."""
+"""Mistakes in the config that the schema finds, in the words of its users."""
 
 from __future__ import annotations
 
 import difflib
-import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from pgpelib.training_config import TrainingConfig
+from jsonschema import Draft202012Validator, ValidationError
 
-# Keys of the config besides the training settings, for spelling hints.
-_KEYS = (
-    *("experiments", "scale", "scales", "only", "policy", "branch"),
-    *("posggym_repo", "agent_models_repo", "agent_models_url"),
-    *(
-        "train",
-        "policy_file",
-        "checkpoint_dir",
-        "seeds",
-        "checkpoint",
-        "verify_episodes",
-        "register",
-    ),
-    *("policy_name", "version", "description", "valid_agent_ids", "env_type"),
-    *("action_processor", "resources", "threads", "mem_mb", "runtime"),
-)
+_TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping of keys to values",
+    "null": "null",
+}
 
 
-def closest_key_hint(error: Exception) -> str:
-    """Return a line that proposes the known key closest to an unknown one, or ""."""
-    match = re.search(r"\('?(\S+?)'? (?:was|were) unexpected\)", str(error))
-    if not match:
-        return ""
-    known = [*_KEYS, *TrainingConfig().to_dict()]
-    close = difflib.get_close_matches(match[1], known, n=1)
-    return f"\n{match[1]!r} is not a key; did you mean {close[0]!r}?" if close else ""
+def config_mistakes(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a config, one line for each mistake.
+
+    Parameters
+    ----------
+    config
+        The config.
+    schema
+        Its JSON schema.
+
+    Returns
+    -------
+    list of str
+        Each names the key, what is wrong, and what is allowed; for an unknown key the
+        closest known one. Empty if the config is valid.
+    """
+    lines: list[str] = []
+    for error in Draft202012Validator(schema).iter_errors(config):
+        lines += _explain(error)
+    return list(dict.fromkeys(lines))
+
+
+def _explain(error: ValidationError) -> Iterable[str]:
+    place = ".".join(map(str, error.absolute_path))
+    where = f"{place}: " if place else ""
+    rule, expected, value = error.validator, error.validator_value, error.instance
+    if rule == "additionalProperties":
+        known = error.schema.get("properties", {})
+        for key in sorted(set(value) - set(known)):
+            yield f"{where}{key!r} is not a key{_closest(key, known)}; " + (
+                f"known are {', '.join(sorted(known))}"
+            )
+    elif rule == "required":
+        missing = [key for key in expected if key not in value]
+        yield f"{where}{', '.join(missing)} has to be given"
+    elif rule == "dependentRequired":
+        for key, needed in expected.items():
+            missing = [name for name in needed if name not in value]
+            if key in value and missing:
+                yield f"{where}{key} needs {', '.join(missing)}, too"
+    elif rule == "enum":
+        choices = ", ".join(map(str, expected))
+        hint = _closest(str(value), map(str, expected))
+        yield f"{where}{value!r} is not one of {choices}{hint}"
+    elif rule == "type":
+        names = [expected] if isinstance(expected, str) else expected
+        kinds = " or ".join(_TYPES[name] for name in names)
+        yield f"{where}{value!r} is not {kinds}"
+    elif rule in ("minimum", "exclusiveMinimum"):
+        least = "at least" if rule == "minimum" else "more than"
+        yield f"{where}{value!r} has to be {least} {expected}"
+    elif rule == "multipleOf":
+        yield f"{where}{value!r} has to be a multiple of {expected}"
+    elif rule in ("minItems", "minLength", "minProperties"):
+        yield f"{where}has to have at least {expected}, not {len(value)}"
+    elif rule == "pattern":
+        # The schema says a name's pattern of the name itself.
+        yield f"{where}{value!r} is not allowed; it has to match {expected}"
+    else:
+        yield f"{where}{error.message}"
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,119 @@
+"""Mistakes in the config: the key, what is wrong, and what to write instead."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgpelib.training_config import TrainingConfig
+from posggym_es.config_check import config_mistakes
+from workspace import CONFIG
+
+
+@pytest.fixture(scope="module")
+def schema(root):
+    path = root / "config" / "schemas" / "config.schema.yaml"
+    return yaml.safe_load(path.read_text())
+
+
+def mistakes(schema, change):
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    return config_mistakes(config, schema)
+
+
+LANDER = ("experiments", "lander")
+
+
+def put(*path_and_value):
+    *path, name, value = path_and_value
+
+    def change(config):
+        for key in path:
+            config = config[key]
+        config[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            put("experimnts", {}),
+            "'experimnts' is not a key; did you mean 'experiments'",
+        ),
+        (
+            put(*LANDER, "train", "hiden", [3]),
+            "experiments.lander.train: 'hiden' is not a key; did you mean 'hidden'?",
+        ),
+        (
+            put(*LANDER, "train", "activation", "gelu"),
+            "experiments.lander.train.activation: 'gelu' is not one of tanh, relu",
+        ),
+        (
+            put(*LANDER, "train", "niters", "many"),
+            "experiments.lander.train.niters: 'many' is not a whole number",
+        ),
+        (put(*LANDER, "train", "niters", 0), "niters: 0 has to be at least 1"),
+        (put(*LANDER, "train", "radius", 0), "radius: 0 has to be more than 0"),
+        (put(*LANDER, "train", "popsize", 7), "popsize: 7 has to be a multiple of 2"),
+        (put(*LANDER, "train", "roles", ["a;b"]), "roles.0: 'a;b' is not allowed"),
+        (put(*LANDER, "register", {}), "lander.register: policy_name has to be given"),
+        (put(*LANDER, "seeds", []), "experiments.lander.seeds: has to have at least 1"),
+        (put(*LANDER, "seeds", "all"), "experiments.lander.seeds: 'all' is not a list"),
+        (
+            put(*LANDER, "train", "popsize_max", "none"),
+            "popsize_max: 'none' is not a whole number or null",
+        ),
+        (put("posggym_repo", "x"), "posggym_repo needs agent_models_repo, too"),
+        (put("experiments", "../up", {}), "'../up' is not allowed"),
+        (put("experiments", "A B", {}), "'A B' is not allowed"),
+        (put("branch", "-f"), "branch: '-f' is not allowed"),
+        (put("agent_models_url", "file:///etc/"), "agent_models_url: "),
+        (put(*LANDER, "register", "env_type", "../x"), "env_type: '../x' is not"),
+        (put("films", "no"), "films: 'no' is not true or false"),
+    ],
+)
+def test_each_mistake_is_explained(schema, change, message):
+    found = mistakes(schema, change)
+    assert any(message in line for line in found), found
+    assert all("\n" not in line for line in found)
+
+
+def test_valid_configs_have_no_mistakes(root, schema):
+    assert config_mistakes(CONFIG, schema) == []
+    shipped = yaml.safe_load((root / "config" / "config.yaml").read_text())
+    assert config_mistakes(shipped, schema) == []
+
+
+def test_the_schema_knows_every_training_setting(schema):
+    known = set(schema["$defs"]["train"]["properties"])
+    # The rule gives seeds and workers.
+    assert known == set(TrainingConfig().to_dict()) - {"seed", "num_cpus"}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+)
+
+
+@given(st.data())
+def test_whatever_stands_anywhere_is_explained_or_valid(schema, data):
+    config = copy.deepcopy(CONFIG)
+    target = config
+    while True:
+        keys = [k for k in target if isinstance(target[k], dict) and target[k]]
+        if not keys or data.draw(st.booleans()):
+            break
+        target = target[data.draw(st.sampled_from(keys))]
+    known = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=9))
+    target[known] = data.draw(VALUES)
+    for line in config_mistakes(config, schema):
+        assert line

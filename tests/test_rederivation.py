@@ -1,0 +1,41 @@
+"""Published files come from the trained policies, and from nothing else."""
+
+from __future__ import annotations
+
+import shutil
+
+from workspace import Workspace
+
+
+def test_published_files_are_derived_again_and_changes_named(root, done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = {**done.config, "films": False, "only": ["reaching"]}
+    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace.succeed("register_all")
+    output = workspace.succeed("check")
+    assert "results: every published file is what the chain makes" in output
+    assert not list(workspace.folder.glob("check.*"))
+
+    results = workspace.folder / "results"
+    policy = results / "reaching/seed0/converted/policy.pkl"
+    policy.write_bytes(policy.read_bytes()[:-1] + b"x")
+    (page,) = (results / "registry/docs").rglob("cooperative_reaching.md")
+    page.unlink()
+    (results / "reaching/docs/surprise.md").write_text("by hand")
+    result = workspace.snakemake("check")
+    assert result.returncode != 0
+    lines = [line for line in result.stdout.splitlines() if line.startswith("results/")]
+    assert lines == [
+        "results/reaching/docs/surprise.md: comes from nowhere",
+        "results/reaching/seed0/converted/policy.pkl: differs",
+        f"{page.relative_to(workspace.folder)}: missing",
+    ]
+
+
+def test_without_trained_policies_it_says_what_to_do(done, tmp_path):
+    (tmp_path / "config").mkdir()
+    shutil.copy(done.folder / "config/config.yaml", tmp_path / "config")
+    result = done.run_script("check_results.py", "--directory", tmp_path)
+    assert result.returncode == 1
+    assert "no trained policies; run" in result.stderr
+    assert "Traceback" not in result.stderr

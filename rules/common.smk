@@ -19,6 +19,10 @@ shell.prefix(f"export PYTHONPATH='{SOURCE}'" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 
 from posggym_es.config_check import config_mistakes
 from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
+from posggym_es.stale_locks import claim_folder
+
+# Open for as long as this process works here; its jobs work for it.
+ALIVE = claim_folder(Path.cwd()) if workflow.is_main_process else None
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 from playwright.sync_api import Browser, sync_playwright
+
+import debian
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -22,20 +22,9 @@ def install() -> str | None:
     """Install Chromium where possible; return why it cannot be used, or None."""
     if find() is not None:
         return None
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return "not installed, and only root can install it with apt-get"
-    packages = ["chromium", "fonts-dejavu-core"]
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
-    ):
-        subprocess.run(
-            command,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=600,
-        )
+    reason = debian.install(["chromium", "fonts-dejavu-core"])
+    if reason is not None:
+        return f"not installed, and {reason}"
     return None if find() is not None else "cannot be installed"
 
 

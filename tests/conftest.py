@@ -14,6 +14,19 @@ from workspace import CONFIG, Workspace
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests share something costly, for runs with several processes.
+
+    Those of one file do, and those that look at the same finished chain. The tests on
+    Slurm mostly wait: they come first, beside all others.
+    """
+    for item in items:
+        chain = "done" in getattr(item, "fixturenames", ())
+        name = "chain" if chain else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: item.path.stem != "test_slurm")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+import debian
+
 NODES = ("es1", "es2")
 # Where Slurm looks when nothing tells it: jobs do not inherit SLURM_CONF.
 DEFAULT_CONFIG = Path("/etc/slurm/slurm.conf")
@@ -64,20 +66,9 @@ def install() -> str | None:
         return f"this machine has a Slurm already ({DEFAULT_CONFIG})"
     if not _missing():
         return None
-    if shutil.which("apt-get") is None:
-        return f"{', '.join(_missing())} not found, and there is no apt-get"
-    packages = ["slurmctld", "slurmd", "slurm-client", "munge"]
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
-    ):
-        subprocess.run(
-            command,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=300,
-        )
+    reason = debian.install(["slurmctld", "slurmd", "slurm-client", "munge"])
+    if reason is not None:
+        return f"{', '.join(_missing())} not found, and {reason}"
     missing = _missing()
     return f"{', '.join(missing)} cannot be installed" if missing else None
 

@@ -5,18 +5,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 
-.PHONY: help demo env test lint clean
+.PHONY: help demo env test lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 env: $(STAMP) ## create the environment
 
-$(STAMP): pyproject.toml tools/install_posggym.py
+$(STAMP): pyproject.toml requirements.lock tools/install_posggym.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python tools/install_posggym.py
-	$(BIN)/python -m pip install --quiet --editable '.[mongo,ray,slurm,tensorboard,test]'
+	sed 's/ --hash.*//' requirements.lock > $(VENV)/constraints.txt
+	PIP_CONSTRAINT=$(VENV)/constraints.txt $(BIN)/python tools/install_posggym.py
+	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
+		--editable '.[mongo,ray,slurm,tensorboard,test]'
 	touch $@
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
@@ -30,6 +32,9 @@ test: $(STAMP) ## run all tests
 lint: $(STAMP) ## ruff, mypy and Snakemake's linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+lock: $(STAMP) ## write versions, hashes and licences of all packages anew
+	$(BIN)/python tools/lock_environment.py
 
 clean: ## remove the environment (results stay)
 	rm -rf $(VENV)

@@ -46,3 +46,32 @@ def test_every_rule_is_complete(root):
             assert rule.split("\n")[1].strip().startswith('"""'), name
             for part in ("threads:", "resources:", "log:", "benchmark:", "conda:"):
                 assert f"    {part}" in rule, f"{name} lacks {part}"
+
+
+def test_the_lock_has_what_the_project_asks_for(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    asked = {
+        *project["dependencies"],
+        *(
+            entry
+            for group in project["optional-dependencies"].values()
+            for entry in group
+        ),
+    }
+    lines = (root / "requirements.lock").read_text().splitlines()
+
+    def normal(entry: str) -> str:
+        return entry.split(" ")[0].lower().replace("_", "-")
+
+    locked = {normal(line) for line in lines if not line.startswith("#")}
+    assert {normal(entry) for entry in asked} <= locked
+    # All but builds with a local label have a hash.
+    bare = [line for line in lines if "==" in line and " --hash=sha256:" not in line]
+    assert [line.partition("==")[0] for line in bare] == ["torch"]
+
+
+def test_every_package_has_a_line_in_the_licences(root):
+    lines = (root / "requirements.lock").read_text().splitlines()
+    names = {line.partition("==")[0] for line in lines if "==" in line}
+    listed = (root / "docs" / "licences.md").read_text()
+    assert all(f"| {name} |" in listed for name in names)

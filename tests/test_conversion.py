@@ -315,3 +315,93 @@ def test_conversion_keeps_the_observation_normalisation_exact(tmp_path):
     observation = np.float32([5.02, -3.01])
     expected = 0.1 * 0.2 + 0.2 * -0.1, -0.1 * 0.2 + 0.3 * -0.1
     assert loaded.step(observation) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ([-np.inf, -np.inf], [np.inf, np.inf]),
+        ([0.0, -1e-6], [1e6, 1e-6]),
+        ([100.0, -7.5], [101.0, -7.25]),
+    ],
+)
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_any_action_bounds_agree_with_float64(tmp_path, low, high, scale):
+    rng = np.random.default_rng(0)
+    architecture = Architecture(3, 2, (4,), "tanh")
+    policy = make_policy(
+        architecture,
+        scale * rng.normal(size=architecture.num_parameters),
+        ActionSpec("box", np.array(low), np.array(high)),
+    )
+    space = spaces.Box(np.float32(low), np.float32(high))
+    loaded = load_in_posggym(policy, space, tmp_path / "policy.pkl")
+    network = policy.network()
+    for observation in rng.normal(size=(50, 3)).astype(np.float32):
+        expected = policy.action.decode(network(observation))
+        size = np.maximum(np.abs(expected), np.abs(network(observation)))
+        finite = np.where(
+            np.isfinite(low) & np.isfinite(high), np.subtract(high, low), 0
+        )
+        tolerance = 1e-5 * np.maximum(finite, size)
+        assert (np.abs(loaded.step(observation) - expected) <= tolerance).all()
+
+
+def test_bounds_on_one_side_only_are_refused():
+    """None of POSGGym's processors clips to them."""
+    action = ActionSpec("box", np.array([-np.inf]), np.array([2.0]))
+    policy = make_policy(Architecture(1, 1, (), "tanh"), [1.0, 0.0], action)
+    with pytest.raises(ConversionError, match="needs finite bounds"):
+        convert(policy)
+
+
+def test_integer_observations_are_numbers_like_any_other(tmp_path):
+    rng = np.random.default_rng(0)
+    architecture = Architecture(4, 2, (5,), "relu")
+    policy = make_policy(
+        architecture,
+        rng.normal(size=architecture.num_parameters),
+        ActionSpec("box", -np.ones(2), np.ones(2)),
+        obs_mean=np.full(4, 100.0),
+        obs_stdev=np.full(4, 50.0),
+    )
+    space = spaces.Box(-1, 1, (2,))
+    loaded = load_in_posggym(policy, space, tmp_path / "policy.pkl")
+    for observation in rng.integers(0, 255, (50, 4)):
+        expected = policy.action.decode(policy.network()(observation))
+        assert loaded.step(observation) == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("stdev", [1e-12, 1e-3, 1e12])
+def test_observations_of_any_spread_are_normalised_exactly(tmp_path, stdev):
+    rng = np.random.default_rng(0)
+    architecture = Architecture(3, 2, (), "tanh")
+    policy = make_policy(
+        architecture,
+        0.3 * rng.normal(size=architecture.num_parameters),
+        ActionSpec("box", -np.ones(2), np.ones(2)),
+        obs_mean=np.zeros(3),
+        obs_stdev=np.full(3, stdev),
+    )
+    space = spaces.Box(-1, 1, (2,))
+    loaded = load_in_posggym(policy, space, tmp_path / "policy.pkl")
+    for observation in (stdev * rng.normal(size=(50, 3))).astype(np.float32):
+        expected = policy.action.decode(policy.network()(observation))
+        assert loaded.step(observation) == pytest.approx(expected, abs=2e-5)
+
+
+@given(st.floats(1e-6, 1e15), st.integers(2, 6), st.integers(0, 1000))
+def test_the_largest_output_wins_at_any_scale(scale, count, seed):
+    """Softmaxes are one-hot from ties upwards, without overflow."""
+    outputs = np.random.default_rng(seed).normal(size=count) * scale
+    architecture = Architecture(1, count, (), "tanh")
+    parameters = np.concatenate([np.zeros(count), outputs])
+    policy = make_policy(architecture, parameters, ActionSpec("discrete", n=count))
+    weights = convert(policy).model.weights
+    cell = np.tanh(weights["lstm.bias_ih_l0"].numpy()[2 * count : 3 * count])
+    head = weights["actor.0.weight"].numpy().astype(np.float64)
+    logits = head @ np.tanh(cell.astype(np.float64)) + weights["actor.0.bias"].numpy()
+    assert np.isfinite(logits).all()
+    order = np.sort(logits)
+    assert logits.argmax() == outputs.argmax()
+    assert order[-1] - order[-2] > 100

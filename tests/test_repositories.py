@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -200,6 +205,38 @@ def test_published_agents_are_downloaded_and_play(hosts, repositories, agent):
         # Again, there is nothing to push.
         assert "0 commits" in publishing_plan(repositories)
         assert publish(repositories, url) == [agent[0].id]
+
+
+@pytest.mark.parametrize("host", ["models", "posggym"])
+def test_a_push_that_was_killed_is_completed_by_the_next(
+    root, hosts, repositories, agent, host
+):
+    register_agents(repositories, [agent])
+    hook = hosts / host / "hooks" / "pre-receive"
+    arrived = hosts / "arrived"
+    hook.write_text(f"#!/bin/sh\ntouch {arrived}\nsleep 60\n")
+    hook.chmod(0o755)
+    command = [sys.executable, root / "workflow/scripts/publish.py"]
+    command += ["--posggym_repo", f"file://{hosts}/posggym"]
+    command += ["--agent_models_repo", f"file://{hosts}/models"]
+    command += ["--branch", BRANCH, "--clones", repositories.models.folder.parent]
+    process = subprocess.Popen(command, start_new_session=True)
+    while not arrived.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert git(hosts / host, "branch", "--list", BRANCH) == ""
+    hook.unlink()
+    repositories.models.push()
+    with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
+        assert publish(repositories, url) == [agent[0].id]
+    for clone, name in (
+        (repositories.posggym, "posggym"),
+        (repositories.models, "models"),
+    ):
+        assert git(hosts / name, "rev-parse", BRANCH) == clone.head
+        assert "0 commits" in publishing_plan(repositories)
 
 
 def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent):

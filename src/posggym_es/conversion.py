@@ -199,7 +199,7 @@ def _to_processed_units(
         if processor.name == "IdentityProcessor" and _is_bounded(policy.action):
             raise ConversionError(
                 "the policy clips its actions, which an IdentityProcessor cannot; "
-                "register it with a RescaleProcessor"
+                "register it with a RescaleProcessor, which needs finite bounds"
             )
         return layer
     if trained_with.name != "IdentityProcessor" or processor.name != "RescaleProcessor":

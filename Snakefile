@@ -67,9 +67,13 @@ rule status:
     params:
         script=SCRIPTS / "status.py",
         arguments=config_arguments(),
+    log:
+        f"{RUNS}/logs/status.log",
     localrule: True
+    conda:
+        "envs/posggym.yaml"
     shell:
-        "python {params.script:q} {params.arguments:q}"
+        "python {params.script:q} {params.arguments:q} 2>&1 | tee {log:q}"
 
 
 rule check:
@@ -78,13 +82,24 @@ rule check:
         script=SCRIPTS / "check_results.py",
         arguments=config_arguments(),
     threads: workflow.cores
+    log:
+        f"{RUNS}/logs/check.log",
     localrule: True
+    conda:
+        "envs/posggym.yaml"
     shell:
-        "python {params.script:q} {params.arguments:q} --cores {threads}"
+        "python {params.script:q} {params.arguments:q} --cores {threads} 2>&1"
+        " | tee {log:q}"
 
 
 rule help:
     """List what to ask for."""
+    params:
+        text=TARGETS,
+    log:
+        f"{RUNS}/logs/help.log",
     localrule: True
-    run:
-        print(TARGETS)
+    conda:
+        "envs/posggym.yaml"
+    shell:
+        "printf %s {params.text:q} | tee {log:q}"

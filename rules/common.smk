@@ -15,7 +15,11 @@ from snakemake.utils import validate
 # a rule runs in a conda environment that does not have them installed.
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-shell.prefix(f"export PYTHONPATH='{SOURCE}'" + "${{PYTHONPATH:+:$PYTHONPATH}}; ")
+# A prefix replaces Snakemake's own, which makes failures within pipes count.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH='{SOURCE}'"
+    + "${{PYTHONPATH:+:$PYTHONPATH}}; "
+)
 
 from posggym_es.config_check import config_mistakes
 from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import json
 import shutil
 import subprocess
@@ -214,6 +215,27 @@ def test_contradictions_name_file_and_key(root, tmp_path):
     assert result.returncode != 0
     message = "config/config.yaml: scale: 'tiny' is not one of full"
     assert message in result.stdout + result.stderr
+
+
+def test_training_that_fails_is_not_taken_for_training(root, tmp_path):
+    """Even where an earlier attempt has left policies."""
+    config = {"experiments": {"lander": copy.deepcopy(CONFIG["experiments"]["lander"])}}
+    config["experiments"]["lander"]["seeds"] = [0]
+    workspace = Workspace(root, tmp_path, config)
+    target = "runs/full/lander/seed0/metrics.csv"
+    workspace.succeed(target)
+    (run,) = (tmp_path / "runs/full/lander/seed0").glob("run-*")
+    config["experiments"]["lander"]["train"]["niters"] = 4
+    workspace.write(config)
+    with (run / "lock").open("wb") as lock:
+        # Another process trains there, as far as the trainer can see.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = workspace.snakemake(target)
+    assert result.returncode != 0
+    assert "another process trains here" in result.stdout + result.stderr
+    assert not (tmp_path / target).exists()
+    workspace.succeed(target)
+    assert len((tmp_path / target).read_text().splitlines()) == 5
 
 
 def test_shell_syntax_in_the_config_stays_text(root, done, tmp_path):

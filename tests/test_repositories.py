@@ -191,19 +191,23 @@ def test_an_interrupted_registration_is_completed(repositories, agent):
     assert agent[0].id in repositories.entries()
 
 
+def assert_published(hosts, repositories):
+    for clone, name in (
+        (repositories.posggym, "posggym"),
+        (repositories.models, "models"),
+    ):
+        assert git(hosts / name, "rev-parse", BRANCH) == clone.head
+    assert "0 commits" in publishing_plan(repositories)
+
+
 def test_published_agents_are_downloaded_and_play(hosts, repositories, agent):
     register_agents(repositories, [agent])
     assert f"Add policy {agent[0].id}" in publishing_plan(repositories)
     repositories.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
         assert publish(repositories, url) == [agent[0].id]
-        for clone, name in (
-            (repositories.posggym, "posggym"),
-            (repositories.models, "models"),
-        ):
-            assert git(hosts / name, "rev-parse", BRANCH) == clone.head
         # Again, there is nothing to push.
-        assert "0 commits" in publishing_plan(repositories)
+        assert_published(hosts, repositories)
         assert publish(repositories, url) == [agent[0].id]
 
 
@@ -231,12 +235,7 @@ def test_a_push_that_was_killed_is_completed_by_the_next(
     repositories.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
         assert publish(repositories, url) == [agent[0].id]
-    for clone, name in (
-        (repositories.posggym, "posggym"),
-        (repositories.models, "models"),
-    ):
-        assert git(hosts / name, "rev-parse", BRANCH) == clone.head
-        assert "0 commits" in publishing_plan(repositories)
+    assert_published(hosts, repositories)
 
 
 def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent):

@@ -38,7 +38,10 @@ def main() -> None:
     given = {"scale": args.scale, "only": args.only}
     config |= {key: value for key, value in given.items() if value is not None}
     results = args.directory / "results"
-    with tempfile.TemporaryDirectory(prefix="check.", dir=args.directory) as work:
+    runs = args.directory / "runs"
+    if not runs.is_dir():
+        raise ValueError(f"{runs}: no trained policies; run the chain first")
+    with tempfile.TemporaryDirectory(prefix="check.", dir=runs) as work:
         derive_again(SNAKEFILE, args.directory, config, Path(work), args.cores)
         found = list(differences(results, Path(work) / "results"))
     for line in found:

@@ -27,7 +27,8 @@ demo: $(STAMP) ## train, register, verify and document two agents in minutes
 	@cat results/registry/README.md
 
 test: $(STAMP) ## run all tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n $(CORES) --dist loadgroup
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n $(CORES) --dist loadgroup \
+		--no-loadscope-reorder
 
 lint: $(STAMP) ## ruff, mypy and Snakemake's linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -14,6 +14,8 @@ from workspace import CONFIG, Workspace
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# Before xdist's own, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share something costly, for runs with several processes.
 
@@ -24,7 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chain = "done" in getattr(item, "fixturenames", ())
         name = "chain" if chain else item.path.stem
         item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.path.stem != "test_slurm")
+    first = ["test_slurm", "chain"]
+    groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
+    order = {
+        item: first.index(group) if group in first else len(first)
+        for item, group in zip(items, groups, strict=True)
+    }
+    items.sort(key=order.__getitem__)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
+TESTS = pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo env test lint lock clean
+.PHONY: help demo env test lint coverage mutants audit lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,14 +28,34 @@ demo: $(STAMP) ## train, register, verify and document two agents in minutes
 	@cat results/registry/README.md
 
 test: $(STAMP) ## run all tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n $(CORES) --dist loadgroup \
-		--no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m $(TESTS)
 
 lint: $(STAMP) ## ruff, mypy and Snakemake's linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
-lock: $(STAMP) ## write versions, hashes and licences of all packages anew
+$(VENV)/.quality: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
+		--editable '.[quality]'
+	touch $@
+
+coverage: $(VENV)/.quality ## branch coverage of library and scripts by all tests
+	$(BIN)/coverage erase
+	PATH="$(CURDIR)/$(BIN):$$PATH" coverage run -m $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+mutants: $(VENV)/.quality ## mutation score of the conversion and registry code
+	PROJECT_SHARED_DATA="$${PROJECT_SHARED_DATA:-$(CURDIR)/../shared/data}" \
+		PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 \
+		PYTHONPATH="$(CURDIR)/mutants/src" mutmut run --max-children $(CORES)
+	$(BIN)/mutmut results
+
+audit: $(VENV)/.quality ## look for known vulnerabilities of the packages (online)
+	sed 's/ --hash.*//' requirements.lock > $(VENV)/audited.txt
+	$(BIN)/pip-audit --requirement $(VENV)/audited.txt --no-deps --disable-pip
+
+lock: $(VENV)/.quality ## write versions, hashes and licences of all packages anew
 	$(BIN)/python tools/lock_environment.py
 
 clean: ## remove the environment (results stay)

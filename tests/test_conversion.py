@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pickle
 import subprocess
@@ -21,6 +22,8 @@ from posggym.agents.utils import processors
 
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion import ConversionError, convert
+from posggym_es.conversion_files import convert_folder, read_processors
+from posggym_es.policy_file import write_policy
 from posggym_es.posggym_model_file import model_file_bytes
 from posggym_es.spec import ProcessorSpec
 
@@ -272,11 +275,16 @@ def run_converter(root, *arguments):
     )
 
 
+def lander_dir(shared_data, tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (file,) = (shared_data / "pgpelib-agents").glob("*LunarLander*")
+    (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
 def test_converter_alone(root, shared_data, tmp_path):
-    source = tmp_path / "checkpoints"
-    source.mkdir()
-    file = next((shared_data / "pgpelib-agents").glob("*LunarLander*"))
-    (source / file.name).write_bytes(file.read_bytes())
+    source = lander_dir(shared_data, tmp_path)
     output = tmp_path / "new" / "output"
     result = run_converter(root, "--checkpoint_dir", source, "--output_dir", output)
     assert result.returncode == 0, result.stderr
@@ -284,6 +292,72 @@ def test_converter_alone(root, shared_data, tmp_path):
     assert proof["observations"] >= 1000
     assert proof["max_difference"] <= 1e-5
     assert pickle.loads((output / "policy.pkl").read_bytes())["lstm_size"] == 2
+
+
+def test_reports_say_what_was_converted_and_how_well(shared_data, tmp_path):
+    source = lander_dir(shared_data, tmp_path)
+    output = tmp_path / "a" / "b"
+    written = convert_folder(source, output, observations=50)
+    assert list(written) == [output / "policy.pkl"]
+    assert sorted(path.name for path in output.iterdir()) == [
+        "conversion.json",
+        "policy.pkl",
+    ]
+    report = json.loads((output / "conversion.json").read_text())
+    assert report == written[output / "policy.pkl"]
+    data = (output / "policy.pkl").read_bytes()
+    assert report["sha256"] == hashlib.sha256(data).hexdigest()
+    processors = (
+        ProcessorSpec("IdentityProcessor"),
+        ProcessorSpec(
+            "RescaleProcessor", {"min_val": -1.0, "max_val": 1.0, "clip": True}
+        ),
+    )
+    assert read_processors(output) == processors
+    assert report["obs_processor"] == dataclasses.asdict(processors[0])
+    assert report["action_processor"] == dataclasses.asdict(processors[1])
+    proof = report["proof"]
+    assert 0 < proof["max_difference"] <= proof["tolerance"] == 1e-5
+    assert 50 <= proof["observations"] < 50 + 1000
+    assert (proof["different_actions"], proof["ties"]) == (None, 0)
+
+
+def test_the_chosen_processor_is_reported(shared_data, tmp_path):
+    source = lander_dir(shared_data, tmp_path)
+    chosen = ProcessorSpec("RescaleProcessor", {"min_val": 0.0, "max_val": 2.0})
+    convert_folder(source, tmp_path / "out", chosen, observations=1)
+    assert read_processors(tmp_path / "out")[1] == chosen
+
+
+def test_policies_that_float32_cannot_hold_are_not_written(tmp_path):
+    """Differences of nearly equal hidden units decide what this one does."""
+    rows = np.zeros((8, 8))
+    rows[0] = rows[1] = 0.1 * np.arange(1, 9)
+    rows[1, 0] += 1e-9
+    head = np.zeros((2, 8))
+    head[:, 0], head[:, 1] = 1e9, -1e9
+    policy = SavedPolicy(
+        layers=[(rows, np.full(8, 100.0)), (head, np.zeros(2))],
+        activation="relu",
+        obs_mean=None,
+        obs_stdev=None,
+        action=ActionSpec("box", -np.ones(2), np.ones(2)),
+        env_name="LunarLanderContinuous-v2",
+        env_config={},
+    )
+    write_policy(policy, tmp_path / "in")
+    with pytest.raises(ConversionError, match="float32 cannot hold this policy$") as e:
+        convert_folder(tmp_path / "in", tmp_path / "out", observations=20)
+    assert str(e.value).startswith(
+        f"{tmp_path / 'in'}, policy: the converted policy acts differently from the "
+        "trained one: Proof(observations="
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(ConversionError, match="nowhere: no such folder$"):
+        convert_folder(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_converter_names_what_is_wrong_and_writes_nothing(root, tmp_path):

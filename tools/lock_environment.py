@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCK_FILE = ROOT / "requirements.lock"
 LICENCES_FILE = ROOT / "docs" / "licences.md"
-EXTRAS = "mongo,ray,slurm,tensorboard,test"
+EXTRAS = "mongo,ray,slurm,tensorboard,test,quality"
 OWN_NAME = "posggym-es"
 
 

@@ -46,6 +46,7 @@ coverage: $(VENV)/.quality ## branch coverage of library and scripts by all test
 	$(BIN)/coverage report
 
 mutants: $(VENV)/.quality ## mutation score of the conversion and registry code
+	mkdir -p mutants/src
 	PROJECT_SHARED_DATA="$${PROJECT_SHARED_DATA:-$(CURDIR)/../shared/data}" \
 		PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 \
 		PYTHONPATH="$(CURDIR)/mutants/src" mutmut run --max-children $(CORES)
@@ -53,7 +54,8 @@ mutants: $(VENV)/.quality ## mutation score of the conversion and registry code
 
 audit: $(VENV)/.quality ## look for known vulnerabilities of the packages (online)
 	sed 's/ --hash.*//' requirements.lock > $(VENV)/audited.txt
-	$(BIN)/pip-audit --requirement $(VENV)/audited.txt --no-deps --disable-pip
+	$(BIN)/pip-audit --vulnerability-service osv $(AUDIT) --disable-pip --no-deps \
+		--requirement $(VENV)/audited.txt
 
 lock: $(VENV)/.quality ## write versions, hashes and licences of all packages anew
 	$(BIN)/python tools/lock_environment.py

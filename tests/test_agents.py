@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from messages import exactly
 from posggym_es.agents import agent_spec, describe, mean_interval, shown
 from posggym_es.policy_file import (
     METADATA_FILE,
@@ -32,11 +32,6 @@ NOTES = {
     "seed": 3,
     "commit": "abc1234",
 }
-
-
-def exactly(message: str) -> str:
-    """Return the expression that matches a whole message."""
-    return f"^{re.escape(message)}$"
 
 
 def with_notes(**changes):

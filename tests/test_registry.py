@@ -7,6 +7,7 @@ import json
 import math
 import os
 import py_compile
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,12 @@ from posggym.agents.registration import PolicySpec, get_env_args_id
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
+from messages import exactly
 from posggym_es.registry import (
     BEGIN,
     END,
     RegistryError,
+    check_blocks,
     env_module_code,
     existing_ids,
     imported_env_modules,
@@ -331,11 +334,20 @@ def test_generated_code_is_valid_python_without_loose_ends(tree):
             assert max(map(len, text.split(BEGIN)[1].splitlines())) <= 88
 
 
-@pytest.mark.parametrize("value", [math.inf, math.nan, {1, 2}, object()])
-def test_values_without_code_are_refused(tree, value):
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (math.inf, "inf"),
+        (math.nan, "nan"),
+        (b"x", "b'x' of type bytes"),
+        ([(1j,)], "1j of type complex"),
+    ],
+)
+def test_values_without_code_are_refused(tree, value, shown):
     before = files(tree)
     spec = make_spec(obs_processor=ProcessorSpec("RescaleProcessor", {"a": value}))
-    with pytest.raises(RegistryError, match="cannot be written as an argument"):
+    message = f"{spec.id}: {shown} cannot be written as an argument"
+    with pytest.raises(RegistryError, match=exactly(message)):
         register(tree, [spec])
     assert files(tree) == before
 
@@ -343,12 +355,16 @@ def test_values_without_code_are_refused(tree, value):
 def test_ids_are_registered_once(tree):
     with pytest.raises(StagingError, match="2 agents have the policy id"):
         register(tree, [make_spec(), make_spec(description="Another")])
-    with pytest.raises(RegistryError, match="register it as version 1"):
+    message = (
+        f"{make_spec().id} is registered in {tree} already; register it as version 1"
+    )
+    with pytest.raises(RegistryError, match=exactly(message)):
         register(tree, [make_spec()], taken=frozenset({make_spec().id}))
 
 
 def test_other_folders_are_refused(tmp_path):
-    with pytest.raises(RegistryError, match="is no posggym tree"):
+    message = f"{tmp_path / INIT}: no such file; {tmp_path} is no posggym tree"
+    with pytest.raises(RegistryError, match=exactly(message)):
         register(tmp_path, [make_spec()])
 
 
@@ -363,17 +379,25 @@ def test_a_byte_order_mark_is_no_obstacle(tree):
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        (INIT, "def (", "not valid Python"),
-        (DRIVING, "def (", "not valid Python"),
-        (DRIVING, "specs = {}\n", "has no `policy_specs`"),
+        (INIT, "def (", r"not valid Python \(.*, line 1\)\); repair it$"),
+        (DRIVING, "def (", r"not valid Python \(.*, line 1\)\); repair it$"),
+        (DRIVING, "x = '\0'\n", r"not valid Python \(.*null bytes\); repair it$"),
+        (
+            DRIVING,
+            "specs = {}\n",
+            "has no `policy_specs` to add "
+            "DrivingContinuous-v0/world=7x7RoundAbout-num_agents=2/pgpe-v0 to; "
+            "give the agents another env_type or env_name$",
+        ),
     ],
 )
 def test_files_that_cannot_be_added_to_are_named(tree, path, text, message):
     (tree / path).write_text(text)
     before = files(tree)
-    with pytest.raises(RegistryError, match=message) as error:
+    with pytest.raises(
+        RegistryError, match=f"^{re.escape(str(tree / path))}: {message}"
+    ):
         register(tree, SPECS)
-    assert path in str(error.value)
     assert files(tree) == before
 
 
@@ -400,10 +424,53 @@ def test_damaged_blocks_are_refused(tree, damage):
     path = tree / DRIVING
     path.write_text(damage(path.read_text()))
     before = files(tree)
-    with pytest.raises(RegistryError, match="block is damaged") as error:
+    message = (
+        f"{path}: the generated block is damaged; it has to begin with one line "
+        f"{BEGIN!r} and end with one line {END!r}. Restore the file and run again"
+    )
+    with pytest.raises(RegistryError, match=exactly(message)):
         register(tree, [make_spec()])
-    assert "driving_continuous" in str(error.value)
     assert files(tree) == before
+
+
+def test_trees_that_cannot_be_imported_are_named(tree):
+    (tree / INIT).write_text("import nowhere_to_be_found\n")
+    with pytest.raises(RegistryError) as error:
+        existing_ids(tree)
+    first, *_, last = str(error.value).splitlines()
+    assert first == f"{tree}: cannot be imported:"
+    assert last == "ModuleNotFoundError: No module named 'nowhere_to_be_found'"
+
+
+def test_blocks_are_those_of_one_of_the_lists(tree):
+    others = [make_spec(policy_name="other")]
+    register(tree, SPECS)
+    check_blocks(tree, [SPECS])
+    check_blocks(tree, [others, list(reversed(SPECS)), []])
+    for candidates in ([], [[]], [others], [SPECS[1:]]):
+        with pytest.raises(RegistryError, match="somebody changed the code"):
+            check_blocks(tree, candidates)
+
+
+def test_changes_inside_of_blocks_are_found(tree):
+    register(tree, SPECS)
+    path = tree / DRIVING
+    path.write_text("# mine\n" + path.read_text() + "# also mine\n")
+    check_blocks(tree, [SPECS])
+    path.write_text(path.read_text().replace("version=3,", "version=4,"))
+    message = (
+        f"{DRIVING}: somebody changed the code between {BEGIN!r} and {END!r}; move the "
+        "changes out of the block, or restore it, and commit that"
+    )
+    with pytest.raises(RegistryError, match=exactly(message)):
+        check_blocks(tree, [SPECS])
+
+
+def test_windows_line_endings_are_no_change(tree):
+    path = tree / DRIVING
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    register(tree, SPECS)
+    check_blocks(tree, [SPECS])
 
 
 @given(

@@ -1,0 +1,203 @@
+"""Proofs of conversions count what they compare, and find policies that differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import posggym
+import pytest
+from gymnasium import spaces
+from posggym.agents.torch_policy import PPOPolicy
+from posggym.agents.utils import processors
+
+from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
+from pgpelib.tasks.posggym_task import (
+    derived_action_processor,
+    derived_processor,
+    make_processor,
+)
+from posggym_es.conversion import Proof, convert, prove
+from posggym_es.posggym_model_file import model_file_bytes
+
+REACHING = ("CooperativeReaching-v0", {"size": 5, "num_goals": 4})
+PURSUIT = ("PursuitEvasion-v1", {})
+DRIVING = ("DrivingContinuous-v0", {})
+
+
+def make_policy(env, agent="0", role=None, seed=0, biases=None):
+    """Return a linear policy for an agent: random, or with constant outputs."""
+    observations = env.observation_spaces[agent]
+    actions = env.action_spaces[agent]
+    obs_processor = derived_processor(observations)
+    size = spaces.flatdim(
+        make_processor(obs_processor, observations).get_processed_space()
+    )
+    if isinstance(actions, spaces.Discrete):
+        action = ActionSpec("discrete", n=int(actions.n))
+    else:
+        action = ActionSpec("box", -np.ones(actions.shape), np.ones(actions.shape))
+    architecture = Architecture(size, action.output_size)
+    if biases is None:
+        parameters = np.random.default_rng(seed).normal(
+            size=architecture.num_parameters
+        )
+    else:
+        parameters = np.concatenate([np.zeros(size * len(biases)), biases])
+    return SavedPolicy(
+        layers=architecture.layers(parameters),
+        activation="tanh",
+        obs_mean=None,
+        obs_stdev=None,
+        action=action,
+        env_name=f"posggym:{env.spec.id}",
+        env_config={},
+        obs_processor=obs_processor,
+        action_processor=derived_action_processor(actions),
+        notes={} if role is None else {"role": role},
+    )
+
+
+def in_posggym(policy, env, path, agent="0") -> PPOPolicy:
+    converted = convert(policy)
+    path.write_bytes(model_file_bytes(converted.model))
+    specs = converted.obs_processor, converted.action_processor
+    arguments = ((getattr(processors, s.name), s.config) for s in specs)
+    return PPOPolicy.load_from_path(
+        env.model, agent, "test", path, True, *itertools.chain(*arguments)
+    )
+
+
+def played(policy, env, agent, seed, everyone):
+    """Yield an agent's action in each step, by whole episodes of the seeds upwards.
+
+    The policy plays every agent, or the others act at random from the seed.
+    """
+    network = policy.network()
+    for space in env.action_spaces.values():
+        space.seed(seed)
+    for episode in itertools.count(seed):
+        observations, _ = env.reset(seed=episode)
+        acts = {i: network.start() for i in env.agents}
+        steps, done = [], False
+        while not done:
+            actions = {}
+            for i in env.agents:
+                if i == agent or everyone:
+                    seen = make_processor(
+                        policy.obs_processor, env.observation_spaces[i]
+                    )
+                    act = make_processor(policy.action_processor, env.action_spaces[i])
+                    decoded = policy.action.decode(acts[i](seen(observations[i])))
+                    actions[i] = act.unprocess(decoded)
+                else:
+                    actions[i] = env.action_spaces[i].sample()
+            if agent in actions:
+                steps.append(actions[agent])
+            observations, _, _, _, done, _ = env.step(actions)
+        yield steps
+
+
+def actions_of(policy, env, agent, seed, everyone, minimum):
+    """Return the actions in as many episodes as give at least `minimum`."""
+    actions = []
+    for steps in played(policy, env, agent, seed, everyone):
+        actions += steps
+        if len(actions) >= minimum:
+            return actions
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("env", "agent", "everyone"),
+    [(REACHING, "0", True), (REACHING, "1", True), (PURSUIT, "1", False)],
+)
+@pytest.mark.parametrize("seed", [0, 5])
+def test_differences_are_counted_over_whole_episodes(
+    tmp_path, env, agent, everyone, seed
+):
+    env = posggym.make(env[0], **env[1])
+    role = None if everyone else agent
+    policy = make_policy(env, agent, role)
+    same = in_posggym(policy, env, tmp_path / "same.pkl", agent)
+    # Another policy, which always takes the same action.
+    start = next(played(policy, env, agent, seed, everyone))
+    n = policy.action.n
+    taken = (start[0] + 1) % n
+    other = make_policy(env, agent, role, biases=np.eye(n)[taken])
+    other = in_posggym(other, env, tmp_path / "other.pkl", agent)
+    for minimum in (1, len(start), len(start) + 1):
+        actions = actions_of(policy, env, agent, seed, everyone, minimum)
+        proof = prove(policy, same, env, minimum, seed)
+        assert proof == Proof(len(actions), None, 0, 0)
+        assert proof.holds
+        proof = prove(policy, other, env, minimum, seed)
+        different = sum(action != taken for action in actions)
+        assert proof == Proof(len(actions), None, different, 0)
+        assert not proof.holds
+
+
+def test_by_default_the_first_thousand_observations_are_compared(tmp_path):
+    env = posggym.make(REACHING[0], **REACHING[1])
+    policy = make_policy(env)
+    actions = actions_of(policy, env, "0", 0, True, 1000)
+    same = in_posggym(policy, env, tmp_path / "same.pkl")
+    assert prove(policy, same, env).observations == len(actions)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "others", "tie"),
+    [
+        (1.0, 1.0 + 1e-9, 0.0, True),
+        (1.0, 1.0 + 1e-5, 0.0, False),
+        # Sums of larger numbers have larger errors.
+        (1.0, 1.0 + 1e-5, -100.0, True),
+        (1.0, 1.0 + 1e-3, -100.0, False),
+        (-100.0, -100.0 + 1e-5, -100.0, True),
+        (-1.0, 1.0, -1.0, False),
+    ],
+)
+def test_ties_are_what_float32_cannot_decide(tmp_path, first, second, others, tie):
+    """The second action is the better one, and another policy takes the first."""
+    env = posggym.make(REACHING[0], **REACHING[1])
+    biases = np.array([first, second, *[others - 1e-3] * 3])
+    policy = make_policy(env, biases=biases)
+    other = make_policy(env, biases=np.eye(5)[0])
+    other = in_posggym(other, env, tmp_path / "other.pkl")
+    proof = prove(policy, other, env, 1)
+    count = proof.observations
+    assert proof == Proof(count, None, count, count if tie else 0)
+    assert proof.holds == tie
+    # A converted policy is never wrong otherwise.
+    assert prove(policy, in_posggym(policy, env, tmp_path / "p.pkl"), env, 1).holds
+
+
+def test_differences_of_continuous_actions_are_shares_of_the_range(tmp_path):
+    env = posggym.make(DRIVING[0], **DRIVING[1])
+    policy = make_policy(env, biases=[0.0, 0.5])
+    for biases, share in (([0.0, 0.5], 0.0), ([0.2, 0.5], 0.1), ([0.2, -0.1], 0.3)):
+        other = make_policy(env, biases=biases)
+        other = in_posggym(other, env, tmp_path / "other.pkl")
+        proof = prove(policy, other, env, 1)
+        assert proof.max_difference == pytest.approx(share, abs=1e-6)
+        assert (proof.different_actions, proof.ties) == (None, 0)
+        assert proof.holds == (share == 0.0)
+        actions = actions_of(policy, env, "0", 0, True, 1)
+        assert proof.observations == len(actions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"max_difference": 1e-5}, True),
+        ({"max_difference": 1.1e-5}, False),
+        ({"max_difference": 1.1e-5, "tolerance": 1e-4}, True),
+        ({"different_actions": 2, "ties": 2}, True),
+        ({"different_actions": 2, "ties": 1}, False),
+        ({"different_actions": 0}, True),
+    ],
+)
+def test_proofs_hold_up_to_their_tolerance(changes, holds):
+    proof = Proof(10, None, None, 0)
+    assert dataclasses.replace(proof, **changes).holds == holds

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,21 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOPolicy, PPOTorchModelSaveFileFormat
 from posggym.agents.utils import processors
 
+from messages import exactly
 from pgpelib.networks import Network
+from pgpelib.safe_pickle import MAX_FILE_SIZE
 from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
 from posggym_es.conversion import ConversionError
 from posggym_es.conversion_files import convert_folder
 from posggym_es.policy_file import read_policy, write_ppo_policy
 from posggym_es.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.ppo_checkpoints import load_checkpoint
-from posggym_es.ppo_policies import actor_layers
+from posggym_es.ppo_policies import (
+    TOLERANCE,
+    ReferenceAgent,
+    actor_layers,
+    prove,
+)
 
 REACHING = {"size": 5, "num_goals": 4, "mode": "original", "obs_distance": None}
 
@@ -69,6 +77,7 @@ def save_checkpoint(
     outputs: int = 5,
     layers: int = 1,
     seed: int = 0,
+    change: Callable[[ActorCritic], None] = lambda module: None,
     **config,
 ) -> ActorCritic:
     """Write a checkpoint for CooperativeReaching-v0 by default."""
@@ -77,6 +86,7 @@ def save_checkpoint(
     with torch.no_grad():
         for parameter in module.parameters():
             parameter *= 2
+        change(module)
     config = {
         "env_id": "CooperativeReaching-v0",
         "env_kwargs": REACHING,
@@ -137,19 +147,84 @@ def test_converted_policies_have_the_original_probabilities(tmp_path, layers):
 
 
 def test_continuous_policies_keep_means_and_stdevs(tmp_path):
-    env = posggym.make("DrivingContinuous-v0")
-    inputs = env.observation_spaces["0"].shape[0]
-    save_checkpoint(
-        tmp_path / "in",
-        inputs=inputs,
-        outputs=4,
-        env_id="DrivingContinuous-v0",
-        env_kwargs={},
-    )
+    driving_checkpoint(tmp_path / "in")
     ((_, report),) = convert_folder(tmp_path / "in", tmp_path / "out").items()
     assert report["obs_processor"]["name"] == "RescaleProcessor"
     assert report["action_processor"]["name"] == "RescaleProcessor"
     assert report["proof"]["max_difference"] < 1e-5
+
+
+def driving_checkpoint(folder) -> posggym.Env:
+    env = posggym.make("DrivingContinuous-v0")
+    inputs = env.observation_spaces["0"].shape[0]
+    settings = {"env_id": "DrivingContinuous-v0", "env_kwargs": {}}
+    save_checkpoint(folder, inputs=inputs, outputs=4, **settings)
+    return env
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_originals_act_by_the_same_chance_as_converted_policies(tmp_path, continuous):
+    if continuous:
+        env = driving_checkpoint(tmp_path / "in")
+    else:
+        env = posggym.make("CooperativeReaching-v0", **REACHING)
+        save_checkpoint(tmp_path / "in")
+    ((path, report),) = convert_folder(tmp_path / "in", tmp_path, None, 1).items()
+    converted = load_in_posggym(path, report, env, "1")
+    policy = load_checkpoint(tmp_path / "in" / "checkpoint_1_P0.pt")
+    original = ReferenceAgent(policy, env.model, "1")
+    for seed in (3, 4):
+        original.reset(seed=seed)
+        converted.reset(seed=seed)
+        observations, _ = env.reset(seed=seed)
+        for _ in range(20):
+            action = original.step(observations["1"])
+            same = converted.step(observations["1"])
+            assert np.asarray(action) == pytest.approx(np.asarray(same), abs=1e-4)
+            observations, *_, done, _ = env.step(
+                {**{i: env.action_spaces[i].sample() for i in env.agents}, "1": action}
+            )
+            if done:
+                break
+
+
+def test_ppo_proofs_compare_whole_episodes(tmp_path):
+    env = posggym.make("CooperativeReaching-v0", **REACHING)
+    save_checkpoint(tmp_path / "a", seed=0)
+    save_checkpoint(tmp_path / "b", seed=1)
+    policy = load_checkpoint(tmp_path / "a" / "checkpoint_1_P0.pt")
+    (same,) = convert_folder(tmp_path / "a", tmp_path / "a", None, 1)
+    (other,) = convert_folder(tmp_path / "b", tmp_path / "b", None, 1)
+    length = env.spec.max_episode_steps
+    for minimum, count in ((1, 1), (length, 1), (length + 1, 2), (2 * length + 1, 3)):
+        observations, difference = prove(policy, same, env, "0", minimum)
+        assert observations == count * length
+        assert difference <= TOLERANCE
+    observations, difference = prove(policy, other, env, "1")
+    assert 1000 <= observations < 1000 + length
+    assert 0.01 < difference <= 1
+    # Seeds make the episodes.
+    assert prove(policy, other, env, "1") == (observations, difference)
+    assert prove(policy, other, env, "0") != (observations, difference)
+
+
+def test_ppo_policies_that_float32_cannot_hold_are_not_written(tmp_path):
+    def amplify_a_rounding_error(module):
+        hidden, _, last = module.actor
+        hidden.weight[1] = hidden.weight[0]
+        hidden.bias[0] = 0.5
+        hidden.bias[1] = 0.5 + 2**-24
+        last.weight[:] = 0
+        last.weight[0, :2] = 1e4 * torch.tensor([1, -1])
+
+    save_checkpoint(tmp_path / "in", change=amplify_a_rounding_error)
+    message = (
+        "the converted policy acts with other probabilities than the original one: "
+        r"they differ by \d\.\de-\d\d; float32 cannot hold this policy$"
+    )
+    with pytest.raises(ConversionError, match=message):
+        convert_folder(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_latest_update_is_that_of_the_highest_number(tmp_path):
@@ -282,3 +357,21 @@ def test_real_policy_files_are_read_back_and_saved_equal(shared_data, tmp_path):
         assert list(fields["weights"]) == list(same["weights"])
         for name, tensor in fields["weights"].items():
             assert torch.equal(same["weights"][name], tensor)
+
+
+@pytest.mark.parametrize("fields", [[1, 2], {"weights": {}}])
+def test_pickles_of_something_else_are_refused(tmp_path, fields):
+    path = tmp_path / "policy.pkl"
+    path.write_bytes(pickle.dumps(fields))
+    message = f"{path}: not a policy file: it has other fields"
+    with pytest.raises(ValueError, match=exactly(message)):
+        read_model_file(path)
+
+
+def test_files_larger_than_any_policy_are_refused_unread(tmp_path):
+    path = tmp_path / "policy.pkl"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_SIZE + 1)
+    message = f"{path}: not a policy file: larger than any policy file"
+    with pytest.raises(ValueError, match=exactly(message)):
+        read_model_file(path)

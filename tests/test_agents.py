@@ -84,8 +84,8 @@ def test_settings_go_before_what_is_derived():
         ),
         (
             {"config": {"optimizer": "adam"}, "commit": None},
-            "Walks.",
-            "Walks. PGPE with Adam, 1,234,567 steps, mean return 12.0 ± 4.97 (95 %), "
+            "X Walks..",
+            "X Walks. PGPE with Adam, 1,234,567 steps, mean return 12.0 ± 4.97 (95 %), "
             "seed 3.",
         ),
         (

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from posggym.agents.torch_policy import PPOPolicy, PPOTorchModelSaveFileFormat
 from posggym.agents.utils import processors
 
+from messages import exactly
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion import ConversionError, convert
 from posggym_es.conversion_files import convert_folder, read_processors
@@ -201,20 +202,84 @@ def test_another_rescaling_can_be_chosen(tmp_path):
     assert loaded.step(np.float32([1.0])) == pytest.approx(expected, abs=1e-5)
 
 
+IDENTITY = ProcessorSpec("IdentityProcessor")
+RESCALE = ProcessorSpec("RescaleProcessor")
+UNBOUNDED = "the action bounds are infinite or equal, so actions cannot be rescaled"
+
+
 @pytest.mark.parametrize(
-    ("processor", "message"),
+    ("processor", "low", "high", "message"),
     [
-        (ProcessorSpec("IdentityProcessor"), "clips its actions"),
-        (ProcessorSpec("RescaleProcessor", {"clip": False}), "clip: true"),
-        (ProcessorSpec("FlattenProcessor"), "cannot be registered"),
+        (
+            IDENTITY,
+            [-1.0, -1.0],
+            [1.0, 1.0],
+            "the policy clips its actions, which an IdentityProcessor cannot; "
+            "register it with a RescaleProcessor, which needs finite bounds",
+        ),
+        (
+            ProcessorSpec("RescaleProcessor", {"clip": False}),
+            [-1.0, -1.0],
+            [1.0, 1.0],
+            "the policy clips its actions; its RescaleProcessor needs clip: true",
+        ),
+        (
+            ProcessorSpec("FlattenProcessor"),
+            [-1.0, -1.0],
+            [1.0, 1.0],
+            "a policy trained with IdentityProcessor for actions cannot be registered "
+            "with FlattenProcessor",
+        ),
+        (RESCALE, [-1.0, -1.0], [1.0, np.inf], UNBOUNDED),
+        (RESCALE, [-1.0, -np.inf], [1.0, 1.0], UNBOUNDED),
+        (RESCALE, [-1.0, 1.0], [1.0, 1.0], UNBOUNDED),
     ],
 )
-def test_processors_that_would_change_actions_are_refused(processor, message):
-    policy = make_policy(
-        Architecture(1, 2), np.zeros(4), ActionSpec("box", -np.ones(2), np.ones(2))
-    )
-    with pytest.raises(ConversionError, match=message):
+def test_processors_that_would_change_actions_are_refused(
+    processor, low, high, message
+):
+    action = ActionSpec("box", np.array(low), np.array(high))
+    policy = make_policy(Architecture(1, 2), np.zeros(4), action)
+    with pytest.raises(ConversionError, match=exactly(message)):
         convert(policy, processor)
+
+
+def test_discrete_actions_go_through_no_processor():
+    policy = make_policy(Architecture(1, 2), np.zeros(4), ActionSpec("discrete", n=2))
+    message = (
+        "discrete actions cannot go through a RescaleProcessor; "
+        "leave the action processor out"
+    )
+    with pytest.raises(ConversionError, match=exactly(message)):
+        convert(policy, RESCALE)
+
+
+def test_policies_trained_behind_a_processor_take_no_other():
+    rescale = ("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0, "clip": True})
+    action = ActionSpec("box", -np.ones(2), np.ones(2))
+    policy = make_policy(
+        Architecture(1, 2), np.zeros(4), action, action_processor=rescale
+    )
+    message = (
+        "a policy trained with RescaleProcessor for actions cannot be registered with "
+        "RescaleProcessor"
+    )
+    with pytest.raises(ConversionError, match=exactly(message)):
+        convert(policy, RESCALE)
+
+
+def test_a_rescaling_has_posggyms_defaults(tmp_path):
+    low, high = np.float32([-2.0, 0.0]), np.float32([2.0, 10.0])
+    policy = make_policy(
+        Architecture(1, 2),
+        [0.5, 3.0, 0.1, 4.0],
+        ActionSpec("box", np.float64(low), np.float64(high)),
+    )
+    loaded = load_in_posggym(
+        policy, spaces.Box(low, high), tmp_path / "p.pkl", action_processor=RESCALE
+    )
+    expected = policy.action.decode(policy.network()(np.float32([1.0])))
+    assert loaded.step(np.float32([1.0])) == pytest.approx(expected, abs=1e-5)
 
 
 def test_weights_beyond_float32_are_refused():

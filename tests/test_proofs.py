@@ -19,6 +19,8 @@ from pgpelib.tasks.posggym_task import (
     make_processor,
 )
 from posggym_es.conversion import Proof, convert, prove
+from posggym_es.conversion_files import convert_folder
+from posggym_es.policy_file import write_policy
 from posggym_es.posggym_model_file import model_file_bytes
 
 REACHING = ("CooperativeReaching-v0", {"size": 5, "num_goals": 4})
@@ -136,6 +138,19 @@ def test_differences_are_counted_over_whole_episodes(
         different = sum(action != taken for action in actions)
         assert proof == Proof(len(actions), None, different, 0)
         assert not proof.holds
+
+
+@pytest.mark.parametrize(
+    ("env", "agent", "role"), [(REACHING, "0", None), (PURSUIT, "1", "1")]
+)
+def test_folders_are_proved_for_the_agent_of_the_policy(tmp_path, env, agent, role):
+    env = posggym.make(env[0], **env[1])
+    policy = make_policy(env, agent, role)
+    write_policy(policy, tmp_path / "in")
+    (report,) = convert_folder(tmp_path / "in", tmp_path, observations=1).values()
+    actions = actions_of(policy, env, agent, 0, role is None, 1)
+    assert report["proof"]["observations"] == len(actions)
+    assert report["proof"]["different_actions"] == 0
 
 
 def test_by_default_the_first_thousand_observations_are_compared(tmp_path):

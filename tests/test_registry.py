@@ -498,23 +498,68 @@ def test_versions_have_files_of_their_own():
     assert first.asset.stem == second.asset.stem == "pgpe"
 
 
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
+PART = "[a-z][a-z0-9_]*"
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "message"),
     [
-        {"policy_name": "../evil"},
-        {"policy_name": "a/b"},
-        {"policy_name": "x-v1"},
-        {"policy_name": ""},
-        {"env_name": ".."},
-        {"env_type": "a/b"},
-        {"env_type": "class"},
-        {"env_id": "no version"},
-        {"env_args": {"a": "../.."}},
-        {"env_args": {"a": "x/y"}},
-        {"version": -1},
-        {"valid_agent_ids": []},
+        *(
+            (
+                {"policy_name": name},
+                f"policy name {name!r} is not allowed; it has to match {NAME}",
+            )
+            for name in ("../evil", "a/b", "", "a b", "-x", "x\n")
+        ),
+        (
+            {"policy_name": "x-v1"},
+            "policy name 'x-v1' ends like a version; set `version` instead",
+        ),
+        (
+            {"env_name": ".."},
+            f"environment name '..' is not allowed; it has to match {PART}",
+        ),
+        (
+            {"env_type": "a/b"},
+            f"environment type 'a/b' is not allowed; it has to match {PART}",
+        ),
+        (
+            {"env_type": "class"},
+            "'class' is not allowed as a folder: Python cannot import it",
+        ),
+        (
+            {"env_name": "import"},
+            "'import' is not allowed as a folder: Python cannot import it",
+        ),
+        (
+            {"env_id": "no version"},
+            r"environment id 'no version' is not allowed; it has to match [\w-]+-v\d+",
+        ),
+        *(
+            (
+                {"env_args": {"a": value}},
+                f"env_args give the id 'a={value}', which cannot be a folder name; "
+                "use values without spaces, slashes or backslashes",
+            )
+            for value in ("../..", "x/y")
+        ),
+        ({"version": -1}, "version -1 is negative"),
+        (
+            {"valid_agent_ids": []},
+            "valid_agent_ids is empty; leave it out for all agents",
+        ),
     ],
 )
-def test_names_that_leave_their_place_are_refused(changes):
-    with pytest.raises(ValueError, match=r"not allowed|version|negative|empty|folder"):
+def test_names_that_leave_their_place_are_refused(changes, message):
+    with pytest.raises(ValueError, match=exactly(message)):
         make_spec(**changes)
+
+
+def test_unknown_processors_are_refused():
+    message = (
+        "unknown processor 'Other'; choose one of IdentityProcessor, "
+        "FlattenProcessor, RescaleProcessor"
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        ProcessorSpec("Other")

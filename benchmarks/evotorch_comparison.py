@@ -20,9 +20,9 @@ from pathlib import Path
 import gymnasium
 from evotorch.algorithms import PGPE
 from evotorch.neuroevolution import GymNE
+from measuring import endless_config
 
 from pgpelib.training import Training
-from pgpelib.training_config import TrainingConfig
 from posggym_gymnasium.ids import make_gymnasium
 
 
@@ -40,15 +40,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    config = TrainingConfig(
-        popsize=args.popsize,
-        popsize_max=None,
-        num_interactions=None,
-        niters=10**6,
-        re_eval_interval=10**6,
-        save_interval=10**6,
-        num_cpus=args.workers,
-    )
+    config = endless_config(args.popsize, args.workers)
     problem = GymNE(
         make_env,
         "Linear(obs_length, 64) >> Tanh() >> Linear(64, act_length)",

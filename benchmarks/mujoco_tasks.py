@@ -26,6 +26,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+from measuring import measure_limit
 
 from pgpelib.evaluation import Subject, TaskConfig
 from pgpelib.networks import Network, fold_normalization
@@ -114,23 +115,6 @@ def limit_process(pipe: Connection, env_name: str, config: TaskConfig) -> None:
         pipe.send(None)
 
 
-def measure_limit(
-    pipes: list[Connection], training: Training, popsize: int
-) -> tuple[int, float]:
-    """Return steps and seconds of replaying `popsize` solutions."""
-    (learner,) = training.learners
-    bounds = np.linspace(0, popsize, len(pipes) + 1).astype(int).tolist()
-    for pipe, first, last in zip(pipes, bounds, bounds[1:], strict=False):
-        pipe.send((learner.subject([]), range(first, last)))
-    steps = sum(pipe.recv() for pipe in pipes)
-    started = time.perf_counter()
-    for pipe in pipes:
-        pipe.send(None)
-    for pipe in pipes:
-        pipe.recv()
-    return steps, time.perf_counter() - started
-
-
 def measure(env_name: str, args: argparse.Namespace) -> None:
     """Print the ratio for one environment."""
     config = TrainingConfig.from_dict(
@@ -160,8 +144,10 @@ def measure(env_name: str, args: argparse.Namespace) -> None:
         for _ in range(args.generations):
             training.step()
         for _ in range(args.repeats):
-            popsize = config.popsize
-            steps, limit = measure_limit(pipes, training, popsize)
+            subject = training.learners[0].subject([])
+            steps, limit = measure_limit(
+                pipes, lambda indices, now=subject: (now, indices), config.popsize
+            )
             started = time.perf_counter()
             (metrics,) = training.step().metrics
             seconds = time.perf_counter() - started

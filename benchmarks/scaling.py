@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import es_side
+from measuring import endless_config
 
 from pgpelib.evaluation import MAX_CHUNK, Work
 from pgpelib.learner import Learner
@@ -47,15 +48,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         trainings = {}
         for workers in rates:
-            config = TrainingConfig(
-                popsize=args.popsize,
-                popsize_max=None,
-                num_interactions=None,
-                niters=10**6,
-                re_eval_interval=10**6,
-                save_interval=10**6,
-                num_cpus=workers,
-            )
+            config = endless_config(args.popsize, workers)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             trainings[workers] = stack.enter_context(Training(config, folder))
             # Starts the workers.

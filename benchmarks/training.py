@@ -23,6 +23,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 from bullet_humanoid import Episode, reference_replayer
+from measuring import endless_config, measure_limit
 from pybullet_envs_gymnasium.gym_locomotion_envs import HumanoidBulletEnv
 
 from pgpelib.evaluation import Normalization, TaskConfig
@@ -30,7 +31,6 @@ from pgpelib.networks import Network, fold_normalization
 from pgpelib.pgpe import EPISODE_STREAM, SearchDistribution, episode_seed
 from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
 from pgpelib.training import Training
-from pgpelib.training_config import TrainingConfig
 
 
 def record(
@@ -83,28 +83,6 @@ def limit_process(pipe: Connection, config: TaskConfig) -> None:
         pipe.send(None)
 
 
-def measure_limit(pipes: list[Connection], training: Training) -> tuple[int, float]:
-    """Return steps and seconds of replaying the generation that is trained next."""
-    popsize = training.config.popsize
-    bounds = np.linspace(0, popsize, len(pipes) + 1).astype(int).tolist()
-    for pipe, first, last in zip(pipes, bounds, bounds[1:], strict=False):
-        indices = range(first, last)
-        pipe.send(
-            (
-                training.learners[0].pgpe.distribution,
-                training.learners[0].normalization(),
-                indices,
-            )
-        )
-    steps = sum(pipe.recv() for pipe in pipes)
-    started = time.perf_counter()
-    for pipe in pipes:
-        pipe.send(None)
-    for pipe in pipes:
-        pipe.recv()
-    return steps, time.perf_counter() - started
-
-
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
@@ -114,15 +92,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    config = TrainingConfig(
-        popsize=args.popsize,
-        popsize_max=None,
-        num_interactions=None,
-        niters=10**6,
-        re_eval_interval=10**6,
-        save_interval=10**6,
-        num_cpus=args.workers,
-    )
+    config = endless_config(args.popsize, args.workers)
     context = multiprocessing.get_context("spawn")
     pairs = [context.Pipe() for _ in range(args.workers)]
     processes = [
@@ -140,7 +110,11 @@ def main() -> None:
         # Starts the workers.
         training.calibrate(0.1)
         for _ in range(args.repeats):
-            steps, limit = measure_limit(pipes, training)
+            (learner,) = training.learners
+            now = learner.pgpe.distribution, learner.normalization()
+            steps, limit = measure_limit(
+                pipes, lambda indices, now=now: (*now, indices), config.popsize
+            )
             started = time.perf_counter()
             (metrics,) = training.step().metrics
             seconds = time.perf_counter() - started

@@ -121,7 +121,7 @@ def test_differences_are_counted_over_whole_episodes(
 ):
     env = posggym.make(env[0], **env[1])
     role = None if everyone else agent
-    policy = make_policy(env, agent, role)
+    policy = make_policy(env, agent, role, seed=3)
     same = in_posggym(policy, env, tmp_path / "same.pkl", agent)
     # Another policy, which always takes the same action.
     start = next(played(policy, env, agent, seed, everyone))
@@ -129,7 +129,8 @@ def test_differences_are_counted_over_whole_episodes(
     taken = (start[0] + 1) % n
     other = make_policy(env, agent, role, biases=np.eye(n)[taken])
     other = in_posggym(other, env, tmp_path / "other.pkl", agent)
-    for minimum in (1, len(start), len(start) + 1):
+    # Partners that act at random end the fifth episode of seed 0 early.
+    for minimum in (1, len(start), len(start) + 1, 450):
         actions = actions_of(policy, env, agent, seed, everyone, minimum)
         proof = prove(policy, same, env, minimum, seed)
         assert proof == Proof(len(actions), None, 0, 0)
@@ -145,10 +146,10 @@ def test_differences_are_counted_over_whole_episodes(
 )
 def test_folders_are_proved_for_the_agent_of_the_policy(tmp_path, env, agent, role):
     env = posggym.make(env[0], **env[1])
-    policy = make_policy(env, agent, role)
+    policy = make_policy(env, agent, role, seed=3)
     write_policy(policy, tmp_path / "in")
-    (report,) = convert_folder(tmp_path / "in", tmp_path, observations=1).values()
-    actions = actions_of(policy, env, agent, 0, role is None, 1)
+    (report,) = convert_folder(tmp_path / "in", tmp_path, observations=450).values()
+    actions = actions_of(policy, env, agent, 0, role is None, 450)
     assert report["proof"]["observations"] == len(actions)
     assert report["proof"]["different_actions"] == 0
 

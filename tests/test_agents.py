@@ -12,13 +12,14 @@ import pytest
 from scipy import stats
 
 from messages import exactly
-from posggym_es.agents import agent_spec, describe, mean_interval, shown
+from posggym_es.agents import agent_spec, describe
 from posggym_es.policy_file import (
     METADATA_FILE,
     TENSORS_FILE,
     read_policy,
     write_policy,
 )
+from posggym_es.returns import mean_interval, shown
 from posggym_es.spec import AgentSpec, ProcessorSpec
 from posggym_es.staging import StagingError, copy_package, stage_assets, stage_models
 from test_policies import make_policy

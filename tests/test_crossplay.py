@@ -11,18 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posggym_es.agents import mean_interval
 from posggym_es.crossplay import (
     RANDOM_POLICY,
-    Variant,
-    diversity,
-    matrix,
     play_all,
     policies_of,
-    regret,
     seats,
     usable,
 )
+from posggym_es.payoffs import Variant, diversity, matrix, regret
+from posggym_es.returns import mean_interval
 from workspace import Workspace
 
 AGENTS = ["0", "1", "2"]

@@ -23,44 +23,21 @@ from pgpelib.files import atomic_path, read_json, write_json, write_text
 from pgpelib.learner import Learner
 from pgpelib.pgpe import PGPE
 from pgpelib.provenance import source_commit
+from pgpelib.run_files import (
+    LOCK_FILE,
+    METRIC_COLUMNS,
+    METRICS_FILE,
+    POLICIES_FOLDER,
+    RUN_FILE,
+    STATE_FILE,
+)
 from pgpelib.saving import policy_file_name, save_policy
 from pgpelib.training_config import BUDGET_KEYS, TrainingConfig
 
 logger = logging.getLogger(__name__)
 
-RUN_FILE = "run.json"
-LOCK_FILE = "lock"
 # Seconds to wait for the lock: who asks whether a run is alive holds it for a moment.
 LOCK_TIMEOUT = 1.0
-STATE_FILE = "state.npz"
-METRICS_FILE = "metrics.csv"
-POLICIES_FOLDER = "policies"
-
-METRIC_COLUMNS = [
-    "generation",
-    "role",
-    "pop_median",
-    "pop_mean",
-    "pop_min",
-    "pop_max",
-    "pop_q25",
-    "pop_q75",
-    "popsize",
-    "pop_failed",
-    "pop_timesteps",
-    "timesteps",
-    "pop_elapsed",
-    "elapsed",
-    "steps_per_second",
-    "stdev_min",
-    "stdev_max",
-    "stdev_mean",
-    "re_eval_mean",
-    "re_eval_median",
-    "re_eval_min",
-    "re_eval_max",
-    "re_eval_stdev",
-]
 
 
 @dataclasses.dataclass(frozen=True)

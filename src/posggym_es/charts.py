@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from pgpelib.files import write_text
-from pgpelib.training import METRIC_COLUMNS
-from posggym_es.agents import shown
+from pgpelib.run_files import METRIC_COLUMNS
+from posggym_es.returns import shown
 
 mpl.use("Agg")
 

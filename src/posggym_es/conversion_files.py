@@ -22,7 +22,8 @@ from posggym_es.environments import registered_env
 from posggym_es.extraction import pick_policy
 from posggym_es.policy_file import METADATA_FILE, read_policy
 from posggym_es.posggym_model_file import model_file_bytes
-from posggym_es.ppo_checkpoints import PPOPolicyData, load_checkpoint
+from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.spec import ProcessorSpec
 
 MODEL_NAME = "policy"

@@ -15,7 +15,7 @@ from pgpelib.restore import load_policy
 from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
 from posggym_es.environments import make_episodes, registered_env
 from posggym_es.playing import Player, company_of
-from posggym_es.ppo_checkpoints import PPOPolicyData
+from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.ppo_policies import ReferenceAgent
 
 # Registered by POSGGym for every environment.

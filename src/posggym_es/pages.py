@@ -18,10 +18,10 @@ import yaml
 from markupsafe import Markup
 
 from pgpelib.files import read_json, write_json, write_text
-from posggym_es.agents import mean_interval, shown
 from posggym_es.charts import Tables, heat_map, page_charts, svg, write_svg
-from posggym_es.crossplay import Variant, diversity, matrix, regret
+from posggym_es.payoffs import Variant, diversity, matrix, regret
 from posggym_es.published import published_score
+from posggym_es.returns import mean_interval, shown
 from posggym_es.spec import AgentSpec
 
 SUMMARY_FILE = "summary.json"

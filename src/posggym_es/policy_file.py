@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 from pgpelib.files import read_json, write_bytes, write_json
 from pgpelib.networks import LSTM, Layer
 from pgpelib.policies import ActionSpec, SavedPolicy
-from posggym_es.ppo_checkpoints import PPOPolicyData
+from posggym_es.ppo_data import PPOPolicyData
 
 FORMAT = "posggym-es-policy"
 PPO_FORMAT = "posggym-es-ppo-policy"

@@ -30,7 +30,8 @@ from pgpelib.tasks.posggym_task import (
     make_processor,
 )
 from posggym_es.conversion import EPS, ConversionError, pass_through
-from posggym_es.ppo_checkpoints import PPOPolicyData, ordered
+from posggym_es.ppo_checkpoints import ordered
+from posggym_es.ppo_data import PPOPolicyData
 
 # Largest difference of a probability, or of a mean or standard deviation in the units
 # of the processed actions, whose range is 2.

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from pgpelib.files import read_json, write_json, write_text
-from posggym_es.agents import shown
 from posggym_es.charts import learning_curve, tables_of_run
 from posggym_es.pages import (
     FILM_FOLDER,
@@ -20,6 +19,7 @@ from posggym_es.pages import (
     summary,
 )
 from posggym_es.policy_file import read_policy
+from posggym_es.returns import shown
 from posggym_es.spec import AgentSpec
 
 TREE_FOLDER = "posggym-tree"

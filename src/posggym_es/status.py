@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pgpelib.training import LOCK_FILE, METRICS_FILE
+from pgpelib.run_files import LOCK_FILE, METRICS_FILE
 from posggym_es.experiments import Experiment, Experiments
 
 # Generations that speed and remaining time are taken from.

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pgpelib.files import atomic_directory, read_json
+from pgpelib.files import read_json
 from posggym_es.agents import agent_spec
 from posggym_es.conversion_files import MODEL_NAME, convert_folder, read_processors
 from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
 from posggym_es.policy_file import read_policy, write_policy, write_ppo_policy
 from posggym_es.ppo_checkpoints import load_checkpoint
-from posggym_es.registry import existing_ids
-from posggym_es.registry import register as write_registration
 from posggym_es.spec import AgentSpec
-from posggym_es.staging import copy_package, stage_assets
+from posggym_es.staging import stage_assets
+from posggym_es.trees import make_tree
 
 
 def extract(
@@ -128,48 +125,6 @@ def register(
         stage_assets([(spec, Path(converted_dir) / f"{MODEL_NAME}.pkl")], Path(assets))
         make_tree([spec], Path(assets), Path(tree))
     return spec
-
-
-def make_tree(
-    specs: Sequence[AgentSpec],
-    assets_root: Path,
-    output: Path,
-    package: Path | None = None,
-) -> list[Path]:
-    """Make a posggym tree in which agents are registered.
-
-    Parameters
-    ----------
-    specs
-        The agents.
-    assets_root
-        Their staged policy files, `posggym/assets/agents/...`.
-    output
-        Folder to make; an existing one is replaced as a whole.
-    package
-        The package to start from; None for the installed posggym.
-
-    Returns
-    -------
-    list of Path
-        The files with registration code, relative to the tree.
-    """
-    with atomic_directory(output) as tree:
-        copy_package(package or installed_posggym(), tree)
-        shutil.copytree(assets_root, tree, dirs_exist_ok=True)
-        # An id of posggym's own must not be overridden; ids of earlier blocks may.
-        write_registration(tree, [])
-        taken = frozenset(existing_ids(tree))
-        changed = write_registration(tree, specs, taken)
-        return [path.relative_to(tree) for path in changed]
-
-
-def installed_posggym() -> Path:
-    """Return the package folder of the installed posggym, without importing it."""
-    found = importlib.util.find_spec("posggym")
-    if found is None or found.origin is None:
-        raise ValueError("posggym is not installed in this environment")
-    return Path(found.origin).parent
 
 
 _VERIFY = """

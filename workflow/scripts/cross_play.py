@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from pgpelib.files import atomic_directory, read_json
 from posggym_es import cli
+from posggym_es.payoffs import Variant
 from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     cli.use_posggym_tree(tree)
     # These import posggym, so only now.
     from pgpelib.tasks.posggym_task import complete_env_args
-    from posggym_es.crossplay import Variant, play_all, policies_of, usable
+    from posggym_es.crossplay import play_all, policies_of, usable
     from posggym_es.pages import crossplay_folder
 
     specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]

@@ -16,7 +16,7 @@ from pathlib import Path
 from pgpelib.files import read_json
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
-from posggym_es.steps import make_tree
+from posggym_es.trees import make_tree
 
 
 def main() -> None:

@@ -1,0 +1,24 @@
+"""Returns of episodes as people read them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+
+def shown(value: float) -> str:
+    """Return a return for people: POSGGym's are around 1, locomotion's in thousands."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def mean_interval(
+    returns: list[float], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the mean and half the width of its confidence interval (Student's t)."""
+    values = np.asarray(returns, dtype=np.float64)
+    if len(values) < 2:
+        return float(values.mean()), 0.0
+    error = float(values.std(ddof=1)) / np.sqrt(len(values))
+    return float(values.mean()), float(
+        stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error
+    )

@@ -1,0 +1,55 @@
+"""Copies of posggym in which agents are registered."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pgpelib.files import atomic_directory
+from posggym_es.registry import existing_ids, register
+from posggym_es.spec import AgentSpec
+from posggym_es.staging import copy_package
+
+
+def make_tree(
+    specs: Sequence[AgentSpec],
+    assets_root: Path,
+    output: Path,
+    package: Path | None = None,
+) -> list[Path]:
+    """Make a posggym tree in which agents are registered.
+
+    Parameters
+    ----------
+    specs
+        The agents.
+    assets_root
+        Their staged policy files, `posggym/assets/agents/...`.
+    output
+        Folder to make; an existing one is replaced as a whole.
+    package
+        The package to start from; None for the installed posggym.
+
+    Returns
+    -------
+    list of Path
+        The files with registration code, relative to the tree.
+    """
+    with atomic_directory(output) as tree:
+        copy_package(package or installed_posggym(), tree)
+        shutil.copytree(assets_root, tree, dirs_exist_ok=True)
+        # An id of posggym's own must not be overridden; ids of earlier blocks may.
+        register(tree, [])
+        taken = frozenset(existing_ids(tree))
+        changed = register(tree, specs, taken)
+        return [path.relative_to(tree) for path in changed]
+
+
+def installed_posggym() -> Path:
+    """Return the package folder of the installed posggym, without importing it."""
+    found = importlib.util.find_spec("posggym")
+    if found is None or found.origin is None:
+        raise ValueError("posggym is not installed in this environment")
+    return Path(found.origin).parent

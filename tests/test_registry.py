@@ -37,6 +37,7 @@ from posggym_es.registry import (
 )
 from posggym_es.spec import AgentSpec, ProcessorSpec
 from posggym_es.staging import StagingError, copy_package
+from posggym_es.trees import make_tree
 
 RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
 DRIVING = "posggym/agents/continuous/driving_continuous/__init__.py"
@@ -219,6 +220,44 @@ def test_a_block_comes_and_goes_without_a_trace(outside):
     changed = set_block(path, content, "y = 2\n")
     assert b"x = 1" not in changed.removeprefix(outside)
     assert remove_block(path, changed) == outside
+
+
+def test_trees_are_made_from_the_installed_posggym(tmp_path):
+    assets, output = tmp_path / "assets", tmp_path / "tree"
+    policy = assets / "posggym/assets/agents" / LANDER.asset
+    policy.parent.mkdir(parents=True)
+    policy.write_bytes(b"weights")
+    (output / "posggym").mkdir(parents=True)
+    (output / "posggym/from_an_earlier_run.py").touch()
+    changed = make_tree([LANDER], assets, output)
+    module = Path(LANDER.module.replace(".", "/")) / "__init__.py"
+    assert changed == sorted([Path(INIT), module.parent.parent / "__init__.py", module])
+    assert (output / policy.relative_to(assets)).read_bytes() == b"weights"
+    assert set(specs_in(output / module)) == {LANDER.id}
+    assert not (output / "posggym/from_an_earlier_run.py").exists()
+    assert (output / "posggym/config.py").is_file()
+    # A tree can be made of another one, with other agents.
+    again = tmp_path / "again"
+    none = tmp_path / "no_assets"
+    none.mkdir()
+    make_tree([make_spec()], none, again, output / "posggym")
+    assert not (again / module).exists()
+    assert make_spec().id in specs_in(again / DRIVING)
+
+
+def test_posggyms_own_ids_stay_its_own(tmp_path):
+    own = make_spec(
+        env_id="Driving-v1",
+        env_args=None,
+        env_type="grid_world",
+        env_name="driving",
+        policy_name="A40Shortestpath",
+    )
+    none = tmp_path / "no_assets"
+    none.mkdir()
+    with pytest.raises(RegistryError, match="register it as version 1$"):
+        make_tree([own], none, tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
 
 
 def test_modules_that_posggym_imports_are_not_registered_twice(tree):

@@ -6,12 +6,26 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import chromium
 from hosts import git, make_originals
 from workspace import CONFIG, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples in every run, and no test that depends on how fast the machine is.
+# New examples: `python -m pytest --hypothesis-profile explore`.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "explore", settings.get_profile("suite"), derandomize=False, max_examples=2000
+)
+settings.load_profile("suite")
 
 
 # Before xdist's own, which reads the groups.

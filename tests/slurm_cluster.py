@@ -206,7 +206,7 @@ class SlurmCluster:
         )
         return result.stdout.split() == ["idle"] * len(NODES)
 
-    def _wait_for(self, condition, what: str, seconds: float = 60) -> None:
+    def _wait_for(self, condition, what: str, seconds: float = 600) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -78,9 +78,18 @@ architectures = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+def tame(architecture, scale):
+    """Return a scale of weights at which rounding errors do not grow from step to step.
+
+    LSTMs with large weights are chaotic: float32 and float64 part after some steps.
+    """
+    return min(scale, 1.0) if architecture.lstm_size else scale
+
+
+@settings(max_examples=60)
 @given(architectures, st.integers(0, 2**31), st.floats(0.01, 10.0), st.booleans())
 def test_box_actions_agree(tmp_path_factory, architecture, seed, scale, obs_norm):
+    scale = tame(architecture, scale)
     rng = np.random.default_rng(seed)
     low = rng.uniform(-5, 0, architecture.output_size).astype(np.float32)
     high = (low + rng.uniform(0.1, 5, architecture.output_size)).astype(np.float32)
@@ -104,9 +113,10 @@ def test_box_actions_agree(tmp_path_factory, architecture, seed, scale, obs_norm
         assert difference.max() <= tolerance
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(architectures, st.integers(0, 2**31), st.floats(0.01, 100.0))
 def test_discrete_actions_agree(tmp_path_factory, architecture, seed, scale):
+    scale = tame(architecture, scale)
     rng = np.random.default_rng(seed)
     n = architecture.output_size
     policy = make_policy(
@@ -119,9 +129,11 @@ def test_discrete_actions_agree(tmp_path_factory, architecture, seed, scale):
     network = policy.network()
     for observation in rng.normal(size=(30, architecture.observation_size)):
         outputs = network(np.float32(observation))
+        # Always: an LSTM has to see every observation.
+        action = loaded.step(np.float32(observation))
         gap = np.diff(np.sort(outputs)[-2:])[0]
         if gap > 1e-4 * np.abs(outputs).max():
-            assert loaded.step(np.float32(observation)) == outputs.argmax()
+            assert action == outputs.argmax()
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1.0, 1e3, 1e6, 1e12])

@@ -7,7 +7,7 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from posggym_gymnasium.ids import (
@@ -72,7 +72,6 @@ def test_old_mujoco_versions_become_one_that_exists(task):
     assert f"{task}-v4" in gymnasium.registry
 
 
-@settings(deadline=None)
 @given(id_texts)
 def test_canonical_env_id_is_idempotent(name):
     once = canonical_env_id(name)
@@ -97,7 +96,6 @@ def test_env_name(env_id, name):
     assert env_name(env_id) == name
 
 
-@settings(deadline=None)
 @given(id_texts)
 def test_env_name_is_a_folder_name_or_an_error(env_id):
     try:

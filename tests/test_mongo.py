@@ -126,7 +126,7 @@ def start(root, folder, port, niters):
 
 
 def wait_for_generation(folder, generation):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     metrics = folder / "run" / "metrics.csv"
     while not metrics.exists() or len(metrics.read_text().splitlines()) <= generation:
         assert time.monotonic() < deadline
@@ -138,7 +138,7 @@ def test_a_database_that_dies_does_not_stop_training(root, tmp_path):
     process = start(root, tmp_path, server.port, 4)
     wait_for_generation(tmp_path, 1)
     server.stop()
-    assert process.wait(timeout=180) == 0
+    assert process.wait(timeout=600) == 0
     log = (tmp_path / "log").read_text()
     assert "the database does not answer" in log
     (policies,) = [p for p in (tmp_path / "run").iterdir() if p.name == "policies"]
@@ -157,7 +157,7 @@ def test_a_database_that_comes_back_gets_everything(root, tmp_path):
     server.stop()
     wait_for_generation(tmp_path, 3)
     with MongoServer(port=server.port, client=server.client):
-        assert process.wait(timeout=180) == 0
+        assert process.wait(timeout=600) == 0
         run, metrics, artifacts = stored_run(server.port)
     assert run["status"] == "COMPLETED"
     assert metrics["pop_median"]["steps"] == list(range(1, 13))

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pgpelib.networks import fold_normalization
@@ -72,7 +72,6 @@ def test_parameter_order_is_pytorchs():
         assert np.array_equal(bias, linear.bias.detach())
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 1000),
     st.lists(st.integers(1, 6), max_size=3),
@@ -92,7 +91,6 @@ def test_numpy_and_torch_agree(seed, hidden, activation, obs_norm, discrete):
         assert outputs == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 1000),
     st.lists(st.integers(1, 6), max_size=2),

@@ -10,7 +10,7 @@ import numpy as np
 import posggym
 import posggym.agents
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from posggym.utils.env_checker import check_env
 from posggym.utils.model_checker import check_model
@@ -114,12 +114,7 @@ def test_stepping_from_any_state_is_exact(env_id):
     model = GymnasiumModel(env_id)
     space = model.action_spaces["0"]
 
-    @settings(
-        max_examples=12,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    @settings(max_examples=12)
     @given(
         st.lists(st.integers(0, 5), min_size=1, max_size=3),
         st.lists(

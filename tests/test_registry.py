@@ -351,7 +351,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts, st.dictionaries(st.sampled_from("abc"), values, max_size=3))
 def test_any_text_and_value_comes_out_as_it_went_in(description, config):
     spec = make_spec(

@@ -89,7 +89,7 @@ class Project:
         return folder
 
     def wait_for_generation(self, name: str, generation: int) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 6000
         while time.monotonic() < deadline:
             runs = self.folder / "runs" / "full" / name / "seed0"
             for metrics in runs.glob("run-*/metrics.csv"):
@@ -115,7 +115,7 @@ class Project:
 
 def running_job(cluster: SlurmCluster, rule: str) -> str:
     """Wait for a running job of a rule and return its id."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for job, (state, comment) in cluster.jobs().items():
             if state == "RUNNING" and rule in comment:

@@ -58,7 +58,7 @@ def test_a_run_is_waiting_training_interrupted(root, tmp_path):
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while (row := state()).state != "training" or (row.generation or 0) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.1)

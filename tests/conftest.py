@@ -34,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share something costly, for runs with several processes.
 
     Those of one file do, and those that look at the same finished chain. The tests on
-    Slurm mostly wait: they come first, beside all others.
+    Slurm mostly wait: they come first, beside all others. Slow tests come last, so that
+    most failures show within seconds.
     """
     for item in items:
         chain = "done" in getattr(item, "fixturenames", ())
@@ -43,7 +44,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first = ["test_slurm", "chain"]
     groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
     order = {
-        item: first.index(group) if group in first else len(first)
+        item: (
+            first.index(group) if group in first else len(first),
+            item.get_closest_marker("slow") is not None,
+        )
         for item, group in zip(items, groups, strict=True)
     }
     items.sort(key=order.__getitem__)

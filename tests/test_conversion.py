@@ -86,6 +86,7 @@ def tame(architecture, scale):
     return min(scale, 1.0) if architecture.lstm_size else scale
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(architectures, st.integers(0, 2**31), st.floats(0.01, 10.0), st.booleans())
 def test_box_actions_agree(tmp_path_factory, architecture, seed, scale, obs_norm):
@@ -113,6 +114,7 @@ def test_box_actions_agree(tmp_path_factory, architecture, seed, scale, obs_norm
         assert difference.max() <= tolerance
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(architectures, st.integers(0, 2**31), st.floats(0.01, 100.0))
 def test_discrete_actions_agree(tmp_path_factory, architecture, seed, scale):
@@ -151,6 +153,7 @@ def test_outputs_of_any_size_are_clipped_like_the_trained_ones(tmp_path, factor)
         assert loaded.step(observation) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_policy_without_preference_takes_the_first_action(tmp_path):
     architecture = Architecture(3, 4)
     policy = make_policy(
@@ -304,6 +307,7 @@ def test_weights_beyond_float32_are_refused():
         convert(policy)
 
 
+@pytest.mark.slow
 def test_files_are_the_same_bytes_in_every_process(tmp_path):
     script = (
         "import sys, torch, collections\n"
@@ -360,6 +364,7 @@ def lander_dir(shared_data, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_converter_alone(root, shared_data, tmp_path):
     source = lander_dir(shared_data, tmp_path)
     output = tmp_path / "new" / "output"
@@ -437,6 +442,7 @@ def test_folders_that_are_not_there_are_named(tmp_path):
         convert_folder(tmp_path / "nowhere", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_converter_names_what_is_wrong_and_writes_nothing(root, tmp_path):
     source = tmp_path / "empty"
     source.mkdir()

@@ -123,6 +123,7 @@ def load_in_posggym(path: Path, report: dict, env, agent="0") -> PPOPolicy:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_converted_policies_have_the_original_probabilities(tmp_path, layers):
     module = save_checkpoint(tmp_path / "in", layers=layers)
@@ -146,6 +147,7 @@ def test_converted_policies_have_the_original_probabilities(tmp_path, layers):
     assert np.array(found) == pytest.approx(logits.softmax(-1).numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_continuous_policies_keep_means_and_stdevs(tmp_path):
     driving_checkpoint(tmp_path / "in")
     ((_, report),) = convert_folder(tmp_path / "in", tmp_path / "out").items()
@@ -188,6 +190,7 @@ def test_originals_act_by_the_same_chance_as_converted_policies(tmp_path, contin
                 break
 
 
+@pytest.mark.slow
 def test_ppo_proofs_compare_whole_episodes(tmp_path):
     env = posggym.make("CooperativeReaching-v0", **REACHING)
     save_checkpoint(tmp_path / "a", seed=0)
@@ -315,6 +318,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 def test_the_script_says_what_is_wrong_in_one_line(root, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "checkpoint_1_P0.pt").write_bytes(b"not a checkpoint")
@@ -334,6 +338,7 @@ def test_the_script_says_what_is_wrong_in_one_line(root, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["driving", "cooperative_reaching"])
 def test_real_checkpoints_are_converted(shared_data, tmp_path, name):
     written = convert_folder(shared_data / "ppo-checkpoints" / name, tmp_path)

@@ -111,6 +111,7 @@ def actions_of(policy, env, agent, seed, everyone, minimum):
     raise AssertionError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env", "agent", "everyone"),
     [(REACHING, "0", True), (REACHING, "1", True), (PURSUIT, "1", False)],
@@ -155,6 +156,7 @@ def test_folders_are_proved_for_the_agent_of_the_policy(tmp_path, env, agent, ro
     assert report["proof"]["different_actions"] in (0, None)
 
 
+@pytest.mark.slow
 def test_by_default_the_first_thousand_observations_are_compared(tmp_path):
     env = posggym.make(REACHING[0], **REACHING[1])
     policy = make_policy(env)
@@ -190,6 +192,7 @@ def test_ties_are_what_float32_cannot_decide(tmp_path, first, second, others, ti
     assert prove(policy, in_posggym(policy, env, tmp_path / "p.pkl"), env, 1).holds
 
 
+@pytest.mark.slow
 def test_differences_of_continuous_actions_are_shares_of_the_range(tmp_path):
     env = posggym.make(DRIVING[0], **DRIVING[1])
     policy = make_policy(env, biases=[0.0, 0.5])

@@ -125,6 +125,7 @@ def specs_in(module: Path) -> dict[str, PolicySpec]:
     return runpy.run_path(str(module))["policy_specs"]
 
 
+@pytest.mark.slow
 def test_registered_specs_are_what_was_asked_for(tree):
     before = registered(tree)
     register(tree, SPECS)
@@ -284,6 +285,7 @@ def test_every_way_to_import_a_module_counts(line):
     assert "posggym.agents.grid_world.driving_gen" not in found
 
 
+@pytest.mark.slow
 def test_blocks_leave_no_names_behind(tree):
     code = "import posggym.agents as a; print(*sorted(vars(a)))"
 
@@ -351,6 +353,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(texts, st.dictionaries(st.sampled_from("abc"), values, max_size=3))
 def test_any_text_and_value_comes_out_as_it_went_in(description, config):
@@ -415,6 +418,7 @@ def test_other_folders_are_refused(tmp_path):
         register(tmp_path, [make_spec()])
 
 
+@pytest.mark.slow
 def test_a_byte_order_mark_is_no_obstacle(tree):
     text = b"\xef\xbb\xbf" + (tree / INIT).read_bytes()
     (tree / INIT).write_bytes(text)

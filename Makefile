@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
-TESTS = pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
+# One process more than cores, because those on Slurm mostly wait.
+TESTS = pytest -n $$(($(CORES) + 1)) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo env test lint coverage mutants audit lock clean
 

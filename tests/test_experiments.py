@@ -97,6 +97,26 @@ def test_experiments_can_be_selected(only):
             "experiments.lander.train: popsize has to be even",
         ),
         (
+            lambda c: c["experiments"]["lander"].update(
+                train={"env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "1"]}
+            ),
+            "experiments.lander.register.policy_name: 2 roles make 2 agents",
+        ),
+        (
+            lambda c: c["experiments"]["lander"].update(
+                train={"env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "1"]},
+                register={"policy_name": "pgpe_{seed}_{role}"},
+                checkpoint="best",
+            ),
+            "experiments.lander.checkpoint: roles that are trained together",
+        ),
+        (
+            lambda c: c["experiments"].update(
+                given={"checkpoint_dir": "no", "register": {"policy_name": "ppo"}}
+            ),
+            "experiments.given.checkpoint_dir: no: holds no checkpoints",
+        ),
+        (
             lambda c: c["experiments"].update(
                 registry=copy.deepcopy(c["experiments"]["given"])
             ),

@@ -188,9 +188,37 @@ def test_goes_downhill_on_rosenbrock():
     assert rosenbrock(pgpe.center) < start / 100
 
 
-def test_state_continues_the_same_run():
+def test_without_ranking_the_fitnesses_themselves_are_used():
+    settings = {"solution_length": 3, "popsize": 8, "seed": 4}
+    raw = PGPE(**settings, solution_ranking=False, optimizer="adam")
+    by_hand = Adam(3, raw.optimizer.step_size)
+    distribution = SearchDistribution(raw.center, raw.stdev, 4, 0)
+    fitnesses = np.array([1.0, -5.0, 2.0, np.nan, 300.0, 4.0, np.inf, 0.0])
+    # Failed solutions count as the worst of the others.
+    used = np.array([1.0, -5.0, 2.0, -5.0, 300.0, 4.0, -5.0, 0.0])
+    expected = by_hand.ascent(distribution.gradients(used)[0])
+    raw.ask()
+    raw.tell(fitnesses)
+    assert np.array_equal(raw.center, expected)
+
+
+def test_a_population_that_failed_as_a_whole_gives_no_direction():
+    pgpe = PGPE(solution_length=3, popsize=4, seed=0, solution_ranking=False)
+    pgpe.ask()
+    pgpe.tell([np.nan] * 4)
+    assert not pgpe.center.any()
+    assert (pgpe.stdev == pgpe.stdev[0]).all()
+
+
+def test_without_a_seed_each_run_is_another():
+    first, second = (PGPE(solution_length=3, popsize=4) for _ in range(2))
+    assert not np.array_equal(first.ask(), second.ask())
+
+
+@pytest.mark.parametrize("optimizer", ["clipup", "adam"])
+def test_state_continues_the_same_run(optimizer):
     def make():
-        return PGPE(solution_length=3, popsize=8, seed=4)
+        return PGPE(solution_length=3, popsize=8, seed=4, optimizer=optimizer)
 
     def step(pgpe):
         pgpe.tell([-float(np.abs(s).sum()) for s in pgpe.ask()])
@@ -214,6 +242,12 @@ def test_state_continues_the_same_run():
         ({"popsize": 4, "optimizer": "sgd"}, "unknown optimizer 'sgd'"),
         ({"popsize": 4, "stdev_init": 0.0}, "stdev_init has to be positive"),
         ({"popsize": 4, "center_init": np.zeros(3)}, "center_init has shape"),
+        ({"popsize": 4, "optimizer_config": {"momentum": 1.0}}, r"in \[0, 1\), not 1"),
+        (
+            {"popsize": 4, "optimizer_config": {"max_speed": 0.0}},
+            "max_speed have to be",
+        ),
+        ({"popsize": 4, "center_learning_rate": 0.0}, "step_size and max_speed have"),
     ],
 )
 def test_wrong_arguments_are_named(settings, message):
@@ -225,3 +259,19 @@ def test_tell_wants_the_right_number_of_fitnesses():
     pgpe = PGPE(solution_length=2, popsize=4, seed=0)
     with pytest.raises(ValueError, match="4 fitnesses"):
         pgpe.tell([1.0, 2.0])
+
+
+def test_an_adaptive_population_wants_interactions_and_whole_generations():
+    pgpe = PGPE(solution_length=2, popsize=4, num_interactions=100, seed=0)
+    with pytest.raises(ValueError, match="needs interactions"):
+        pgpe.tell([1.0, 2.0, 3.0, 4.0])
+    pgpe = PGPE(solution_length=2, popsize=4, num_interactions=100, seed=0)
+    pgpe.tell([1.0, 2.0, 3.0, 4.0], [1] * 4)
+    with pytest.raises(RuntimeError, match="between generations"):
+        pgpe.state()
+
+
+def test_one_solution_has_no_rank_and_a_table_is_no_vector():
+    assert centered_ranks([3.0]).tolist() == [0.0]
+    with pytest.raises(ValueError, match=r"not of shape \(2, 2\)"):
+        centered_ranks(np.zeros((2, 2)))

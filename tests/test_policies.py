@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 
@@ -11,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgpelib.networks import fold_normalization
+from messages import exactly
+from pgpelib.networks import LSTM, fold_normalization
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from pgpelib.restore import (
     PolicyFileError,
@@ -239,6 +241,65 @@ def test_weights_that_are_not_numbers_are_refused():
     policy.layers[0][0][0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinite"):
         SavedPolicy(**{**policy.__dict__})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "discrete", "n": 0}, "0 is no number of discrete actions"),
+        ({"kind": "box", "low": [0.0]}, "the action bounds are not arrays"),
+        (
+            {"kind": "box", "low": np.zeros(2), "high": np.ones(3)},
+            "action bounds of shapes (2,) and (3,) do not fit",
+        ),
+        (
+            {"kind": "box", "low": np.ones(1), "high": np.zeros(1)},
+            "an action bound is NaN, or the lower above the upper",
+        ),
+        ({"kind": "dict"}, "actions of kind 'dict', not box or discrete"),
+    ],
+)
+def test_actions_that_cannot_be_are_refused(fields, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        ActionSpec(**fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation": "gelu"}, "unknown activation 'gelu'"),
+        ({"env_name": 3}, "the environment's name is 3"),
+        ({"layers": []}, "the policy has no layers"),
+        (
+            {"layers": [(np.zeros((2, 4)), np.zeros(3))]},
+            "a bias has shape (3,), not (2,)",
+        ),
+        (
+            {"layers": [LSTM(*map(np.zeros, [(8, 4), (8, 2), 8]))]},
+            "the policy needs a linear last layer and at most one LSTM",
+        ),
+        (
+            {"layers": [LSTM(*map(np.zeros, [(8, 4), (8, 8), 8]))]},
+            "an LSTM has weights of shape (8, 4) and (8, 8)",
+        ),
+        (
+            {"layers": [(np.zeros((7, 4)), np.zeros(7))]},
+            "the network has 7 outputs for 3 actions",
+        ),
+        (
+            {"obs_mean": np.zeros(9)},
+            "observation statistics of shape (9,) do not fit 4 inputs",
+        ),
+        ({"obs_mean": None}, "observation statistics need both mean and stdev"),
+        (
+            {"obs_stdev": np.zeros(4)},
+            "a standard deviation of observations is not positive",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        dataclasses.replace(make_policy(), **changes)
 
 
 def test_running_statistics_match_numpys():

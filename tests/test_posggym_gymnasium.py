@@ -16,7 +16,7 @@ from posggym.utils.env_checker import check_env
 from posggym.utils.model_checker import check_model
 
 import posggym_gymnasium
-from posggym_gymnasium.env import GymnasiumEnv, GymnasiumModel
+from posggym_gymnasium.env import GymnasiumEnv, GymnasiumModel, ReplayState
 from posggym_gymnasium.ids import make_gymnasium
 
 PLAYED = ["LunarLanderContinuous-v2", "HumanoidBulletEnv-v0", "Walker2d-v4"]
@@ -255,6 +255,20 @@ def test_equality_means_the_same_recipe():
     for action in (0, 1, 1):
         differs_early = model.step(differs_early, {"0": action}).state
     assert differs_early != a
+    assert a != "a state"
+
+
+def test_equality_reaches_into_actions_with_parts():
+    def state(action):
+        start = ReplayState(0, None, None, np.zeros(1), 0, False, False)
+        return ReplayState(0, start, action, np.zeros(1), 1, False, False)
+
+    def action(x):
+        return {"move": (np.array([x, 1.0]), 2), "speak": 1}
+
+    assert state(action(0.5)) == state(action(0.5))
+    assert state(action(0.5)) != state(action(0.25))
+    assert state(action(0.5)) != state({"move": (np.array([0.5, 1.0]), 2)})
 
 
 def test_long_histories_copy_pickle_and_die():

@@ -276,6 +276,7 @@ def test_extracted_policies_come_back(tmp_path):
         ({"env_id": ...}, "not a checkpoint of the PPO baselines: KeyError: 'env_id'"),
         ({"env_id": "CooperativeReaching-v9"}, "unknown POSGGym environment"),
         ({"env_kwargs": {"size": 9}}, "is it for other arguments"),
+        ({"env_kwargs": {"size": {1, 2}}}, "env_kwargs.size is a set, not plain data"),
     ],
 )
 def test_what_cannot_be_expressed_is_refused_and_nothing_written(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hosts import INDEX, LISTING, commit_all, git, raw_files
-from posggym_es.git_repos import GitError
+from posggym_es.git_repos import GitClone, GitError
 from posggym_es.registry import RegistryError
 from posggym_es.repositories import (
     Repositories,
@@ -298,6 +298,14 @@ def test_unknown_agents_and_repositories_are_named(repositories, tmp_path):
     )
     with pytest.raises(RepositoryError, match="is no posggym repository"):
         swapped.open()
+    posggym = repositories.posggym
+    other = GitClone(repositories.models.source, posggym.folder, BRANCH)
+    with pytest.raises(GitError, match="is a clone of another repository than"):
+        other.open()
+    git(tmp_path, "init", "--quiet", "--bare", "empty")
+    empty = GitClone(str(tmp_path / "empty"), tmp_path / "clone", BRANCH)
+    with pytest.raises(GitError, match="has no branch to begin from"):
+        empty.open()
 
 
 def test_toctree_entries_come_and_go_without_a_trace():

@@ -9,10 +9,12 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messages import exactly
 from pgpelib.networks import Network
 from pgpelib.policies import Architecture
 from pgpelib.tasks.base import MAX_SLOTS
 from pgpelib.tasks.casting import cast
+from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.tasks.lockstep import play as play_side_by_side
 from pgpelib.tasks.posggym_task import derived_processor, make_processor
 from pgpelib.tasks.registry import make_task, standard_env_name
@@ -215,6 +217,32 @@ def test_a_best_response_plays_one_place_against_registered_policies():
 def test_unknown_partners_are_refused_with_the_closest_id():
     with pytest.raises(ValueError, match="did you mean Driving-v1/A0Shortestpath-v0"):
         make_task("posggym:Driving-v1", {}, partners=["Driving-v1/A0Shortestpat-v0"])
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            spaces.Discrete(3, start=1),
+            "X-v0: actions start at 1; POSGGym's policies can only act in Discrete "
+            "spaces that start at 0",
+        ),
+        (
+            spaces.MultiBinary(2),
+            "X-v0: the action space MultiBinary(2) is neither a one-dimensional Box "
+            "nor Discrete",
+        ),
+    ],
+)
+def test_actions_that_posggyms_format_lacks_are_refused(space, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        action_spec(space, "X-v0")
+
+
+def test_observations_of_any_length_are_refused():
+    space = spaces.Sequence(spaces.Discrete(2))
+    with pytest.raises(ValueError, match=r"X-v0: observations of .* no fixed length"):
+        flat_size(space, "X-v0")
 
 
 def test_standard_environments():

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from pgpelib.restore import load_policy
+from pgpelib.slurm_engine import allocated_nodes
 from pgpelib.training import RunLockedError, RunMismatchError, Training, format_duration
 from pgpelib.training_config import TrainingConfig
 
@@ -337,6 +338,11 @@ def test_calibration_changes_nothing(reference, tmp_path):
     [
         ({"popsize": 5}, "popsize has to be even"),
         ({"niters": 0}, "niters has to be positive"),
+        ({"seed": -1}, "seed has to be >= 0, not -1"),
+        ({"lstm_size": -1}, "lstm_size has to be >= 0, not -1"),
+        ({"head": [8]}, "head: only follows an LSTM"),
+        ({"roles": ["0", "0"]}, "roles names an agent twice: 0, 0"),
+        ({"engine": "mpi"}, "'mpi' is not one of local, ray, slurm"),
         ({"populationsize": 4}, "unknown settings populationsize"),
         ({"activation": "gelu"}, "unknown activation"),
         ({"env_name": "LunarLanderContinous-v2"}, "LunarLanderContinuous-v2"),
@@ -351,6 +357,13 @@ def test_calibration_changes_nothing(reference, tmp_path):
 def test_wrong_settings_are_named(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         Training(TrainingConfig.from_dict({**LANDER, **changes}), tmp_path)
+
+
+def test_a_slurm_job_that_cannot_ask_slurm_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match="squeue does not know the nodes of job 7"):
+        allocated_nodes()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class GitClone:
         """
         if not (self.folder / ".git").exists():
             self._clone()
-        elif self._git("remote", "get-url", "origin") != self._url():
+        elif self._git("remote", "get-url", "origin") != self.url():
             raise GitError(
                 f"{self.folder} is a clone of another repository than {self.source}; "
                 "remove that folder"
@@ -129,14 +129,14 @@ class GitClone:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".clone.", dir=self.folder.parent))
         try:
-            run = run_git("clone", "--quiet", self._url(), str(temporary / "clone"))
+            run = run_git("clone", "--quiet", self.url(), str(temporary / "clone"))
             if run.returncode:
                 raise GitError(f"{self.source}: cannot be cloned: {run.stderr.strip()}")
             (temporary / "clone").replace(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _url(self) -> str:
+    def url(self) -> str:
         """Return the source as git takes it from any folder."""
         path = Path(self.source).expanduser()
         return str(path.resolve()) if path.exists() else self.source

@@ -399,7 +399,7 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
         tree = Path(folder) / "posggym-clone"
         posggym = repositories.posggym
         run = run_git(
-            "clone", "--quiet", "--branch", posggym.branch, posggym._url(), str(tree)
+            "clone", "--quiet", "--branch", posggym.branch, posggym.url(), str(tree)
         )
         if run.returncode:
             raise GitError(f"{posggym.source}: {run.stderr.strip()}")

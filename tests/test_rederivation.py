@@ -9,8 +9,14 @@ from workspace import Workspace
 
 def test_published_files_are_derived_again_and_changes_named(root, done, tmp_path):
     shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
-    config = {**done.config, "films": False, "only": ["reaching"]}
+    # One that was trained here, and one that was given.
+    trained = done.config["experiments"]["reaching"]
+    given = {"policy_file": "given.pickle", "register": {"policy_name": "given"}}
+    experiments = {"reaching": trained, "given": given}
+    config = {"experiments": experiments, "films": False}
     workspace = Workspace(root, tmp_path / "copy", config)
+    policies = workspace.folder / "runs/full/reaching/seed0/policies"
+    shutil.copy(next(policies.glob("*.pickle")), workspace.folder / "given.pickle")
     workspace.succeed("register_all")
     results = workspace.folder / "results"
     policy = results / "reaching/seed0/converted/policy.pkl"

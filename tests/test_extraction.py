@@ -8,6 +8,7 @@ import pytest
 
 from messages import exactly
 from pgpelib.saving import save_policy
+from posggym_es.conversion_files import read_checkpoint_dir
 from posggym_es.extraction import ExtractionError, pick_policy
 from test_policies import make_policy
 
@@ -25,6 +26,9 @@ def test_the_highest_generation_or_the_best_is_taken(tmp_path):
     assert pick_policy(tmp_path, "latest")[0] == latest
     # Of equals, the later one.
     assert pick_policy(tmp_path, "best")[0] == best
+    # The converter takes what the pipeline takes.
+    (converted,) = read_checkpoint_dir(tmp_path).values()
+    assert converted.notes["generation"] == 11
 
 
 def test_a_file_is_taken_as_it_is(tmp_path):

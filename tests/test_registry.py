@@ -170,6 +170,41 @@ def test_registering_nothing_restores_every_byte(tree):
     assert folders(tree) == before_folders
 
 
+def test_agents_are_in_the_order_of_their_ids(tree):
+    late = make_spec(env_args={"world": "7x7RoundAbout"}, policy_name="a")
+    early = make_spec(env_args={"world": "14x14RoundAbout"}, policy_name="z")
+    register(tree, [late, early])
+    first = files(tree)
+    text = first[DRIVING].decode()
+    assert text.index(early.env_args_id) < text.index(late.env_args_id)
+    register(tree, [early, late])
+    assert files(tree) == first
+
+
+def test_what_changed_is_listed_and_nothing_else(tree):
+    driving, init = tree / DRIVING, tree / INIT
+    lander = tree / "posggym/agents/gymnasium/lunar_lander_continuous/__init__.py"
+    package = tree / "posggym/agents/gymnasium/__init__.py"
+    added = register(tree, [make_spec(), LANDER])
+    assert sorted(added) == sorted([driving, init, lander, package])
+    # Another agent for a module that is imported already.
+    changed = register(tree, [make_spec(), make_spec(policy_name="pgpe2"), LANDER])
+    assert changed == [driving]
+    assert b"pgpe2" in driving.read_bytes()
+    assert register(tree, [make_spec(), make_spec(policy_name="pgpe2"), LANDER]) == []
+    assert sorted(register(tree, [])) == sorted(added)
+
+
+def test_names_that_are_imported_can_be_added_to(tree):
+    path = tree / DRIVING
+    path.write_text("from posggym.agents.somewhere import specs as policy_specs\n")
+    register(tree, [make_spec()])
+    assert BEGIN in path.read_text()
+    path.write_text("from posggym.agents.somewhere import policy_specs as specs\n")
+    with pytest.raises(RegistryError, match="has no `policy_specs` to add"):
+        register(tree, [make_spec()])
+
+
 def test_later_runs_replace_the_block(tree):
     register(tree, SPECS)
     register(tree, [make_spec(description="Another")])
@@ -277,6 +312,8 @@ def test_modules_that_posggym_imports_are_not_registered_twice(tree):
         "from .grid_world.driving import policy_specs as b",
         "from ..agents.grid_world import driving",
         "if x:\n    from posggym.agents.grid_world import driving",
+        "import posggym.agents.grid_world.driving as b\nimport os",
+        "import os\nimport posggym.agents.grid_world.driving as b",
     ],
 )
 def test_every_way_to_import_a_module_counts(line):
@@ -348,7 +385,9 @@ values = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.tuples(inner) | st.tuples(inner, inner)
+    ),
     max_leaves=6,
 )
 

@@ -395,6 +395,8 @@ values = st.recursive(
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(texts, st.dictionaries(st.sampled_from("abc"), values, max_size=3))
+# Long texts are written in pieces.
+@example("  two  spaces,\ta tab\nand a line  " * 9, {"a": "x" * 500})
 def test_any_text_and_value_comes_out_as_it_went_in(description, config):
     spec = make_spec(
         description=description,

@@ -15,7 +15,7 @@ from posggym.agents.utils import processors
 
 from pgpelib.networks import Network
 from pgpelib.policies import Architecture, SavedPolicy
-from pgpelib.tasks.posggym_task import PosggymEpisodes
+from pgpelib.tasks.posggym_envs import PosggymEpisodes
 from pgpelib.tasks.registry import make_task
 from posggym_es.conversion import convert
 from posggym_es.posggym_model_file import model_file_bytes

@@ -23,7 +23,8 @@ from posggym.agents.utils import processors
 from messages import exactly
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion import ConversionError, convert
-from posggym_es.conversion_files import convert_folder, read_processors
+from posggym_es.conversion_files import convert_folder
+from posggym_es.conversion_report import read_processors
 from posggym_es.policy_file import write_policy
 from posggym_es.posggym_model_file import model_file_bytes
 from posggym_es.spec import ProcessorSpec

@@ -266,10 +266,24 @@ def test_an_adaptive_population_wants_interactions_and_whole_generations():
     pgpe = PGPE(solution_length=2, popsize=4, num_interactions=100, seed=0)
     with pytest.raises(ValueError, match="needs interactions"):
         pgpe.tell([1.0, 2.0, 3.0, 4.0])
-    pgpe = PGPE(solution_length=2, popsize=4, num_interactions=100, seed=0)
     pgpe.tell([1.0, 2.0, 3.0, 4.0], [1] * 4)
     with pytest.raises(RuntimeError, match="between generations"):
         pgpe.state()
+
+
+def test_what_tell_refuses_does_not_count():
+    pgpe, other = (
+        PGPE(solution_length=2, popsize=4, num_interactions=4, seed=0) for _ in range(2)
+    )
+    fitnesses = [4.0, 3.0, 2.0, 1.0]
+    pgpe.ask()
+    with pytest.raises(ValueError, match="needs interactions"):
+        pgpe.tell(fitnesses[::-1])
+    assert pgpe.tell(fitnesses, [1] * 4)
+    other.ask()
+    assert other.tell(fitnesses, [1] * 4)
+    assert pgpe.center.tolist() == other.center.tolist()
+    assert pgpe.stdev.tolist() == other.stdev.tolist()
 
 
 def test_one_solution_has_no_rank_and_a_table_is_no_vector():

@@ -266,10 +266,10 @@ class PGPE:
             raise ValueError(
                 f"tell needs {self.popsize} fitnesses, not an array of {batch.shape}"
             )
+        if self.num_interactions is not None and interactions is None:
+            raise ValueError("tell needs interactions when num_interactions is set")
         self._fitnesses.append(batch)
         if self.num_interactions is not None:
-            if interactions is None:
-                raise ValueError("tell needs interactions when num_interactions is set")
             self._interactions += int(np.sum(interactions))
             full = self.popsize_max is not None and self.num_asked >= self.popsize_max
             if self._interactions < self.num_interactions and not full:

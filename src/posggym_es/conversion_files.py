@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
-from pgpelib.files import read_json, write_bytes, write_json
+from pgpelib.files import write_bytes, write_json
 from pgpelib.policies import SavedPolicy
 from posggym_es import ppo_policies
 from posggym_es.checkpoint_names import latest_checkpoints
 from posggym_es.conversion import ConversionError, convert, prove
+from posggym_es.conversion_report import MODEL_NAME, REPORT_FILE, conversion_report
 from posggym_es.environments import registered_env
 from posggym_es.extraction import pick_policy
 from posggym_es.policy_file import METADATA_FILE, read_policy
@@ -25,9 +25,6 @@ from posggym_es.posggym_model_file import model_file_bytes
 from posggym_es.ppo_checkpoints import load_checkpoint
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.spec import ProcessorSpec
-
-MODEL_NAME = "policy"
-REPORT_FILE = "conversion.json"
 
 
 def read_checkpoint_dir(folder: Path) -> dict[str, SavedPolicy | PPOPolicyData]:
@@ -146,7 +143,7 @@ def _convert(
         )
     return Conversion(
         data,
-        _report(
+        conversion_report(
             data,
             converted.obs_processor,
             converted.action_processor,
@@ -175,7 +172,7 @@ def _convert_ppo(policy: PPOPolicyData, observations: int) -> Conversion:
     }
     return Conversion(
         data,
-        _report(
+        conversion_report(
             data,
             ProcessorSpec(*original.obs_processor),
             ProcessorSpec(*original.action_processor),
@@ -191,26 +188,3 @@ def _written(data: bytes) -> Iterator[Path]:
         file = Path(folder) / f"{MODEL_NAME}.pkl"
         file.write_bytes(data)
         yield file
-
-
-def _report(
-    data: bytes,
-    obs_processor: ProcessorSpec,
-    action_processor: ProcessorSpec,
-    proof: dict[str, Any],
-) -> dict[str, Any]:
-    return {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "obs_processor": dataclasses.asdict(obs_processor),
-        "action_processor": dataclasses.asdict(action_processor),
-        "proof": proof,
-    }
-
-
-def read_processors(output_dir: Path) -> tuple[ProcessorSpec, ProcessorSpec]:
-    """Return the processors (observation, action) that a file was converted for."""
-    report = read_json(output_dir / REPORT_FILE)
-    return (
-        ProcessorSpec(**report["obs_processor"]),
-        ProcessorSpec(**report["action_processor"]),
-    )

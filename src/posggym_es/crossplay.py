@@ -17,7 +17,7 @@ import posggym.agents
 import torch
 
 from pgpelib.files import read_json, write_json
-from pgpelib.tasks.posggym_task import PosggymEpisodes, complete_env_args
+from pgpelib.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 from posggym_es.payoffs import Variant
 from posggym_es.playing import Actor, play_episode
 from posggym_es.returns import mean_interval

@@ -9,7 +9,7 @@ import posggym
 
 import posggym_gymnasium
 from pgpelib.policies import SavedPolicy
-from pgpelib.tasks.posggym_task import PosggymEpisodes, complete_env_args
+from pgpelib.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name

@@ -11,7 +11,8 @@ import posggym
 import posggym.agents
 
 from pgpelib.tasks.casting import cast
-from pgpelib.tasks.posggym_task import PosggymEpisodes, partner_candidates
+from pgpelib.tasks.posggym_envs import PosggymEpisodes
+from pgpelib.tasks.posggym_task import partner_candidates
 from posggym_es.spec import AgentSpec
 
 

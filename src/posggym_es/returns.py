@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 def shown(value: float) -> str:
@@ -20,5 +20,5 @@ def mean_interval(
         return float(values.mean()), 0.0
     error = float(values.std(ddof=1)) / np.sqrt(len(values))
     return float(values.mean()), float(
-        stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error
+        special.stdtrit(len(values) - 1, (1 + confidence) / 2) * error
     )

@@ -14,7 +14,8 @@ from typing import Any
 
 from pgpelib.files import read_json
 from posggym_es.agents import agent_spec
-from posggym_es.conversion_files import MODEL_NAME, convert_folder, read_processors
+from posggym_es.conversion_files import convert_folder
+from posggym_es.conversion_report import MODEL_NAME, read_processors
 from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
 from posggym_es.policy_file import read_policy, write_policy, write_ppo_policy
 from posggym_es.ppo_checkpoints import load_checkpoint

@@ -49,7 +49,7 @@ def main() -> None:
         shutil.copytree(models, tree / ASSETS_ROOT, dirs_exist_ok=True)
     cli.use_posggym_tree(tree)
     # These import posggym, so only now.
-    from pgpelib.tasks.posggym_task import complete_env_args
+    from pgpelib.tasks.posggym_envs import complete_env_args
     from posggym_es.crossplay import play_all, policies_of, usable
     from posggym_es.pages import crossplay_folder
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pgpelib.files import write_json
 from posggym_es import cli
 from posggym_es.agents import agent_spec
-from posggym_es.conversion_files import read_processors
+from posggym_es.conversion_report import read_processors
 from posggym_es.policy_file import read_policy
 
 

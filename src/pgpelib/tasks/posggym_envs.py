@@ -1,0 +1,97 @@
+"""Making POSGGym environments.
+
+Apart from the tasks, because everything about POSGGym's agents imports PyTorch, which
+takes seconds of each script that only needs to know an environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import posggym
+
+
+def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
+    """Return all arguments of a POSGGym environment, in its own order and types.
+
+    Policies depend on arguments that are left at their defaults as much as on those
+    that are given. YAML and JSON have no tuples, so lists become tuples where the
+    default is one.
+
+    Raises
+    ------
+    ValueError
+        If the environment or an argument of it is unknown.
+    """
+    if env_id not in posggym.envs.registry:
+        close = difflib.get_close_matches(env_id, posggym.envs.registry, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"unknown POSGGym environment {env_id!r}{hint}")
+    defaults = posggym.envs.registry[env_id].kwargs
+    unknown = sorted(set(env_args) - set(defaults))
+    if unknown:
+        raise ValueError(
+            f"{env_id} has no arguments {', '.join(unknown)}; it has "
+            f"{', '.join(defaults)}"
+        )
+    return {
+        name: tuple(value)
+        if isinstance(default, tuple) and isinstance(value, list)
+        else value
+        for name, default in defaults.items()
+        for value in [env_args.get(name, default)]
+    }
+
+
+# Measured: on a used environment of this family 10 of 15 episodes differ from those of
+# a new one with the same seed and actions (its physics engine keeps its contacts); on
+# all others none does.
+_HISTORY_DEPENDENT = "posggym.envs.continuous."
+
+
+class PosggymEpisodes:
+    """A POSGGym environment whose episodes depend on their seed and actions alone.
+
+    Environments that keep something across resets are made anew for each episode.
+
+    Parameters
+    ----------
+    env_id
+        POSGGym id.
+    env_args
+        Keyword arguments of `posggym.make`; None for the defaults.
+    render_mode
+        What `env.render()` gives, as for `posggym.make`.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        env_args: dict[str, Any] | None,
+        render_mode: str | None = None,
+    ) -> None:
+        self._env_id = env_id
+        self._render_mode = render_mode
+        self._env_args = env_args or {}
+        entry_point = str(posggym.envs.registry[env_id].entry_point)
+        self._renew = entry_point.startswith(_HISTORY_DEPENDENT)
+        self.env: posggym.Env[Any, Any, Any] = self._make()
+
+    def reset(self, seed: int) -> dict[str, Any]:
+        """Begin the episode of a seed and return the first observations.
+
+        `env` may be another environment afterwards.
+        """
+        if self._renew:
+            self.env.close()
+            self.env = self._make()
+        return dict(self.env.reset(seed=seed)[0])
+
+    def _make(self) -> posggym.Env[Any, Any, Any]:
+        return posggym.make(
+            self._env_id,
+            disable_env_checker=True,
+            render_mode=self._render_mode,
+            **self._env_args,
+        )

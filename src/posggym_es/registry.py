@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import ast
 import math
-import os
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import Any
 import black
 
 from pgpelib.files import write_bytes
+from posggym_es.fresh_process import FreshProcessError, run_with_tree
 from posggym_es.spec import AgentSpec
 from posggym_es.staging import check_distinct
 
@@ -149,17 +147,10 @@ def existing_ids(posggym_root: Path) -> set[str]:
         If the tree cannot be imported; with Python's own message.
     """
     code = "import posggym.agents; print('\\n'.join(posggym.agents.registry))"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(posggym_root.resolve())},
-        capture_output=True,
-        text=True,
-    )
-    if result.returncode:
-        raise RegistryError(
-            f"{posggym_root}: cannot be imported:\n{result.stderr.strip()}"
-        )
-    return set(result.stdout.splitlines())
+    try:
+        return set(run_with_tree(posggym_root, code).splitlines())
+    except FreshProcessError as error:
+        raise RegistryError(f"{posggym_root}: cannot be imported:\n{error}") from error
 
 
 def check_blocks(posggym_root: Path, candidates: Sequence[Sequence[AgentSpec]]) -> None:

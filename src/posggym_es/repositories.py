@@ -12,17 +12,15 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pgpelib.files import read_json, write_bytes, write_json, write_text
+from posggym_es.fresh_process import FreshProcessError, run_with_tree
 from posggym_es.git_repos import GitClone, GitError, run_git
 from posggym_es.registry import (
     AGENTS_INIT,
@@ -335,17 +333,11 @@ def _rendered_page(root: Path, env_id: str) -> str | None:
 
 
 def _python(tree: Path, code: str, *arguments: str) -> str:
-    """Run Python code in a process that imports posggym from a tree."""
-    source = Path(__file__).resolve().parent.parent
-    run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": f"{tree.resolve()}{os.pathsep}{source}"},
-        capture_output=True,
-        text=True,
-    )
-    if run.returncode:
-        raise RepositoryError(f"{tree}: {run.stderr.strip().splitlines()[-1]}")
-    return run.stdout
+    """Run Python code with the posggym of a repository."""
+    try:
+        return run_with_tree(tree, code, *arguments)
+    except FreshProcessError as error:
+        raise RepositoryError(f"{tree}: {error.reason}") from error
 
 
 def publishing_plan(repositories: Repositories) -> str:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +14,7 @@ from posggym_es.agents import agent_spec
 from posggym_es.conversion_files import convert_folder
 from posggym_es.conversion_report import MODEL_NAME, read_processors
 from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
+from posggym_es.fresh_process import FreshProcessError, run_with_tree
 from posggym_es.policy_file import read_policy, write_policy, write_ppo_policy
 from posggym_es.ppo_checkpoints import load_checkpoint
 from posggym_es.spec import AgentSpec
@@ -168,19 +166,11 @@ def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[st
     RuntimeError
         If the agent cannot be made or plays differently; with both figures.
     """
-    source = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "verification.json"
         arguments = [json.dumps(spec.to_json()), str(policy_dir), str(report)]
-        run = subprocess.run(
-            [sys.executable, "-c", _VERIFY, *arguments],
-            env={
-                **os.environ,
-                "PYTHONPATH": f"{Path(tree).resolve()}{os.pathsep}{source}",
-            },
-            capture_output=True,
-            text=True,
-        )
-        if run.returncode:
-            raise RuntimeError(run.stderr.strip().splitlines()[-1])
+        try:
+            run_with_tree(Path(tree), _VERIFY, *arguments)
+        except FreshProcessError as error:
+            raise RuntimeError(error.reason) from error
         return dict(read_json(report))

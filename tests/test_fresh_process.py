@@ -1,0 +1,32 @@
+"""Code that runs with the posggym of a tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from posggym_es.fresh_process import FreshProcessError, run_with_tree
+
+
+@pytest.fixture
+def tree(tmp_path):
+    package = tmp_path / "tree" / "posggym"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("name = 'of the tree'\n")
+    return package.parent
+
+
+def test_code_sees_the_tree_and_this_project(tree):
+    code = "import sys, posggym, posggym_es; print(posggym.name, *sys.argv[1:])"
+    assert run_with_tree(tree, code, "a b", "c") == "of the tree a b c\n"
+
+
+def test_an_error_has_the_traceback_and_the_reason(tree):
+    with pytest.raises(FreshProcessError, match="Traceback") as caught:
+        run_with_tree(tree, "raise ValueError('no such agent')")
+    assert caught.value.reason == "ValueError: no such agent"
+
+
+def test_a_process_that_is_killed_says_so(tree):
+    with pytest.raises(FreshProcessError) as caught:
+        run_with_tree(tree, "import os; os.kill(os.getpid(), 9)")
+    assert caught.value.reason == "Python ended with status -9"

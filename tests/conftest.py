@@ -14,6 +14,10 @@ from workspace import CONFIG, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Most users have neither: bytecode is written, and output to files is held back.
+for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+    os.environ.pop(variable, None)
+
 # The same examples in every run, and no test that depends on how fast the machine is.
 # New examples: `python -m pytest --hypothesis-profile explore`.
 settings.register_profile(

@@ -78,6 +78,8 @@ def test_one_commit_in_each_repository_says_what_was_added(repositories, agent):
     for clone in (repositories.posggym, repositories.models):
         assert len(clone.unpublished()) == 1
         assert f"Add policy {spec.id}" in git(clone.folder, "log", "-1", "--format=%B")
+        files = git(clone.folder, "ls-tree", "-r", "--name-only", "HEAD")
+        assert ".pyc" not in files
     models = repositories.models.folder / "posggym" / "agents" / spec.asset
     assert models.read_bytes() == file.read_bytes()
 

@@ -133,6 +133,8 @@ def test_from_scratch_in_another_folder_gives_the_same_files(root, done, tmp_pat
         first = snapshot(done.folder / "results" / "reaching" / part)
         second = snapshot(tmp_path / "results" / "reaching" / part)
         assert first == second
+    # Agents were verified and documented from there, and nothing was left behind.
+    assert not list((tmp_path / "results").rglob("*.pyc"))
 
 
 def test_results_of_one_experiment_need_no_other(root, tmp_path):

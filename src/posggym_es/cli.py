@@ -36,7 +36,8 @@ def json_argument(text: str) -> Any:
 def use_posggym_tree(tree: Path) -> None:
     """Make this process import posggym from a staged tree or checkout.
 
-    Call before anything imports posggym.
+    Call before anything imports posggym. Nothing is written into the tree, bytecode
+    included: what is published is what was generated.
 
     Parameters
     ----------
@@ -53,4 +54,5 @@ def use_posggym_tree(tree: Path) -> None:
         raise ValueError(f"{tree}: holds no posggym package")
     if "posggym" in sys.modules:
         raise ValueError("posggym is imported already; use a fresh process")
+    sys.dont_write_bytecode = True
     sys.path.insert(0, str(tree))

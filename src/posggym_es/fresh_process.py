@@ -24,6 +24,8 @@ class FreshProcessError(RuntimeError):
 def run_with_tree(tree: Path, code: str, *arguments: str) -> str:
     """Run Python code with the posggym of a tree, and this project's packages.
 
+    Nothing is written into the tree, bytecode included: it can be a git repository.
+
     Parameters
     ----------
     tree
@@ -46,7 +48,11 @@ def run_with_tree(tree: Path, code: str, *arguments: str) -> str:
     source = Path(__file__).resolve().parent.parent
     run = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": f"{tree.resolve()}{os.pathsep}{source}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tree.resolve()}{os.pathsep}{source}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
     )

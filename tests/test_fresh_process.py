@@ -20,8 +20,7 @@ def test_code_sees_the_tree_and_this_project(tree):
     assert run_with_tree(tree, code, "a b", "c") == "of the tree a b c\n"
 
 
-def test_nothing_is_written_into_the_tree(tree, monkeypatch):
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+def test_nothing_is_written_into_the_tree(tree):
     before = sorted(tree.rglob("*"))
     run_with_tree(tree, "import posggym")
     assert sorted(tree.rglob("*")) == before

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import math
-import os
 import py_compile
 import re
 import runpy
@@ -23,6 +22,7 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from messages import exactly
+from posggym_es.fresh_process import run_with_tree
 from posggym_es.registry import (
     BEGIN,
     END,
@@ -110,14 +110,7 @@ def plain(s):
         kwargs={n: getattr(v, "__name__", v) for n, v in k.items()})
 print(json.dumps({i: plain(s) for i, s in a.registry.items()}))
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(result.stdout.splitlines()[-1])
+    return json.loads(run_with_tree(root, code).splitlines()[-1])
 
 
 def specs_in(module: Path) -> dict[str, PolicySpec]:
@@ -327,15 +320,7 @@ def test_blocks_leave_no_names_behind(tree):
     code = "import posggym.agents as a; print(*sorted(vars(a)))"
 
     def names() -> set[str]:
-        return set(
-            subprocess.run(
-                [sys.executable, "-c", code],
-                env={**os.environ, "PYTHONPATH": str(tree)},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.split()
-        )
+        return set(run_with_tree(tree, code).split())
 
     before = names()
     register(tree, SPECS)

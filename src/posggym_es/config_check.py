@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+
+from pgpelib.hints import did_you_mean
 
 _TYPES = {
     "integer": "a whole number",
@@ -48,7 +49,7 @@ def _explain(error: ValidationError) -> Iterable[str]:
     if rule == "additionalProperties":
         known = error.schema.get("properties", {})
         for key in sorted(set(value) - set(known)):
-            yield f"{where}{key!r} is not a key{_closest(key, known)}; " + (
+            yield f"{where}{key!r} is not a key{did_you_mean(key, known, repr)}; " + (
                 f"known are {', '.join(sorted(known))}"
             )
     elif rule == "required":
@@ -61,7 +62,7 @@ def _explain(error: ValidationError) -> Iterable[str]:
                 yield f"{where}{key} needs {', '.join(missing)}, too"
     elif rule == "enum":
         choices = ", ".join(map(str, expected))
-        hint = _closest(str(value), map(str, expected))
+        hint = did_you_mean(str(value), map(str, expected), repr)
         yield f"{where}{value!r} is not one of {choices}{hint}"
     elif rule == "type":
         names = [expected] if isinstance(expected, str) else expected
@@ -79,8 +80,3 @@ def _explain(error: ValidationError) -> Iterable[str]:
         yield f"{where}{value!r} is not allowed; it has to match {expected}"
     else:
         yield f"{where}{error.message}"
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

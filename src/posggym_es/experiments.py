@@ -7,11 +7,11 @@ posggym.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from pathlib import Path
 from typing import Any
 
+from pgpelib.hints import did_you_mean
 from pgpelib.training_config import TrainingConfig
 from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
 from posggym_es.spec import POLICY_NAME_RE
@@ -249,9 +249,7 @@ class Experiments:
 
 
 def _unknown_experiment(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"there is no experiment {name!r}{hint}"
+    return f"there is no experiment {name!r}{did_you_mean(name, known)}"
 
 
 def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Experiment:

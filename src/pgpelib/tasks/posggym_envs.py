@@ -6,10 +6,11 @@ takes seconds of each script that only needs to know an environment.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import posggym
+
+from pgpelib.hints import did_you_mean
 
 
 def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
@@ -25,8 +26,7 @@ def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
         If the environment or an argument of it is unknown.
     """
     if env_id not in posggym.envs.registry:
-        close = difflib.get_close_matches(env_id, posggym.envs.registry, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(env_id, posggym.envs.registry)
         raise ValueError(f"unknown POSGGym environment {env_id!r}{hint}")
     defaults = posggym.envs.registry[env_id].kwargs
     unknown = sorted(set(env_args) - set(defaults))

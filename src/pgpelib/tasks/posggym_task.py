@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from gymnasium import spaces
 from posggym.agents.utils import processors
 
+from pgpelib.hints import did_you_mean
 from pgpelib.networks import Array, Network
 from pgpelib.policies import ActionSpec
 from pgpelib.tasks.base import Episode, ObservationRecorder, Others, Rollout, Task
@@ -231,8 +231,7 @@ def partner_candidates(
     """
     for policy_id in partners:
         if policy_id not in posggym.agents.registry:
-            close = difflib.get_close_matches(policy_id, posggym.agents.registry, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(policy_id, posggym.agents.registry)
             raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
     if not partners:
         return {}

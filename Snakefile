@@ -43,6 +43,7 @@ localrules:
     results_index,
 
 
+include: "rules/preflight.smk"
 include: "rules/train.smk"
 include: "rules/extract.smk"
 include: "rules/convert.smk"

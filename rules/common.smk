@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ shell.prefix(
     + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-from posggym_es.config_check import config_mistakes
+from posggym_es.schema_check import mistakes_in
 from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
 from posggym_es.stale_locks import claim_folder
 
@@ -30,11 +31,11 @@ ALIVE = claim_folder(Path.cwd()) if workflow.is_main_process else None
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
-try:
-    validate(config, SCHEMA)
-except WorkflowError as error:
-    mistakes = config_mistakes(config, yaml.safe_load(SCHEMA.read_text()))
-    raise WorkflowError(*(f"{CONFIG_FILES}: {line}" for line in mistakes)) from None
+# Stricter than Snakemake's own check, and in the words of the config.
+mistakes = mistakes_in(config, yaml.safe_load(SCHEMA.read_text()))
+if mistakes:
+    raise WorkflowError(*(f"{CONFIG_FILES}: {line}" for line in mistakes))
+validate(config, SCHEMA)
 config.setdefault("films", True)
 config.setdefault("tensorboard", False)
 try:

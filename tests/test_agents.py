@@ -58,6 +58,12 @@ def test_specs_come_from_the_environment_and_the_settings():
     )
 
 
+def test_settings_that_do_not_exist_are_named():
+    settings = {"policy_name": "pgpe", "verison": 1}
+    with pytest.raises(ValueError, match="'verison' is not a key; did you mean 'ver"):
+        agent_spec(with_notes(), RESCALE, IDENTITY, settings)
+
+
 def test_settings_go_before_what_is_derived():
     settings = {
         "policy_name": "other",

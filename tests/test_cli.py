@@ -21,6 +21,16 @@ import pytest
             2,
             "argument --action_processor: not JSON: Expecting property name",
         ),
+        (
+            ("save_to_posggym_format.py", "--action_processor", "[1]"),
+            2,
+            "argument --action_processor: [1] is not a mapping of keys to values\n",
+        ),
+        (
+            ("check_planned_agents.py", "--agents", "3"),
+            2,
+            "argument --agents: 3 is not a list\n",
+        ),
     ],
 )
 def test_wrong_arguments_are_named_and_nothing_is_written(

@@ -78,11 +78,21 @@ def test_experiments_can_be_selected(only):
         ),
         (
             lambda c: c["experiments"]["given"]["register"].update(policy_name="../x"),
-            r"experiments.given.register.policy_name: '../x' is not allowed",
+            r"experiments.given.register: policy name '../x' is not allowed",
         ),
         (
             lambda c: c["experiments"]["given"]["register"].update(policy_name="x;rm"),
             "is not allowed",
+        ),
+        (
+            lambda c: c["experiments"]["given"]["register"].update(policy_name="x-v1"),
+            "policy name 'x-v1' ends like a version",
+        ),
+        (
+            lambda c: c["experiments"]["given"]["register"].update(
+                action_processor={"name": "RescaleProcessor", "config": {"max": 1}}
+            ),
+            "experiments.given.register: RescaleProcessor: 'max' is not a key",
         ),
         (
             lambda c: c["experiments"]["given"].pop("policy_file"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import math
 import py_compile
@@ -15,13 +16,14 @@ from pathlib import Path
 import black
 import posggym
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from posggym.agents.registration import PolicySpec, get_env_args_id
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from messages import exactly
+from pgpelib.files import write_json
 from posggym_es.fresh_process import run_with_tree
 from posggym_es.registry import (
     BEGIN,
@@ -35,7 +37,7 @@ from posggym_es.registry import (
     remove_block,
     set_block,
 )
-from posggym_es.spec import AgentSpec, ProcessorSpec
+from posggym_es.spec import PROCESSORS, AgentSpec, ProcessorSpec
 from posggym_es.staging import StagingError, copy_package
 from posggym_es.trees import make_tree
 
@@ -364,12 +366,16 @@ def test_posggyms_linters_accept_generated_files(tree):
 
 
 texts = st.text(max_size=200)
+# What folder names can have.
+words = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\'"), max_size=20
+)
 values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | texts,
+    | words,
     lambda inner: (
         st.lists(inner, max_size=3) | st.tuples(inner) | st.tuples(inner, inner)
     ),
@@ -379,14 +385,12 @@ values = st.recursive(
 
 @pytest.mark.slow
 @settings(max_examples=60)
-@given(texts, st.dictionaries(st.sampled_from("abc"), values, max_size=3))
+@given(texts, st.dictionaries(st.sampled_from("abc"), values, min_size=1, max_size=2))
 # Long texts are written in pieces.
-@example("  two  spaces,\ta tab\nand a line  " * 9, {"a": "x" * 500})
-def test_any_text_and_value_comes_out_as_it_went_in(description, config):
-    spec = make_spec(
-        description=description,
-        obs_processor=ProcessorSpec("RescaleProcessor", config),
-    )
+@example("  two  spaces,\ta tab\nand a line  " * 9, {"a": "x" * 240})
+def test_any_text_and_value_comes_out_as_it_went_in(description, env_args):
+    assume(len("-".join(f"{k}={v}" for k, v in env_args.items()).encode()) < 255)
+    spec = make_spec(description=description, env_args=env_args)
     code = env_module_code([spec])
     assert code == black.format_str(code, mode=black.Mode(line_length=88))
     namespace: dict = {"policy_specs": {}}
@@ -397,7 +401,9 @@ def test_any_text_and_value_comes_out_as_it_went_in(description, config):
     assert made.entry_point == PPOPolicy.load_from_path
     assert made.id == spec.id
     assert made.description == description
-    assert made.kwargs["obs_processor_config"] == config
+    assert made.env_args == env_args
+    assert repr(made.env_args) == repr(env_args)
+    assert made.kwargs["obs_processor_config"] == RESCALE.config
     assert made.kwargs["obs_processor_cls"] is processors.RescaleProcessor
 
 
@@ -421,7 +427,7 @@ def test_generated_code_is_valid_python_without_loose_ends(tree):
 )
 def test_values_without_code_are_refused(tree, value, shown):
     before = files(tree)
-    spec = make_spec(obs_processor=ProcessorSpec("RescaleProcessor", {"a": value}))
+    spec = make_spec(env_args={"a": value})
     message = f"{spec.id}: {shown} cannot be written as an argument"
     with pytest.raises(RegistryError, match=exactly(message)):
         register(tree, [spec])
@@ -432,7 +438,7 @@ def test_ids_are_registered_once(tree):
     with pytest.raises(StagingError, match="2 agents have the policy id"):
         register(tree, [make_spec(), make_spec(description="Another")])
     message = (
-        f"{make_spec().id} is registered in {tree} already; register it as version 1"
+        f"{make_spec().id} is an id of posggym's own already; register it as version 1"
     )
     with pytest.raises(RegistryError, match=exactly(message)):
         register(tree, [make_spec()], taken=frozenset({make_spec().id}))
@@ -603,11 +609,11 @@ PART = "[a-z][a-z0-9_]*"
         ),
         (
             {"env_type": "class"},
-            "'class' is not allowed as a folder: Python cannot import it",
+            "environment type 'class' is not allowed: Python cannot import it",
         ),
         (
             {"env_name": "import"},
-            "'import' is not allowed as a folder: Python cannot import it",
+            "environment name 'import' is not allowed: Python cannot import it",
         ),
         (
             {"env_id": "no version"},
@@ -621,11 +627,24 @@ PART = "[a-z][a-z0-9_]*"
             )
             for value in ("../..", "x/y")
         ),
-        ({"version": -1}, "version -1 is negative"),
+        (
+            {"policy_name": "x" * 252},
+            f"'{'x' * 252}.pkl' is too long for a file name: 256 bytes, at most 255; "
+            "use a shorter policy_name or shorter env_args",
+        ),
+        (
+            {"env_args": {"a": "ü" * 127}},
+            f"'a={'ü' * 127}' is too long for a file name: 256 bytes, at most 255; "
+            "use a shorter policy_name or shorter env_args",
+        ),
+        ({"version": -1}, "version: -1 has to be at least 0"),
         (
             {"valid_agent_ids": []},
-            "valid_agent_ids is empty; leave it out for all agents",
+            "valid_agent_ids: has to have at least 1, not 0",
         ),
+        ({"version": 1.0}, "version: 1.0 is not a whole number"),
+        ({"env_id": 3}, "env_id: 3 is not text"),
+        ({"description": None}, "description: None is not text"),
     ],
 )
 def test_names_that_leave_their_place_are_refused(changes, message):
@@ -635,8 +654,79 @@ def test_names_that_leave_their_place_are_refused(changes, message):
 
 def test_unknown_processors_are_refused():
     message = (
-        "unknown processor 'Other'; choose one of IdentityProcessor, "
-        "FlattenProcessor, RescaleProcessor"
+        "name: 'Rescale' is not one of IdentityProcessor, FlattenProcessor, "
+        "RescaleProcessor; did you mean 'RescaleProcessor'?"
     )
     with pytest.raises(ValueError, match=exactly(message)):
-        ProcessorSpec("Other")
+        ProcessorSpec("Rescale")
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        (
+            "RescaleProcessor",
+            {"min": 0},
+            "RescaleProcessor: 'min' is not a key; did you mean 'min_val'?; "
+            "known are clip, max_val, min_val",
+        ),
+        ("IdentityProcessor", {"x": 0}, "'x' is not a key; known are none"),
+        ("RescaleProcessor", {"min_val": "a"}, "min_val: 'a' is not a finite number"),
+        ("RescaleProcessor", {"max_val": float("inf")}, "inf is not a finite number"),
+        ("RescaleProcessor", {"clip": 1}, "clip: 1 is not true or false"),
+        ("RescaleProcessor", {"max_val": -1}, "min_val -1.0 has to be less than"),
+        ("RescaleProcessor", 3, "config: 3 is not a mapping"),
+    ],
+)
+def test_arguments_that_processors_do_not_have_are_refused(name, config, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ProcessorSpec(name, config)
+
+
+def test_processors_have_the_arguments_that_posggyms_have():
+    for name, arguments in PROCESSORS.items():
+        own = inspect.signature(getattr(processors, name).__init__).parameters
+        assert set(arguments) == set(own) - {"self", "input_space"}
+
+
+def test_files_of_agents_come_back(tmp_path):
+    spec = make_spec(env_args={"size": (3, 1), "kinds": [1, 2], "goal": None})
+    path = tmp_path / "spec.json"
+    write_json(path, spec.to_json())
+    assert AgentSpec.read(path) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("policy_name"), "policy_name has to be given"),
+        (lambda d: d.update(nam="x"), "'nam' is not a key"),
+        (lambda d: d.update(version="1"), "version: '1' is not a whole number"),
+        (lambda d: d.update(env_args=[1]), "env_args: [1] is not a mapping"),
+        (
+            lambda d: d["obs_processor"].pop("name"),
+            "obs_processor: name has to be given",
+        ),
+        (
+            lambda d: d["action_processor"].update(config={"mean": 0}),
+            "IdentityProcessor: 'mean' is not a key",
+        ),
+        (lambda d: d.update(policy_name="../x"), "policy name '../x' is not allowed"),
+    ],
+)
+def test_damaged_files_of_agents_are_named(tmp_path, change, message):
+    path = tmp_path / "spec.json"
+    data = make_spec(action_processor=ProcessorSpec("IdentityProcessor")).to_json()
+    change(data)
+    write_json(path, data)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        AgentSpec.read(path)
+    assert str(caught.value).startswith(f"{path}: describes no agent: ")
+
+
+@pytest.mark.parametrize("data", [None, [], 3, "x", {"agents": []}])
+def test_other_json_describes_no_agent(tmp_path, data):
+    path = tmp_path / "other.json"
+    write_json(path, data)
+    with pytest.raises(ValueError, match=re.escape(f"{path}: describes no agent")):
+        AgentSpec.read(path)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hosts import INDEX, LISTING, commit_all, git, raw_files
+from pgpelib.files import read_json, write_json
 from posggym_es.git_repos import GitClone, GitError
 from posggym_es.registry import RegistryError
 from posggym_es.repositories import (
@@ -143,6 +144,36 @@ def test_the_same_id_with_other_content_is_refused_with_the_next_version(
     register_agents(repositories, [make_agent(1, version=1)])
     with pytest.raises(RepositoryError, match=r"set register\.version: 2"):
         register_agents(repositories, [changed])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: [], "[] is not a mapping of keys to values"),
+        (lambda data: {}, "agents has to be given"),
+        (
+            lambda data: {"agents": [{**data["agents"][0], "sha256": "?"}]},
+            "agents.0.sha256: '?' is not allowed",
+        ),
+        (
+            lambda data: {"agents": [{**data["agents"][0], "spec": {"id": 3}}]},
+            "'id' is not a key",
+        ),
+    ],
+)
+def test_a_manifest_that_somebody_damaged_is_refused(
+    repositories, agent, damage, message
+):
+    register_agents(repositories, [agent])
+    manifest = repositories.models.folder / "posggym-es.json"
+    write_json(manifest, damage(read_json(manifest)))
+    repositories.models.commit("Damage the manifest")
+    with pytest.raises(RepositoryError) as caught:
+        unregister_agent(repositories, agent[0].id)
+    assert f"{repositories.models.source}: posggym-es.json on branch" in str(
+        caught.value
+    )
+    assert message in str(caught.value)
 
 
 def test_an_id_of_posggyms_own_is_refused(repositories, make_agent):

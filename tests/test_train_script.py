@@ -132,7 +132,12 @@ def test_without_observer_it_trains_in_a_folder_of_its_own(root, tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("popsize=7", "popsize has to be even, not 7"), ("popsiez=8", "popsiez")],
+    [
+        ("popsize=7", "popsize has to be even, not 7"),
+        ("popsiez=8", "popsiez"),
+        # Sacred calculates other settings with this one.
+        ("popsize=many", "train.py: popsize has to be a whole number, not 'many'"),
+    ],
 )
 def test_wrong_settings_end_with_one_message(root, tmp_path, setting, message):
     result = run(root, "train.py", "with", setting, cwd=tmp_path)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import numbers
+from collections.abc import Mapping
 from typing import Any
 
 from pgpelib.evaluation import TaskConfig
@@ -13,6 +16,54 @@ from pgpelib.tasks.registry import standard_env_name
 # Settings that change how long a run goes on, or how it is computed, but no number of
 # any generation. All others make a different run.
 BUDGET_KEYS = ("niters", "num_cpus", "engine", "worker_timeout")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+# What a setting has to be, by its annotation.
+_TYPES = {
+    "str": ("text", lambda value: isinstance(value, str)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": ("a whole number", _is_integer),
+    "float": ("a finite number", _is_number),
+    "dict[str, Any]": ("a mapping", lambda value: isinstance(value, Mapping)),
+    "tuple[int, ...]": (
+        "a list of whole numbers",
+        lambda value: _is_list(value) and all(map(_is_integer, value)),
+    ),
+    "tuple[str, ...]": (
+        "a list of texts",
+        lambda value: _is_list(value) and all(isinstance(v, str) for v in value),
+    ),
+}
+
+_POSITIVE = (
+    "niters",
+    "popsize",
+    "popsize_max",
+    "num_interactions",
+    "max_speed",
+    "center_lr",
+    "radius",
+    "stdev_max_change",
+    "re_eval_interval",
+    "re_eval_num_episodes",
+    "save_interval",
+    "worker_timeout",
+)
+_NOT_NEGATIVE = ("stdev_lr", "lstm_size", "seed")
+_MINUS_ONE_FOR_ALL = ("max_episode_length", "num_cpus")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,30 +170,26 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self.check_types(vars(self))
         for name in ("hidden", "head", "roles", "partners"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        positive = (
-            "niters",
-            "popsize",
-            "max_speed",
-            "center_lr",
-            "radius",
-            "re_eval_interval",
-            "re_eval_num_episodes",
-            "save_interval",
-            "worker_timeout",
-        )
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"{name} has to be positive, not {getattr(self, name)}"
-                )
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} has to be positive, not {value}")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} has to be >= 0, not {getattr(self, name)}")
+        for name in _MINUS_ONE_FOR_ALL:
+            value = getattr(self, name)
+            if value < 1 and value != -1:
+                raise ValueError(f"{name} has to be positive or -1, not {value}")
+        for name in ("hidden", "head"):
+            if any(size < 1 for size in getattr(self, name)):
+                sizes = list(getattr(self, name))
+                raise ValueError(f"{name}: sizes have to be positive, not {sizes}")
         if self.popsize % 2:
             raise ValueError(f"popsize has to be even, not {self.popsize}")
-        if self.seed < 0:
-            raise ValueError(f"seed has to be >= 0, not {self.seed}")
-        if self.lstm_size < 0:
-            raise ValueError(f"lstm_size has to be >= 0, not {self.lstm_size}")
         if self.head and not self.lstm_size:
             raise ValueError("head: only follows an LSTM; set lstm_size, or use hidden")
         if len(set(self.roles)) < len(self.roles):
@@ -170,6 +217,27 @@ class TrainingConfig:
                 f"{', '.join(sorted(known))}"
             )
         return cls(**values)
+
+    @classmethod
+    def check_types(cls, values: Mapping[str, Any]) -> None:
+        """Refuse settings of another type; other names are not looked at.
+
+        Raises
+        ------
+        ValueError
+            Naming the setting.
+        """
+        for field in dataclasses.fields(cls):
+            if field.name not in values:
+                continue
+            value = values[field.name]
+            kind, _, optional = str(field.type).partition(" | ")
+            if optional and value is None:
+                continue
+            name, is_kind = _TYPES[kind]
+            if not is_kind(value):
+                other = " or None" if optional else ""
+                raise ValueError(f"{field.name} has to be {name}{other}, not {value!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data (JSON types)."""

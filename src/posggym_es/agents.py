@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pgpelib.policies import SavedPolicy
-from posggym_es.environments import registered_env
+from posggym_es.environments import RegisteredEnv, registered_env
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.returns import mean_interval, shown
-from posggym_es.spec import AgentSpec, ProcessorSpec
+from posggym_es.spec import AgentSpec, ProcessorSpec, checked_settings
 
 
 def agent_spec(
@@ -28,8 +28,30 @@ def agent_spec(
     settings
         `policy_name`, and optionally `version`, `description`, `valid_agent_ids`,
         `env_type` and `env_name`; see the config reference.
+
+    Raises
+    ------
+    ValueError
+        If the settings make no agent that POSGGym can register.
     """
-    env = registered_env(policy)
+    return agent_in(
+        registered_env(policy),
+        settings,
+        describe(policy, settings.get("description")),
+        obs_processor,
+        action_processor,
+    )
+
+
+def agent_in(
+    env: RegisteredEnv,
+    settings: dict[str, Any],
+    description: str,
+    obs_processor: ProcessorSpec,
+    action_processor: ProcessorSpec,
+) -> AgentSpec:
+    """Return how a policy for an environment is registered; see `agent_spec`."""
+    settings = checked_settings(settings)
     return AgentSpec(
         env_id=env.env_id,
         env_args=env.env_args,
@@ -38,7 +60,7 @@ def agent_spec(
         policy_name=settings["policy_name"],
         version=settings.get("version", 0),
         valid_agent_ids=settings.get("valid_agent_ids"),
-        description=describe(policy, settings.get("description")),
+        description=description,
         obs_processor=obs_processor,
         action_processor=action_processor,
     )

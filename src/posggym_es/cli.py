@@ -7,7 +7,9 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -31,6 +33,24 @@ def json_argument(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+def json_of(parse: Callable[[Any], T]) -> Callable[[str], T]:
+    """Return the type of an argument that holds JSON of a certain form.
+
+    Parameters
+    ----------
+    parse
+        Makes the argument's value of the data; raises `ValueError` for wrong ones.
+    """
+
+    def argument(text: str) -> T:
+        try:
+            return parse(json_argument(text))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return argument
 
 
 def use_posggym_tree(tree: Path) -> None:

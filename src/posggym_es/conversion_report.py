@@ -30,9 +30,21 @@ def conversion_report(
 
 
 def read_processors(output_dir: Path) -> tuple[ProcessorSpec, ProcessorSpec]:
-    """Return the processors (observation, action) that a file was converted for."""
-    report = read_json(output_dir / REPORT_FILE)
-    return (
-        ProcessorSpec(**report["obs_processor"]),
-        ProcessorSpec(**report["action_processor"]),
-    )
+    """Return the processors (observation, action) that a file was converted for.
+
+    Raises
+    ------
+    ValueError
+        If the report is missing or damaged; the message names it.
+    """
+    path = output_dir / REPORT_FILE
+    report = read_json(path)
+    try:
+        return (
+            ProcessorSpec.from_json(report["obs_processor"]),
+            ProcessorSpec.from_json(report["action_processor"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: no report of a conversion: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -56,12 +56,30 @@ def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
     unless some were given.
     """
     name = policy.notes.get("re_eval_env_name") or standard_env_name(policy.env_name)
+    return env_of(name, policy.env_config)
+
+
+def env_of(name: str, env_config: dict[str, Any]) -> RegisteredEnv:
+    """Return the environment that policies for a task are registered for.
+
+    Parameters
+    ----------
+    name
+        The task of re-evaluations: a Gymnasium id, or "posggym:" and a POSGGym id.
+    env_config
+        Keyword arguments that were given for it.
+
+    Raises
+    ------
+    ValueError
+        If POSGGym has no such environment, or it has no such arguments.
+    """
     if name.startswith(POSGGYM_PREFIX):
         env_id = name.removeprefix(POSGGYM_PREFIX)
-        env_args = complete_env_args(env_id, policy.env_config)
+        env_args = complete_env_args(env_id, env_config)
         # "posggym.envs.continuous.driving_continuous:DrivingContinuousEnv"
         module = posggym.envs.registry[env_id].entry_point.partition(":")[0]
-        env_type, name = module.split(".")[-2:]
-        return RegisteredEnv(env_id, env_args, env_type, name)
+        env_type, folder = module.split(".")[-2:]
+        return RegisteredEnv(env_id, env_args, env_type, folder)
     env_id = canonical_env_id(name)
-    return RegisteredEnv(env_id, policy.env_config or None, ENV_TYPE, env_name(env_id))
+    return RegisteredEnv(env_id, env_config or None, ENV_TYPE, env_name(env_id))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from pgpelib.hints import did_you_mean
 from pgpelib.training_config import TrainingConfig
 from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
-from posggym_es.spec import POLICY_NAME_RE
+from posggym_es.spec import ProcessorSpec, check_policy_name
 
 # The group of all agents together has its folder beside those of the experiments.
 REGISTRY_GROUP = "registry"
@@ -202,6 +203,32 @@ class Experiments:
         ids = [n.removeprefix("posggym:") for n in names if n.startswith("posggym:")]
         return list(dict.fromkeys(ids))
 
+    def planned_agents(self, names: Collection[str]) -> list[dict[str, Any]]:
+        """Return what is known of agents before they are trained, as plain data.
+
+        Parameters
+        ----------
+        names
+            Experiments that train agents.
+
+        Returns
+        -------
+        list of dict
+            The fields of `posggym_es.preflight.PlannedAgent`.
+        """
+        return [
+            {
+                "experiment": name,
+                "env_name": config.task.re_eval_env_name,
+                "env_config": config.env_config,
+                "settings": self[name].registration(label),
+            }
+            for name in self.names
+            if name in names
+            for label in self[name].agents
+            for config in [self[name].training_config(self[name].agents[label].seed)]
+        ]
+
     def members(self, group: str) -> list[tuple[str, str]]:
         """Return (experiment, label) of the agents of a group.
 
@@ -290,11 +317,12 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
         plain_name = plain_name.replace("{policy_id}", "0")
     if roles:
         plain_name = plain_name.replace("{role}", "0")
-    if not POLICY_NAME_RE.fullmatch(plain_name):
-        raise ConfigError(
-            f"{where}.register.policy_name: {register['policy_name']!r} is not "
-            "allowed; use letters, digits, _ . and -"
-        )
+    try:
+        check_policy_name(plain_name)
+        if "action_processor" in register:
+            ProcessorSpec.from_json(register["action_processor"])
+    except ValueError as error:
+        raise ConfigError(f"{where}.register: {error}") from error
     train = entry.get("train")
     sources = [key for key in SOURCES if entry.get(key) is not None]
     if len(sources) != 1:

@@ -99,7 +99,7 @@ def register(
     for spec in specs:
         if spec.id in taken:
             raise RegistryError(
-                f"{spec.id} is registered in {posggym_root} already; register it as "
+                f"{spec.id} is an id of posggym's own already; register it as "
                 f"version {spec.version + 1}"
             )
     by_module: dict[str, list[AgentSpec]] = {}

@@ -28,6 +28,7 @@ from posggym_es.registry import (
     existing_ids,
     register,
 )
+from posggym_es.schema_check import refuse_mistakes
 from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
 from posggym_es.toctree import add_entry, remove_entry
 
@@ -36,6 +37,23 @@ DOCS = Path("docs/agents")
 # Keeps the folder of policy files in git: POSGGym downloads a missing file into it, and
 # makes no more than one level of folders for that.
 PLACEHOLDER = ".gitkeep"
+
+_MANIFEST_SCHEMA = {
+    "type": "object",
+    "required": ["agents"],
+    "properties": {
+        "agents": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["spec", "sha256"],
+                "properties": {
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+                },
+            },
+        }
+    },
+}
 
 
 class RepositoryError(ValueError):
@@ -110,14 +128,28 @@ class Repositories:
             )
 
     def entries(self) -> dict[str, Entry]:
-        """Return the agents of the manifest by id."""
+        """Return the agents of the manifest by id.
+
+        Raises
+        ------
+        RepositoryError
+            If somebody damaged the manifest.
+        """
         path = self.models.folder / MANIFEST
         if not path.exists():
             return {}
-        entries = [
-            Entry(AgentSpec.from_json(item["spec"]), item["sha256"])
-            for item in read_json(path)["agents"]
-        ]
+        try:
+            data = read_json(path)
+            refuse_mistakes(data, _MANIFEST_SCHEMA)
+            entries = [
+                Entry(AgentSpec.from_json(item["spec"]), item["sha256"])
+                for item in data["agents"]
+            ]
+        except ValueError as error:
+            raise RepositoryError(
+                f"{self.models.source}: {MANIFEST} on branch {self.models.branch} is "
+                f"damaged: {error}"
+            ) from error
         return {entry.spec.id: entry for entry in entries}
 
 

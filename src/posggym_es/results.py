@@ -78,7 +78,7 @@ def collect(
             shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
         shutil.copy2(folder / "verification.json", target)
         shutil.copy2(folder / "spec.json", target)
-        spec = AgentSpec.from_json(read_json(folder / "spec.json"))
+        spec = AgentSpec.read(folder / "spec.json")
         agents.append(
             {
                 "spec": spec,

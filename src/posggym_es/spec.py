@@ -9,8 +9,11 @@ from __future__ import annotations
 import dataclasses
 import keyword
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from pgpelib.files import read_json
+from posggym_es.schema_check import refuse_mistakes
 
 # The models repository and a posggym tree keep the same layout below these folders.
 MODELS_ROOT = PurePosixPath("posggym/agents")
@@ -22,8 +25,67 @@ POLICY_NAME_RE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 ENV_ID_RE = re.compile(r"[\w-]+-v\d+")
 PATH_PART_RE = re.compile(r"[a-z][a-z0-9_]*")
 ENV_ARGS_ID_RE = re.compile(r"[A-Za-z0-9_][^\s/\\]*")
+# In bytes, on all usual file systems.
+_LONGEST_NAME = 255
 
-PROCESSORS = ("IdentityProcessor", "FlattenProcessor", "RescaleProcessor")
+# The classes of posggym.agents.utils.processors that agents are registered with, and
+# their arguments besides the space. A test holds the two together.
+PROCESSORS: dict[str, dict[str, Any]] = {
+    "IdentityProcessor": {},
+    "FlattenProcessor": {},
+    "RescaleProcessor": {
+        "min_val": {"type": "number"},
+        "max_val": {"type": "number"},
+        "clip": {"type": "boolean"},
+    },
+}
+_PROCESSOR_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name"],
+    "properties": {"name": {"enum": list(PROCESSORS)}, "config": {"type": "object"}},
+}
+_AGENT_PROPERTIES = {
+    "env_id": {"type": "string"},
+    "env_args": {"type": ["object", "null"]},
+    "env_type": {"type": "string"},
+    "env_name": {"type": "string"},
+    "policy_name": {"type": "string"},
+    "version": {"type": "integer", "minimum": 0},
+    "valid_agent_ids": {
+        "type": ["array", "null"],
+        "minItems": 1,
+        "items": {"type": "string"},
+    },
+    "description": {"type": "string"},
+    "obs_processor": _PROCESSOR_SCHEMA,
+    "action_processor": _PROCESSOR_SCHEMA,
+}
+_AGENT_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(_AGENT_PROPERTIES),
+    "properties": _AGENT_PROPERTIES,
+}
+# What users say about an agent; the rest follows from its policy. The config's schema
+# has the same keys (a test holds the two together).
+_SETTINGS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["policy_name"],
+    "properties": {
+        name: _AGENT_PROPERTIES[name]
+        for name in (
+            "policy_name",
+            "version",
+            "description",
+            "valid_agent_ids",
+            "env_type",
+            "env_name",
+            "action_processor",
+        )
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +98,43 @@ class ProcessorSpec:
         Class name: "IdentityProcessor", "FlattenProcessor" or "RescaleProcessor".
     config
         Keyword arguments of the class besides the space.
+
+    Raises
+    ------
+    ValueError
+        If there is no such processor, or it has no such arguments.
     """
 
     name: str
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name not in PROCESSORS:
+        refuse_mistakes(dataclasses.asdict(self), _PROCESSOR_SCHEMA)
+        arguments = {
+            "additionalProperties": False,
+            "properties": PROCESSORS[self.name],
+        }
+        try:
+            refuse_mistakes(self.config, arguments)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        low, high = self.config.get("min_val", -1.0), self.config.get("max_val", 1.0)
+        if not low < high:
             raise ValueError(
-                f"unknown processor {self.name!r}; "
-                f"choose one of {', '.join(PROCESSORS)}"
+                f"{self.name}: min_val {low} has to be less than max_val {high}"
             )
+
+    @classmethod
+    def from_json(cls, data: Any) -> ProcessorSpec:
+        """Inverse of `dataclasses.asdict`.
+
+        Raises
+        ------
+        ValueError
+            If the data describe no processor.
+        """
+        refuse_mistakes(data, _PROCESSOR_SCHEMA)
+        return cls(**data)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +164,8 @@ class AgentSpec:
     Raises
     ------
     ValueError
-        If a part would break POSGGym's id grammar or leave its folder.
+        If a part has another type, would break POSGGym's id grammar or leave its
+        folder.
     """
 
     env_id: str
@@ -91,37 +180,25 @@ class AgentSpec:
     action_processor: ProcessorSpec
 
     def __post_init__(self) -> None:
-        for what, value, pattern in (
-            ("environment id", self.env_id, ENV_ID_RE),
-            ("policy name", self.policy_name, POLICY_NAME_RE),
-            ("environment type", self.env_type, PATH_PART_RE),
-            ("environment name", self.env_name, PATH_PART_RE),
-        ):
-            if not pattern.fullmatch(value):
-                raise ValueError(
-                    f"{what} {value!r} is not allowed; "
-                    f"it has to match {pattern.pattern}"
-                )
-        for part in (self.env_type, self.env_name):
-            if keyword.iskeyword(part):
-                raise ValueError(
-                    f"{part!r} is not allowed as a folder: Python cannot import it"
-                )
-        if re.search(r"-v\d+$", self.policy_name):
-            raise ValueError(
-                f"policy name {self.policy_name!r} ends like a version; "
-                "set `version` instead"
-            )
-        if self.version < 0:
-            raise ValueError(f"version {self.version} is negative")
-        if self.valid_agent_ids is not None and not self.valid_agent_ids:
-            raise ValueError("valid_agent_ids is empty; leave it out for all agents")
+        refuse_mistakes(self.to_json(), _AGENT_SCHEMA)
+        _check_match("environment id", self.env_id, ENV_ID_RE)
+        check_folder("environment type", self.env_type)
+        check_folder("environment name", self.env_name)
+        check_policy_name(self.policy_name)
         args_id = self.env_args_id
         if args_id is not None and not ENV_ARGS_ID_RE.fullmatch(args_id):
             raise ValueError(
                 f"env_args give the id {args_id!r}, which cannot be a folder name; "
                 "use values without spaces, slashes or backslashes"
             )
+
+        for part in self.asset.parts:
+            size = len(part.encode())
+            if size > _LONGEST_NAME:
+                raise ValueError(
+                    f"{part!r} is too long for a file name: {size} bytes, at most "
+                    f"{_LONGEST_NAME}; use a shorter policy_name or shorter env_args"
+                )
 
     @property
     def env_args_id(self) -> str | None:
@@ -165,15 +242,84 @@ class AgentSpec:
         return data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> AgentSpec:
-        """Inverse of `to_json`."""
+    def from_json(cls, data: Any) -> AgentSpec:
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            If the data describe no agent.
+        """
+        refuse_mistakes(data, _AGENT_SCHEMA)
         return cls(
             **{
                 **data,
                 "env_args": _untag_tuples(data["env_args"]),
-                "obs_processor": ProcessorSpec(**data["obs_processor"]),
-                "action_processor": ProcessorSpec(**data["action_processor"]),
+                "obs_processor": ProcessorSpec.from_json(data["obs_processor"]),
+                "action_processor": ProcessorSpec.from_json(data["action_processor"]),
             }
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> AgentSpec:
+        """Read the JSON file of an agent.
+
+        Raises
+        ------
+        ValueError
+            If the file describes no agent; the message names it.
+        """
+        data = read_json(path)
+        try:
+            return cls.from_json(data)
+        except ValueError as error:
+            raise ValueError(f"{path}: describes no agent: {error}") from error
+
+
+def checked_settings(settings: Any) -> dict[str, Any]:
+    """Return registration settings, refusing unknown, missing and mistyped ones.
+
+    Raises
+    ------
+    ValueError
+        Naming the keys.
+    """
+    refuse_mistakes(settings, _SETTINGS_SCHEMA)
+    return dict(settings)
+
+
+def check_policy_name(name: str) -> None:
+    """Refuse names that POSGGym cannot register, or that leave the target folder.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong with the name.
+    """
+    _check_match("policy name", name, POLICY_NAME_RE)
+    if re.search(r"-v\d+$", name):
+        raise ValueError(
+            f"policy name {name!r} ends like a version; set `version` instead"
+        )
+
+
+def check_folder(what: str, name: str) -> None:
+    """Refuse folder names that are no names of Python modules.
+
+    Raises
+    ------
+    ValueError
+        Saying `what` is wrong.
+    """
+    _check_match(what, name, PATH_PART_RE)
+    if keyword.iskeyword(name):
+        raise ValueError(f"{what} {name!r} is not allowed: Python cannot import it")
+
+
+def _check_match(what: str, value: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(value):
+        raise ValueError(
+            f"{what} {value!r} is not allowed; it has to match {pattern.pattern}"
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pgpelib.files import atomic_directory
-from posggym_es.registry import existing_ids, register
+from posggym_es.registry import RegistryError, existing_ids, register
 from posggym_es.spec import AgentSpec
 from posggym_es.staging import copy_package
 
@@ -41,9 +41,13 @@ def make_tree(
         copy_package(package or installed_posggym(), tree)
         shutil.copytree(assets_root, tree, dirs_exist_ok=True)
         # An id of posggym's own must not be overridden; ids of earlier blocks may.
-        register(tree, [])
-        taken = frozenset(existing_ids(tree))
-        changed = register(tree, specs, taken)
+        try:
+            register(tree, [])
+            taken = frozenset(existing_ids(tree))
+            changed = register(tree, specs, taken)
+        except RegistryError as error:
+            # The tree has a temporary name.
+            raise RegistryError(str(error).replace(f"{tree}/", "")) from error
         return [path.relative_to(tree) for path in changed]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import atomic_directory, read_json
+from pgpelib.files import atomic_directory
 from posggym_es import cli
 from posggym_es.results import collect, collect_registry
 from posggym_es.spec import AgentSpec
@@ -48,7 +48,7 @@ def main() -> None:
                 args.films,
             )
         else:
-            specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+            specs = [AgentSpec.read(path) for path in args.specs]
             collect_registry(specs, args.registry, args.staged, output)
     print(f"look at {args.output / 'README.md'}")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pgpelib.files import atomic_directory, read_json
+from pgpelib.files import atomic_directory
 from posggym_es import cli
 from posggym_es.payoffs import Variant
 from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
@@ -53,7 +53,7 @@ def main() -> None:
     from posggym_es.crossplay import play_all, policies_of, usable
     from posggym_es.pages import crossplay_folder
 
-    specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+    specs = [AgentSpec.read(path) for path in args.specs]
     variants: dict[str, Variant] = {}
     for spec in specs:
         if spec.env_id == args.env:

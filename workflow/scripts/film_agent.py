@@ -37,7 +37,7 @@ def main() -> None:
     # These import posggym, so only now.
     from posggym_es.films import FilmError, record, write_mp4, write_preview
 
-    spec = AgentSpec.from_json(read_json(args.spec))
+    spec = AgentSpec.read(args.spec)
     verification = read_json(args.verification)
     with atomic_directory(args.output) as folder:
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import atomic_directory, read_json
+from pgpelib.files import atomic_directory
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
 
@@ -35,7 +35,7 @@ def main() -> None:
 
     env_ids = None
     if not args.all:
-        specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+        specs = [AgentSpec.read(path) for path in args.specs]
         env_ids = sorted({spec.env_id for spec in specs})
     with atomic_directory(args.output) as docs:
         for page in write_pages(docs, env_ids):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import read_json
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
 from posggym_es.trees import make_tree
@@ -36,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+    specs = [AgentSpec.read(path) for path in args.specs]
     for path in make_tree(specs, args.assets_root, args.output, args.posggym):
         print(f"registered in {path}")
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import read_json, write_json
+from pgpelib.files import write_json
 from posggym_es import cli
 from posggym_es.repositories import add_arguments, from_arguments, register_agents
 from posggym_es.spec import AgentSpec
@@ -31,7 +31,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+    specs = [AgentSpec.read(path) for path in args.specs]
     report = register_agents(
         from_arguments(args), list(zip(specs, args.policies, strict=True))
     )

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument(
         "--action_processor",
-        type=cli.json_argument,
+        type=cli.json_of(ProcessorSpec.from_json),
         help="processor to register with instead of the derived one, as JSON: "
         '{"name": "RescaleProcessor", "config": {"min_val": -1, "max_val": 1}}',
     )
@@ -41,11 +41,8 @@ def main() -> None:
         help="observations to compare the converted policy on (default: 1000)",
     )
     args = parser.parse_args()
-    processor = (
-        ProcessorSpec(**args.action_processor) if args.action_processor else None
-    )
     written = convert_folder(
-        args.checkpoint_dir, args.output_dir, processor, args.observations
+        args.checkpoint_dir, args.output_dir, args.action_processor, args.observations
     )
     for path, report in written.items():
         proof = ", ".join(f"{k} {v}" for k, v in report["proof"].items())

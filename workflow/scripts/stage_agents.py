@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import atomic_directory, read_json
+from pgpelib.files import atomic_directory
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
 from posggym_es.staging import stage_assets, stage_models
@@ -33,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     if len(args.specs) != len(args.policies):
         raise ValueError(f"{len(args.specs)} specs for {len(args.policies)} policies")
-    specs = [AgentSpec.from_json(read_json(path)) for path in args.specs]
+    specs = [AgentSpec.read(path) for path in args.specs]
     agents = list(zip(specs, args.policies, strict=True))
     with atomic_directory(args.models_root) as models:
         stage_models(agents, models)

@@ -30,6 +30,7 @@ from typing import Any
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 from sacred import SETTINGS, Experiment
+from sacred.arg_parser import get_config_updates
 from sacred.observers import FileStorageObserver
 from sacred.run import Run
 from sacred.utils import SacredError
@@ -245,8 +246,20 @@ def take_database(arguments: list[str]) -> list[str]:
     return others
 
 
+def check_types(arguments: list[str]) -> None:
+    """Refuse settings of another type; Sacred would calculate with them first."""
+    if "with" in arguments:
+        given = arguments[arguments.index("with") + 1 :]
+        updates, _ = get_config_updates(given)
+        try:
+            TrainingConfig.check_types(updates)
+        except ValueError as error:
+            sys.exit(f"train.py: {error}")
+
+
 if __name__ == "__main__":
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    check_types(sys.argv[1:])
     ex.run_commandline([sys.argv[0], *take_database(sys.argv[1:])])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pgpelib.files import read_json, write_json
+from pgpelib.files import write_json
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
 
@@ -42,9 +42,7 @@ def main() -> None:
     from posggym_es.policy_file import read_policy
     from posggym_es.verification import verify
 
-    spec, *siblings = (
-        AgentSpec.from_json(read_json(path)) for path in (args.spec, *args.siblings)
-    )
+    spec, *siblings = (AgentSpec.read(path) for path in (args.spec, *args.siblings))
     notes = read_policy(args.policy_dir).notes
     reference = notes["reference"]
     with tqdm(total=len(reference["seeds"]), unit="episode", disable=None) as bar:

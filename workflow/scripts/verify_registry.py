@@ -38,7 +38,7 @@ def main() -> None:
     for spec_path, verification_path in zip(
         args.specs, args.verifications, strict=True
     ):
-        spec = AgentSpec.from_json(read_json(spec_path))
+        spec = AgentSpec.read(spec_path)
         verified = read_json(verification_path)
         seed, expected = verified["seeds"][0], verified["returns"][0]
         company = Company(**verified["company"])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgpelib.training_config import TrainingConfig
-from posggym_es.config_check import config_mistakes
+from posggym_es.schema_check import mistakes_in
+from posggym_es.spec import checked_settings
 from workspace import CONFIG
 
 
@@ -23,7 +24,7 @@ def schema(root):
 def mistakes(schema, change):
     config = copy.deepcopy(CONFIG)
     change(config)
-    return config_mistakes(config, schema)
+    return mistakes_in(config, schema)
 
 
 LANDER = ("experiments", "lander")
@@ -76,6 +77,19 @@ def put(*path_and_value):
         (put("branch", "-f"), "branch: '-f' is not allowed"),
         (put("agent_models_url", "file:///etc/"), "agent_models_url: "),
         (put(*LANDER, "register", "env_type", "../x"), "env_type: '../x' is not"),
+        (
+            put(*LANDER, "register", "version", 1.0),
+            "version: 1.0 is not a whole number",
+        ),
+        (put(*LANDER, "seeds", [True]), "seeds.0: True is not a whole number"),
+        (
+            put(*LANDER, "train", "stdev_lr", float("nan")),
+            "train.stdev_lr: nan is not a finite number",
+        ),
+        (
+            put(*LANDER, "train", "env_config", {1: 2}),
+            "train.env_config: 1 is not text",
+        ),
         (put("films", "no"), "films: 'no' is not true or false"),
     ],
 )
@@ -86,15 +100,26 @@ def test_each_mistake_is_explained(schema, change, message):
 
 
 def test_valid_configs_have_no_mistakes(root, schema):
-    assert config_mistakes(CONFIG, schema) == []
+    assert mistakes_in(CONFIG, schema) == []
     shipped = yaml.safe_load((root / "config" / "config.yaml").read_text())
-    assert config_mistakes(shipped, schema) == []
+    assert mistakes_in(shipped, schema) == []
 
 
 def test_the_schema_knows_every_training_setting(schema):
     known = set(schema["$defs"]["train"]["properties"])
     # The rule gives seeds and workers.
     assert known == set(TrainingConfig().to_dict()) - {"seed", "num_cpus"}
+
+
+def test_the_config_knows_the_same_settings_of_agents_as_the_scripts(schema):
+    properties = schema["$defs"]["register"]["properties"]
+    for name in properties:
+        with pytest.raises(ValueError, match=f"{name}: 1.5 is not"):
+            checked_settings({"policy_name": "x", name: 1.5})
+    with pytest.raises(ValueError, match=r"'\?' is not a key") as caught:
+        checked_settings({"policy_name": "x", "?": 0})
+    known = str(caught.value).rpartition("known are ")[2].split(", ")
+    assert set(known) == set(properties)
 
 
 VALUES = st.recursive(
@@ -115,5 +140,5 @@ def test_whatever_stands_anywhere_is_explained_or_valid(schema, data):
         target = target[data.draw(st.sampled_from(keys))]
     known = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=9))
     target[known] = data.draw(VALUES)
-    for line in config_mistakes(config, schema):
+    for line in mistakes_in(config, schema):
         assert line

@@ -1,17 +1,18 @@
-"""Mistakes in the config that the schema finds, in the words of its users."""
+"""Mistakes in configs and JSON files that their schemas find, in their users' words."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from pgpelib.hints import did_you_mean
 
 _TYPES = {
     "integer": "a whole number",
-    "number": "a number",
+    "number": "a finite number",
     "string": "text",
     "boolean": "true or false",
     "array": "a list",
@@ -20,26 +21,58 @@ _TYPES = {
 }
 
 
-def config_mistakes(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a config, one line for each mistake.
+def _is_number(_: Any, value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema takes 1.0 for a whole number, which ids and paths would show as "1.0", and
+# JSON has neither NaN nor infinity, which Python's reader and YAML do have.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"number": _is_number, "integer": _is_integer}
+    ),
+)
+
+
+def mistakes_in(data: Any, schema: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with data, one line for each mistake.
 
     Parameters
     ----------
-    config
-        The config.
+    data
+        What stands in a YAML or JSON file.
     schema
-        Its JSON schema.
+        Its JSON schema; its numbers are finite, and its integers have no point.
 
     Returns
     -------
     list of str
         Each names the key, what is wrong, and what is allowed; for an unknown key the
-        closest known one. Empty if the config is valid.
+        closest known one. Empty if the data are valid.
     """
     lines: list[str] = []
-    for error in Draft202012Validator(schema).iter_errors(config):
+    for error in _Validator(schema).iter_errors(data):
         lines += _explain(error)
     return list(dict.fromkeys(lines))
+
+
+def refuse_mistakes(data: Any, schema: Mapping[str, Any]) -> None:
+    """Refuse data with mistakes.
+
+    Raises
+    ------
+    ValueError
+        With all that `mistakes_in` finds, in one line.
+    """
+    mistakes = mistakes_in(data, schema)
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
 
 
 def _explain(error: ValidationError) -> Iterable[str]:
@@ -50,7 +83,7 @@ def _explain(error: ValidationError) -> Iterable[str]:
         known = error.schema.get("properties", {})
         for key in sorted(set(value) - set(known)):
             yield f"{where}{key!r} is not a key{did_you_mean(key, known, repr)}; " + (
-                f"known are {', '.join(sorted(known))}"
+                f"known are {', '.join(sorted(known)) or 'none'}"
             )
     elif rule == "required":
         missing = [key for key in expected if key not in value]

@@ -1,0 +1,43 @@
+"""What is checked before the first training: that POSGGym will take the agents.
+
+This is no rule. Through a file between it and the training, a new description would train
+anew; and behind an `ancient` file that is going to change, Snakemake does not see what
+else has changed.
+"""
+
+import importlib.util
+import subprocess
+
+
+def refuse_agents_that_cannot_be_registered():
+    """Check the agents of the experiments that are about to be trained."""
+    to_train = {
+        job.wildcards.experiment
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name == "train"
+    }
+    if not to_train:
+        return
+    if importlib.util.find_spec("posggym") is None:
+        print(
+            "Not checked before training: whether POSGGym will take the agents "
+            "(it is not installed beside Snakemake).",
+            file=sys.stderr,
+        )
+        return
+    agents = json.dumps(EXPERIMENTS.planned_agents(to_train))
+    script = SCRIPTS / "check_planned_agents.py"
+    run = subprocess.run(
+        [sys.executable, str(script), "--agents", agents],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        message = run.stderr.strip().removeprefix(f"{script.name}: ")
+        raise WorkflowError(f"{CONFIG_FILES}: {message}")
+
+
+onstart:
+    if workflow.is_main_process:
+        refuse_agents_that_cannot_be_registered()

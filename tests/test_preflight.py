@@ -1,0 +1,99 @@
+"""Agents that are still to be trained: what is known to fail is refused at once."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+
+import pytest
+
+from posggym_es.experiments import ConfigError, Experiments
+from posggym_es.preflight import check_planned, planned_agents
+from posggym_es.spec import AgentSpec
+from posggym_es.staging import StagingError
+from workspace import CONFIG, Workspace
+
+
+def planned(**changes):
+    agent = {
+        "experiment": "reaching",
+        "env_name": "posggym:CooperativeReaching-v0",
+        "env_config": {},
+        "settings": {"policy_name": "pgpe"},
+    }
+    return planned_agents([{**agent, **changes}])
+
+
+def test_the_ids_are_those_that_the_chain_registers(done):
+    experiments = Experiments(CONFIG)
+    agents = planned_agents(experiments.planned_agents(experiments.names))
+    specs = (done.folder / "runs/full").glob("*/*/spec.json")
+    assert sorted(spec.id for spec in check_planned(agents)) == sorted(
+        AgentSpec.read(path).id for path in specs
+    )
+
+
+def test_nothing_is_trained_for_agents_that_cannot_be_registered(root, tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["experiments"]["reaching"]["register"]["valid_agent_ids"] = ["7"]
+    result = Workspace(root, tmp_path, config).snakemake("register_all")
+    assert result.returncode != 0
+    output = result.stdout + result.stderr
+    assert (
+        "config/config.yaml: experiments.reaching.register.valid_agent_ids: "
+        "CooperativeReaching-v0 has no agent '7'; it has 0, 1"
+    ) in output
+    assert "Traceback" not in output
+    assert not list(tmp_path.glob("runs/full/*/seed*"))
+
+
+def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = copy.deepcopy(CONFIG)
+    config["experiments"]["reaching"]["register"]["version"] = 1
+    output = Workspace(root, tmp_path / "copy", config).succeed("-n")
+    assert "localrule agent_spec:" in output
+    assert "rule train:" not in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"env_name": "posggym:CooperativeReachin-v0"},
+            "experiments.reaching.train: unknown POSGGym environment "
+            "'CooperativeReachin-v0'; did you mean CooperativeReaching-v0?",
+        ),
+        (
+            {"env_name": "LunarLanderContinous-v2"},
+            "experiments.reaching.train: unknown Gymnasium environment "
+            "'LunarLanderContinous-v2'; did you mean LunarLanderContinuous-v2",
+        ),
+        (
+            {"env_config": {"siez": 3}},
+            "experiments.reaching.train: CooperativeReaching-v0 has no arguments siez",
+        ),
+        (
+            {"env_config": {"mode": "../up"}},
+            "experiments.reaching.register: env_args give the id",
+        ),
+        (
+            {"settings": {"policy_name": "pgpe", "env_type": "class"}},
+            "experiments.reaching.register: environment type 'class' is not allowed",
+        ),
+        (
+            {"settings": {"policy_name": "pgpe", "valid_agent_ids": ["0", "7"]}},
+            "experiments.reaching.register.valid_agent_ids: CooperativeReaching-v0 "
+            "has no agent '7'; it has 0, 1",
+        ),
+    ],
+)
+def test_what_cannot_be_registered_is_named(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        check_planned(planned(**changes))
+    assert str(caught.value).startswith(message)
+
+
+def test_two_agents_of_one_id_are_refused():
+    with pytest.raises(StagingError, match="2 agents have the policy id"):
+        check_planned(planned() + planned())

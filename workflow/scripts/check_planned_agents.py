@@ -1,0 +1,36 @@
+#!/usr/bin/env python
+"""Check that POSGGym will take agents that are still to be trained.
+
+Their environments exist, their ids are free and keep to POSGGym's grammar, and posggym
+can be added to. Prints the ids.
+
+Examples
+--------
+    check_planned_agents.py --agents \
+        '[{"experiment": "lander", "env_name": "LunarLanderContinuous-v2",
+           "env_config": {}, "settings": {"policy_name": "pgpe"}}]'
+"""
+
+from __future__ import annotations
+
+from posggym_es import cli
+from posggym_es.preflight import check_planned, planned_agents
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--agents",
+        type=cli.json_of(planned_agents),
+        required=True,
+        help="as JSON: experiment, task of re-evaluations, arguments of the "
+        "environment and `register` settings of each",
+    )
+    args = parser.parse_args()
+    for spec in check_planned(args.agents):
+        print(spec.id)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from messages import exactly
+from pgpelib.files import write_json
+from posggym_es.verification import read_verification
+
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
@@ -47,3 +51,37 @@ def test_wrong_arguments_are_named_and_nothing_is_written(
     assert message.format(folder=tmp_path) in result.stderr
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_not_there_are_named_first(root, tmp_path):
+    script = root / "workflow/scripts/stage_agents.py"
+    arguments = "--specs no.json --policies no.pkl --models_root m --assets_root a"
+    result = subprocess.run(
+        [sys.executable, script, *arguments.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert result.stderr == "stage_agents.py: no.json: no such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "[] is not a mapping of keys to values"),
+        ({"returns": [1.0]}, "lengths, seeds, company has to be given"),
+        (
+            {"returns": [], "lengths": [1], "seeds": [0.5], "company": {"x": 1}},
+            "returns: has to have at least 1, not 0; seeds.0: 0.5 is not a whole "
+            "number; company: 'x' is not a key; known are partners, role, siblings",
+        ),
+    ],
+)
+def test_other_files_are_no_verifications(tmp_path, data, message):
+    path = tmp_path / "verification.json"
+    write_json(path, data)
+    with pytest.raises(
+        ValueError, match=exactly(f"{path}: no report of a verification: {message}")
+    ):
+        read_verification(path)

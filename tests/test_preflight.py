@@ -52,7 +52,7 @@ def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
     config = copy.deepcopy(CONFIG)
     config["experiments"]["reaching"]["register"]["version"] = 1
     output = Workspace(root, tmp_path / "copy", config).succeed("-n")
-    assert "localrule agent_spec:" in output
+    assert "rule agent_spec:" in output
     assert "rule train:" not in output
 
 

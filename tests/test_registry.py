@@ -269,11 +269,19 @@ def test_trees_are_made_from_the_installed_posggym(tmp_path):
     assert (output / "posggym/config.py").is_file()
     # A tree can be made of another one, with other agents.
     again = tmp_path / "again"
-    none = tmp_path / "no_assets"
-    none.mkdir()
-    make_tree([make_spec()], none, again, output / "posggym")
+    make_tree([make_spec()], None, again, output / "posggym")
     assert not (again / module).exists()
     assert make_spec().id in specs_in(again / DRIVING)
+
+
+def test_trees_with_policy_files_have_all_of_them(tmp_path):
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    file = assets / "posggym/assets/agents" / LANDER.asset
+    message = f"{file}: no such file; it is the policy of {LANDER.id}"
+    with pytest.raises(ValueError, match=exactly(message)):
+        make_tree([LANDER], assets, tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
 
 
 def test_posggyms_own_ids_stay_its_own(tmp_path):
@@ -284,10 +292,8 @@ def test_posggyms_own_ids_stay_its_own(tmp_path):
         env_name="driving",
         policy_name="A40Shortestpath",
     )
-    none = tmp_path / "no_assets"
-    none.mkdir()
     with pytest.raises(RegistryError, match="register it as version 1$"):
-        make_tree([own], none, tmp_path / "tree")
+        make_tree([own], None, tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
 
 

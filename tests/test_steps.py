@@ -51,6 +51,12 @@ def test_a_policy_that_plays_differently_is_refused(policy):
     unknown = dataclasses.replace(spec, policy_name="other")
     with pytest.raises(RuntimeError, match="CartPole-v1/other-v0: not registered"):
         posggym_es.verify(unknown, "extracted", "tree")
+    # POSGGym's own loader would do what such a file says.
+    file = policy / "tree/posggym/assets/agents" / spec.asset
+    file.write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+    with pytest.raises(RuntimeError, match=r"pgpe\.pkl: not a policy file"):
+        posggym_es.verify(spec, "extracted", "tree")
+    assert not (policy / "pwned").exists()
 
 
 def test_the_snakefile_does_not_pay_for_the_steps():

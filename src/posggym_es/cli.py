@@ -21,10 +21,15 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 def run(main: Callable[[], None]) -> None:
     """Run a script's `main`; expected errors become one line and exit status 1."""
+    script = Path(sys.argv[0]).name
     try:
         main()
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            sys.exit(f"{script}: {error}")
+        sys.exit(f"{script}: {error.filename}: {error.strerror.lower()}")
+    except (ValueError, RuntimeError) as error:
+        sys.exit(f"{script}: {error}")
 
 
 def json_argument(text: str) -> Any:

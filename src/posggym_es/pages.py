@@ -261,7 +261,14 @@ def index_page(results: Path) -> str:
     ----------
     results
         Folder with a folder for each experiment.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder.
     """
+    if not results.is_dir():
+        raise ValueError(f"{results}: no such folder")
     rows = []
     for path in sorted(results.glob(f"*/{SUMMARY_FILE}")):
         rows.append(_index_row(path.parent, read_json(path)))

@@ -101,9 +101,7 @@ def check_planned(agents: Sequence[PlannedAgent]) -> list[AgentSpec]:
     """
     specs = [_spec(agent) for agent in agents]
     with tempfile.TemporaryDirectory() as folder:
-        assets = Path(folder) / "assets"
-        assets.mkdir()
-        make_tree(specs, assets, Path(folder) / "tree")
+        make_tree(specs, None, Path(folder) / "tree")
     return specs
 
 
@@ -120,7 +118,9 @@ def _spec(agent: PlannedAgent) -> AgentSpec:
     except ValueError as error:
         raise ConfigError(f"{where}.register: {error}") from error
     if spec.valid_agent_ids is not None:
-        possible = env.make().possible_agents
+        made = env.make()
+        possible = made.possible_agents
+        made.close()
         for role in spec.valid_agent_ids:
             if role not in possible:
                 raise ConfigError(

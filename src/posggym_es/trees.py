@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pgpelib.files import atomic_directory
 from posggym_es.registry import RegistryError, existing_ids, register
-from posggym_es.spec import AgentSpec
+from posggym_es.spec import ASSETS_ROOT, AgentSpec
 from posggym_es.staging import copy_package
 
 
 def make_tree(
     specs: Sequence[AgentSpec],
-    assets_root: Path,
+    assets_root: Path | None,
     output: Path,
     package: Path | None = None,
 ) -> list[Path]:
@@ -26,7 +26,8 @@ def make_tree(
     specs
         The agents.
     assets_root
-        Their staged policy files, `posggym/assets/agents/...`.
+        Their staged policy files, `posggym/assets/agents/...`; None for a tree without
+        them.
     output
         Folder to make; an existing one is replaced as a whole.
     package
@@ -36,10 +37,25 @@ def make_tree(
     -------
     list of Path
         The files with registration code, relative to the tree.
+
+    Raises
+    ------
+    ValueError
+        If a policy file is missing.
+    RegistryError
+        See `posggym_es.registry.register`.
+    StagingError
+        If two agents share an id or a file.
     """
+    if assets_root is not None:
+        for spec in specs:
+            file = assets_root / ASSETS_ROOT / spec.asset
+            if not file.is_file():
+                raise ValueError(f"{file}: no such file; it is the policy of {spec.id}")
     with atomic_directory(output) as tree:
         copy_package(package or installed_posggym(), tree)
-        shutil.copytree(assets_root, tree, dirs_exist_ok=True)
+        if assets_root is not None:
+            shutil.copytree(assets_root, tree, dirs_exist_ok=True)
         # An id of posggym's own must not be overridden; ids of earlier blocks may.
         try:
             register(tree, [])

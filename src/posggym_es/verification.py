@@ -4,21 +4,50 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import posggym
 import posggym.agents
+import posggym.config
 from scipy import stats
 
+from pgpelib.files import read_json
 from posggym_es.environments import make_episodes
 from posggym_es.playing import Company, Player
+from posggym_es.posggym_model_file import read_model_file
+from posggym_es.schema_check import refuse_mistakes
 from posggym_es.spec import AgentSpec
 
 # A correct agent fails by chance once in a thousand verifications.
 CONFIDENCE = 0.999
 # Two deterministic environments without any spread still differ by rounding.
 RELATIVE_TOLERANCE = 1e-6
+_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "number"}}
+_WHOLE_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "integer"}}
+# What others read of a report.
+_SCHEMA = {
+    "type": "object",
+    "required": ["returns", "lengths", "seeds", "company"],
+    "properties": {
+        "returns": _NUMBERS,
+        "lengths": _WHOLE_NUMBERS,
+        "seeds": _WHOLE_NUMBERS,
+        "company": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "role": {"type": ["string", "null"]},
+                "partners": {"type": "array", "items": {"type": "string"}},
+                "siblings": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                },
+            },
+        },
+    },
+}
 
 
 class VerificationError(RuntimeError):
@@ -107,6 +136,8 @@ def registered_player(
 
     Raises
     ------
+    ValueError
+        If what the tree has as its policy file is none: POSGGym would execute it.
     VerificationError
         If the agent or one of its company is not registered.
     """
@@ -115,11 +146,28 @@ def registered_player(
             raise VerificationError(
                 f"{policy_id}: not registered in {posggym.__file__}"
             )
+    read_model_file(posggym.config.AGENT_MODEL_DIR / spec.asset)
     return Player(
         make_episodes(spec.env_id, spec.env_args, render_mode),
         company,
         lambda model, agent: posggym.agents.make(spec.id, model, agent),
     )
+
+
+def read_verification(path: Path) -> dict[str, Any]:
+    """Return what `Verification.to_json` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is no report of a verification; the message names it.
+    """
+    data = read_json(path)
+    try:
+        refuse_mistakes(data, _SCHEMA)
+    except ValueError as error:
+        raise ValueError(f"{path}: no report of a verification: {error}") from error
+    return dict(data)
 
 
 def play_verified_episode(spec: AgentSpec, company: Company, seed: int) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pgpelib.files import atomic_directory, read_json, write_json
+from pgpelib.files import atomic_directory, write_json
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
 
@@ -36,9 +36,10 @@ def main() -> None:
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
     from posggym_es.films import FilmError, record, write_mp4, write_preview
+    from posggym_es.verification import read_verification
 
     spec = AgentSpec.read(args.spec)
-    verification = read_json(args.verification)
+    verification = read_verification(args.verification)
     with atomic_directory(args.output) as folder:
         try:
             with tqdm(unit="frame", disable=None) as bar:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import read_json, write_json
+from pgpelib.files import write_json
 from posggym_es import cli
 from posggym_es.spec import AgentSpec
 
@@ -32,14 +32,18 @@ def main() -> None:
     cli.use_posggym_tree(args.posggym_tree)
     # This imports posggym, so only now.
     from posggym_es.playing import Company
-    from posggym_es.verification import VerificationError, play_verified_episode
+    from posggym_es.verification import (
+        VerificationError,
+        play_verified_episode,
+        read_verification,
+    )
 
     report = []
     for spec_path, verification_path in zip(
         args.specs, args.verifications, strict=True
     ):
         spec = AgentSpec.read(spec_path)
-        verified = read_json(verification_path)
+        verified = read_verification(verification_path)
         seed, expected = verified["seeds"][0], verified["returns"][0]
         company = Company(**verified["company"])
         actual = play_verified_episode(spec, company, seed)

@@ -122,7 +122,7 @@ class SlurmCluster:
             self._start("slurmctld", "-D")
             for name in NODES:
                 self.start_node(name)
-            self._wait_for(self._all_idle, "nodes that are idle")
+            self.wait_until_idle()
         except BaseException:
             self.close()
             raise
@@ -135,6 +135,13 @@ class SlurmCluster:
         """Start the daemon of a node."""
         (self.folder / f"spool-{name}").mkdir(exist_ok=True)
         self._start("slurmd", "-D", "-N", name, label=name)
+
+    def wait_until_idle(self) -> None:
+        """Wait until all nodes are back and free.
+
+        Nodes that are down return on their own when their daemon has registered.
+        """
+        self._wait_for(self._all_idle, "nodes that are idle")
 
     def stop_node(self, name: str) -> None:
         """Take a node away at once, with all that runs on it, as a power cut does."""

@@ -187,7 +187,7 @@ def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
         assert process.returncode == 0, output
     finally:
         cluster.start_node(node)
-        cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        cluster.wait_until_idle()
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "going on after generation" in log.read_text()
     assert project.results("lander") == undisturbed

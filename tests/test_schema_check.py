@@ -90,6 +90,11 @@ def put(*path_and_value):
             put(*LANDER, "train", "env_config", {1: 2}),
             "train.env_config: 1 is not text",
         ),
+        (
+            put(*LANDER, "train", "max_speed", "1e-3"),
+            "max_speed: '1e-3' is not a finite number: YAML reads it as text; write "
+            "1.0e-3",
+        ),
         (put("films", "no"), "films: 'no' is not true or false"),
     ],
 )
@@ -109,6 +114,13 @@ def test_the_schema_knows_every_training_setting(schema):
     known = set(schema["$defs"]["train"]["properties"])
     # The rule gives seeds and workers.
     assert known == set(TrainingConfig().to_dict()) - {"seed", "num_cpus"}
+
+
+@pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e+2", "+3e0", "1.5e3"])
+def test_the_proposed_number_is_one_for_yaml(schema, text):
+    assert isinstance(yaml.safe_load(text), str)
+    (line,) = mistakes(schema, put(*LANDER, "train", "decrease_rewards_by", text))
+    assert yaml.safe_load(line.rpartition("write ")[2]) == float(text)
 
 
 def test_the_config_knows_the_same_settings_of_agents_as_the_scripts(schema):

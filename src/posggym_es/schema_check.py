@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -100,7 +101,8 @@ def _explain(error: ValidationError) -> Iterable[str]:
     elif rule == "type":
         names = [expected] if isinstance(expected, str) else expected
         kinds = " or ".join(_TYPES[name] for name in names)
-        yield f"{where}{value!r} is not {kinds}"
+        hint = _as_yaml_number(value) if "number" in names else ""
+        yield f"{where}{value!r} is not {kinds}{hint}"
     elif rule in ("minimum", "exclusiveMinimum"):
         least = "at least" if rule == "minimum" else "more than"
         yield f"{where}{value!r} has to be {least} {expected}"
@@ -113,3 +115,13 @@ def _explain(error: ValidationError) -> Iterable[str]:
         yield f"{where}{value!r} is not allowed; it has to match {expected}"
     else:
         yield f"{where}{error.message}"
+
+
+def _as_yaml_number(value: Any) -> str:
+    """Return how to write a number that YAML took for text, such as 1e-3."""
+    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)", str(value))
+    if not isinstance(value, str) or match is None:
+        return ""
+    whole, fraction, sign, exponent = match.groups()
+    number = f"{whole}{fraction or '.0'}e{sign or '+'}{exponent}"
+    return f": YAML reads it as text; write {number}"

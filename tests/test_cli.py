@@ -63,7 +63,7 @@ def test_files_that_are_not_there_are_named_first(root, tmp_path):
         text=True,
     )
     assert result.returncode == 1
-    assert result.stderr == "stage_agents.py: no.json: no such file or directory\n"
+    assert result.stderr == "stage_agents.py: no.json: No such file or directory\n"
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,9 @@ def test_ids_of_posggyms_own_are_not_overridden(root, done, tmp_path):
         "policy_name": "A0Shortestpath",
     }
     (tmp_path / "spec.json").write_text(json.dumps(spec))
-    (tmp_path / "assets").mkdir()
+    folder = tmp_path / "assets/posggym/assets/agents/grid_world/driving"
+    folder.mkdir(parents=True)
+    (folder / "A0Shortestpath.pkl").touch()
     script = root / "workflow" / "scripts" / "generate_registry.py"
     arguments = ["--specs", "spec.json", "--assets_root", "assets", "--output", "tree"]
     result = subprocess.run(
@@ -279,7 +281,7 @@ def test_ids_of_posggyms_own_are_not_overridden(root, done, tmp_path):
         text=True,
     )
     assert result.returncode == 1
-    assert "Driving-v1/A0Shortestpath-v0 is registered" in result.stderr
+    assert "Driving-v1/A0Shortestpath-v0 is an id of posggym's own" in result.stderr
     assert "version 1" in result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["assets", "spec.json"]
 

@@ -27,7 +27,7 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.filename is None or error.strerror is None:
             sys.exit(f"{script}: {error}")
-        sys.exit(f"{script}: {error.filename}: {error.strerror.lower()}")
+        sys.exit(f"{script}: {error.filename}: {error.strerror}")
     except (ValueError, RuntimeError) as error:
         sys.exit(f"{script}: {error}")
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import yaml
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 # The project's packages, for the Snakefile and for the scripts of all rules, also where
 # a rule runs in a conda environment that does not have them installed.
@@ -31,11 +30,10 @@ ALIVE = claim_folder(Path.cwd()) if workflow.is_main_process else None
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
-# Stricter than Snakemake's own check, and in the words of the config.
+# Stricter than Snakemake's own `validate`, and in the words of the config.
 mistakes = mistakes_in(config, yaml.safe_load(SCHEMA.read_text()))
 if mistakes:
     raise WorkflowError(*(f"{CONFIG_FILES}: {line}" for line in mistakes))
-validate(config, SCHEMA)
 config.setdefault("films", True)
 config.setdefault("tensorboard", False)
 try:

@@ -27,9 +27,11 @@ def refuse_agents_that_cannot_be_registered():
         return
     agents = json.dumps(EXPERIMENTS.planned_agents(to_train))
     script = SCRIPTS / "check_planned_agents.py"
+    # As the prefix of all jobs: environments can come from modules of the user.
+    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
     run = subprocess.run(
         [sys.executable, str(script), "--agents", agents],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
     )

@@ -64,6 +64,12 @@ def test_settings_that_do_not_exist_are_named():
         agent_spec(with_notes(), RESCALE, IDENTITY, settings)
 
 
+@pytest.mark.parametrize("settings", [["pgpe"], {"policy_name": "x", "description": 3}])
+def test_settings_of_another_type_are_named(settings):
+    with pytest.raises(ValueError, match="is not a mapping|description: 3 is not text"):
+        agent_spec(with_notes(), RESCALE, IDENTITY, settings)
+
+
 def test_settings_go_before_what_is_derived():
     settings = {
         "policy_name": "other",

@@ -47,6 +47,27 @@ def test_nothing_is_trained_for_agents_that_cannot_be_registered(root, tmp_path)
     assert not list(tmp_path.glob("runs/full/*/seed*"))
 
 
+def test_modules_of_the_user_are_found_as_in_training(root, tmp_path, monkeypatch):
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "users_envs.py").write_text(
+        "import gymnasium\n"
+        "entry = gymnasium.spec('CartPole-v1').entry_point\n"
+        "gymnasium.register('UsersCart-v0', entry, max_episode_steps=50)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    train = {
+        **CONFIG["experiments"]["lander"]["train"],
+        "env_name": "users_envs:UsersCart-v0",
+    }
+    experiment = {"train": train, "register": {"policy_name": "pgpe"}}
+    workspace = Workspace(root, tmp_path, {"experiments": {"cart": experiment}})
+    result = workspace.snakemake("runs/full/cart/seed0/metrics.csv")
+    # The module was imported; its id is none that POSGGym could have.
+    message = "register: environment id 'users_envs:UsersCart-v0' is not allowed"
+    assert message in result.stdout + result.stderr
+
+
 def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
     shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
     config = copy.deepcopy(CONFIG)

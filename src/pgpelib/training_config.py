@@ -5,26 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
 from pgpelib.evaluation import TaskConfig
+from pgpelib.plain_data import is_integer, is_number
 from pgpelib.tasks.registry import standard_env_name
 
 # Settings that change how long a run goes on, or how it is computed, but no number of
 # any generation. All others make a different run.
 BUDGET_KEYS = ("niters", "num_cpus", "engine", "worker_timeout")
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return number and math.isfinite(value)
 
 
 def _is_list(value: Any) -> bool:
@@ -35,12 +25,12 @@ def _is_list(value: Any) -> bool:
 _TYPES = {
     "str": ("text", lambda value: isinstance(value, str)),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
-    "int": ("a whole number", _is_integer),
-    "float": ("a finite number", _is_number),
+    "int": ("a whole number", is_integer),
+    "float": ("a finite number", is_number),
     "dict[str, Any]": ("a mapping", lambda value: isinstance(value, Mapping)),
     "tuple[int, ...]": (
         "a list of whole numbers",
-        lambda value: _is_list(value) and all(map(_is_integer, value)),
+        lambda value: _is_list(value) and all(map(is_integer, value)),
     ),
     "tuple[str, ...]": (
         "a list of texts",

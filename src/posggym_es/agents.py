@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from pgpelib.policies import SavedPolicy
@@ -34,23 +35,20 @@ def agent_spec(
     ValueError
         If the settings make no agent that POSGGym can register.
     """
-    return agent_in(
-        registered_env(policy),
-        settings,
-        describe(policy, settings.get("description")),
-        obs_processor,
-        action_processor,
-    )
+    spec = agent_in(registered_env(policy), settings, obs_processor, action_processor)
+    return dataclasses.replace(spec, description=describe(policy, spec.description))
 
 
 def agent_in(
     env: RegisteredEnv,
     settings: dict[str, Any],
-    description: str,
     obs_processor: ProcessorSpec,
     action_processor: ProcessorSpec,
 ) -> AgentSpec:
-    """Return how a policy for an environment is registered; see `agent_spec`."""
+    """Return how a policy for an environment is registered, as in `agent_spec`.
+
+    The description is that of the settings alone.
+    """
     settings = checked_settings(settings)
     return AgentSpec(
         env_id=env.env_id,
@@ -60,7 +58,7 @@ def agent_in(
         policy_name=settings["policy_name"],
         version=settings.get("version", 0),
         valid_agent_ids=settings.get("valid_agent_ids"),
-        description=description,
+        description=settings.get("description", ""),
         obs_processor=obs_processor,
         action_processor=action_processor,
     )

@@ -7,11 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pgpelib.files import read_json
+from posggym_es.schema_check import read_as, refuse_mistakes
 from posggym_es.spec import ProcessorSpec
 
 MODEL_NAME = "policy"
 REPORT_FILE = "conversion.json"
+# What others read of a report.
+_SCHEMA = {"type": "object", "required": ["obs_processor", "action_processor"]}
 
 
 def conversion_report(
@@ -38,13 +40,12 @@ def read_processors(output_dir: Path) -> tuple[ProcessorSpec, ProcessorSpec]:
         If the report is missing or damaged; the message names it.
     """
     path = output_dir / REPORT_FILE
-    report = read_json(path)
-    try:
-        return (
-            ProcessorSpec.from_json(report["obs_processor"]),
-            ProcessorSpec.from_json(report["action_processor"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: no report of a conversion: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return read_as(path, "no report of a conversion", _processors)
+
+
+def _processors(report: Any) -> tuple[ProcessorSpec, ProcessorSpec]:
+    refuse_mistakes(report, _SCHEMA)
+    return (
+        ProcessorSpec.from_json(report["obs_processor"]),
+        ProcessorSpec.from_json(report["action_processor"]),
+    )

@@ -114,7 +114,7 @@ def _spec(agent: PlannedAgent) -> AgentSpec:
     except ValueError as error:
         raise ConfigError(f"{where}.train: {error}") from error
     try:
-        spec = agent_in(env, agent.settings, "", _ANY, _ANY)
+        spec = agent_in(env, agent.settings, _ANY, _ANY)
     except ValueError as error:
         raise ConfigError(f"{where}.register: {error}") from error
     if spec.valid_agent_ids is not None:

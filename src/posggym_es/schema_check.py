@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from pgpelib.files import read_json
 from pgpelib.hints import did_you_mean
+from pgpelib.plain_data import is_integer, is_number
+
+T = TypeVar("T")
 
 _TYPES = {
     "integer": "a whole number",
@@ -22,21 +26,15 @@ _TYPES = {
 }
 
 
-def _is_number(_: Any, value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _is_integer(_: Any, value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 # JSON Schema takes 1.0 for a whole number, which ids and paths would show as "1.0", and
 # JSON has neither NaN nor infinity, which Python's reader and YAML do have.
 _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"number": _is_number, "integer": _is_integer}
+        {
+            "number": lambda _, value: is_number(value),
+            "integer": lambda _, value: is_integer(value),
+        }
     ),
 )
 
@@ -74,6 +72,30 @@ def refuse_mistakes(data: Any, schema: Mapping[str, Any]) -> None:
     mistakes = mistakes_in(data, schema)
     if mistakes:
         raise ValueError("; ".join(mistakes))
+
+
+def read_as(path: Path, what: str, parse: Callable[[Any], T]) -> T:
+    """Return what a JSON file holds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What is wrong with a file that holds something else.
+    parse
+        Makes the value of the data; raises `ValueError` for wrong ones.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else; the message names it.
+    """
+    data = read_json(path)
+    try:
+        return parse(data)
+    except ValueError as error:
+        raise ValueError(f"{path}: {what}: {error}") from error
 
 
 def _explain(error: ValidationError) -> Iterable[str]:
@@ -119,8 +141,10 @@ def _explain(error: ValidationError) -> Iterable[str]:
 
 def _as_yaml_number(value: Any) -> str:
     """Return how to write a number that YAML took for text, such as 1e-3."""
-    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)", str(value))
-    if not isinstance(value, str) or match is None:
+    if not isinstance(value, str):
+        return ""
+    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)", value)
+    if match is None:
         return ""
     whole, fraction, sign, exponent = match.groups()
     number = f"{whole}{fraction or '.0'}e{sign or '+'}{exponent}"

@@ -12,8 +12,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pgpelib.files import read_json
-from posggym_es.schema_check import refuse_mistakes
+from posggym_es.schema_check import read_as, refuse_mistakes
 
 # The models repository and a posggym tree keep the same layout below these folders.
 MODELS_ROOT = PurePosixPath("posggym/agents")
@@ -191,7 +190,6 @@ class AgentSpec:
                 f"env_args give the id {args_id!r}, which cannot be a folder name; "
                 "use values without spaces, slashes or backslashes"
             )
-
         for part in self.asset.parts:
             size = len(part.encode())
             if size > _LONGEST_NAME:
@@ -269,11 +267,7 @@ class AgentSpec:
         ValueError
             If the file describes no agent; the message names it.
         """
-        data = read_json(path)
-        try:
-            return cls.from_json(data)
-        except ValueError as error:
-            raise ValueError(f"{path}: describes no agent: {error}") from error
+        return read_as(path, "describes no agent", cls.from_json)
 
 
 def checked_settings(settings: Any) -> dict[str, Any]:

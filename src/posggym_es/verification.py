@@ -13,11 +13,10 @@ import posggym.agents
 import posggym.config
 from scipy import stats
 
-from pgpelib.files import read_json
 from posggym_es.environments import make_episodes
 from posggym_es.playing import Company, Player
 from posggym_es.posggym_model_file import read_model_file
-from posggym_es.schema_check import refuse_mistakes
+from posggym_es.schema_check import read_as, refuse_mistakes
 from posggym_es.spec import AgentSpec
 
 # A correct agent fails by chance once in a thousand verifications.
@@ -162,12 +161,12 @@ def read_verification(path: Path) -> dict[str, Any]:
     ValueError
         If the file is no report of a verification; the message names it.
     """
-    data = read_json(path)
-    try:
+
+    def parse(data: Any) -> dict[str, Any]:
         refuse_mistakes(data, _SCHEMA)
-    except ValueError as error:
-        raise ValueError(f"{path}: no report of a verification: {error}") from error
-    return dict(data)
+        return dict(data)
+
+    return read_as(path, "no report of a verification", parse)
 
 
 def play_verified_episode(spec: AgentSpec, company: Company, seed: int) -> float:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 import chromium
@@ -17,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Most users have neither: bytecode is written, and output to files is held back.
 for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
     os.environ.pop(variable, None)
+
+# Test processes share the cores, and tests compute with small networks only.
+torch.set_num_threads(1)
 
 # The same examples in every run, and no test that depends on how fast the machine is.
 # New examples: `python -m pytest --hypothesis-profile explore`.

@@ -371,6 +371,7 @@ def test_converter_alone(root, shared_data, tmp_path):
     output = tmp_path / "new" / "output"
     result = run_converter(root, "--checkpoint_dir", source, "--output_dir", output)
     assert result.returncode == 0, result.stderr
+    assert "TypedStorage" not in result.stderr
     proof = json.loads((output / "conversion.json").read_text())["proof"]
     assert proof["observations"] >= 1000
     assert proof["max_difference"] <= 1e-5

@@ -9,12 +9,14 @@ and arrays are built by functions that never allocate more than the file holds.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import pickletools
+import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -105,6 +107,18 @@ def _storage_from_bytes(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
 
 
+@contextlib.contextmanager
+def typed_storages() -> Iterator[None]:
+    """Use PyTorch's typed storages without its warning: policy files consist of them.
+
+    A decorator, too.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TypedStorage is deprecated")
+        yield
+
+
+@typed_storages()
 def _rebuild_tensor(
     storage: Any, offset: int, size: tuple[int, ...], stride: Any, *_: Any
 ) -> torch.Tensor:

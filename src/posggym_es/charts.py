@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
+from scipy import special
 
 from pgpelib.files import write_text
 from pgpelib.run_files import METRIC_COLUMNS
@@ -149,7 +149,7 @@ def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFr
     else:
         count = episodes
         error = together.re_eval_stdev.first() / np.sqrt(max(count, 1))
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, max(count - 1, 1))
+    quantile = special.stdtrit(max(count - 1, 1), (1 + CONFIDENCE) / 2)
     margin = (quantile * error).fillna(0.0)
     table = pd.DataFrame(
         {

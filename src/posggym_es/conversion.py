@@ -37,6 +37,7 @@ from pgpelib.networks import LSTM, Layer, Linear
 from pgpelib.policies import ActionSpec, SavedPolicy
 from pgpelib.tasks.posggym_task import RESCALE_CONFIG, make_processor
 from posggym_es.spec import ProcessorSpec
+from posggym_es.threads import one_thread
 
 EPS = 2.0**-60
 # sigmoid(100) is 1 and sigmoid(-200) is 0 in float32.
@@ -298,6 +299,7 @@ class Proof:
         return self.different_actions <= self.ties
 
 
+@one_thread()
 def prove(
     policy: SavedPolicy,
     converted_policy: posggym.agents.Policy[Any, Any],

@@ -119,7 +119,6 @@ def play_pair(
     episodes
         Number of episodes; their seeds are 0, 1, ...
     """
-    torch.set_num_threads(1)
     game = PosggymEpisodes(variant.env_id, variant.env_args)
 
     @functools.cache

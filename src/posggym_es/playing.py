@@ -14,6 +14,7 @@ from pgpelib.tasks.casting import cast
 from pgpelib.tasks.posggym_envs import PosggymEpisodes
 from pgpelib.tasks.posggym_task import partner_candidates
 from posggym_es.spec import AgentSpec
+from posggym_es.threads import one_thread
 
 
 class Actor(Protocol):
@@ -63,6 +64,7 @@ def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
     )
 
 
+@one_thread()
 def play_episode(
     episodes: PosggymEpisodes,
     policies: Mapping[str, Actor],

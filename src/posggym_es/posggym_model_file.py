@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
-from pgpelib.safe_pickle import MAX_FILE_SIZE, TORCH_NAMES, safe_load
+from pgpelib.safe_pickle import (
+    MAX_FILE_SIZE,
+    TORCH_NAMES,
+    safe_load,
+    typed_storages,
+)
 
 
 class _ReproduciblePickler(pickle.Pickler):
@@ -43,6 +48,7 @@ class _ReproduciblePickler(pickle.Pickler):
         return NotImplemented
 
 
+@typed_storages()
 def model_file_bytes(model: PPOTorchModelSaveFileFormat) -> bytes:
     """Return the bytes of a POSGGym policy file: a pickled dict of the format's fields.
 

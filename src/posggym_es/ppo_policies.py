@@ -32,6 +32,7 @@ from pgpelib.tasks.posggym_task import (
 from posggym_es.conversion import EPS, ConversionError, pass_through
 from posggym_es.ppo_checkpoints import ordered
 from posggym_es.ppo_data import PPOPolicyData
+from posggym_es.threads import one_thread
 
 # Largest difference of a probability, or of a mean or standard deviation in the units
 # of the processed actions, whose range is 2.
@@ -167,6 +168,7 @@ class ReferenceAgent:
         return self._action.unprocess(sampler.sample())
 
 
+@one_thread()
 def prove(
     policy: PPOPolicyData,
     file: Path,

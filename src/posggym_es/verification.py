@@ -11,7 +11,7 @@ import numpy as np
 import posggym
 import posggym.agents
 import posggym.config
-from scipy import stats
+from scipy import special
 
 from posggym_es.environments import make_episodes
 from posggym_es.playing import Company, Player
@@ -98,7 +98,7 @@ class Verification:
         freedom = variance**2 / (
             shares[0] ** 2 / (len(a) - 1) + shares[1] ** 2 / (len(b) - 1)
         )
-        quantile = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+        quantile = special.stdtrit(freedom, (1 + CONFIDENCE) / 2)
         return float(quantile * np.sqrt(variance) + rounding)
 
     @property

@@ -1,0 +1,32 @@
+"""Episodes with POSGGym's policies."""
+
+from __future__ import annotations
+
+import posggym.agents
+import pytest
+import torch
+
+from pgpelib.tasks.posggym_envs import PosggymEpisodes
+from posggym_es.playing import play_episode
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_policies_play_with_one_thread_and_the_caller_keeps_his(two_threads):
+    # On a busy machine, threads of a small network wait for each other many times as
+    # long as it computes.
+    game = PosggymEpisodes("CooperativeReaching-v0", {})
+    policies = {
+        agent: posggym.agents.make("Random-v0", game.env.model, agent)
+        for agent in game.env.possible_agents
+    }
+    during = set()
+    play_episode(game, policies, 0, lambda _: during.add(torch.get_num_threads()))
+    assert during == {1}
+    assert torch.get_num_threads() == 2

@@ -6,10 +6,12 @@ rule registry:
     input:
         specs=of_group(rules.agent_spec.output[0]),
         assets=rules.stage.output.assets,
+        policies=of_group(rules.extract.output[1]),
     output:
         directory(f"{STAGED}/posggym-tree"),
     params:
         script=SCRIPTS / "generate_registry.py",
+        policy_dirs=lambda wildcards, input: [Path(p).parent for p in input.policies],
     threads: 1
     resources:
         mem_mb=1000,
@@ -22,4 +24,4 @@ rule registry:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --specs {input.specs:q} --assets_root {input.assets:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --policy_dirs {params.policy_dirs:q} --output {output:q} > {log:q} 2>&1"

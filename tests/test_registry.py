@@ -11,6 +11,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import black
@@ -32,6 +33,7 @@ from posggym_es.registry import (
     check_blocks,
     env_module_code,
     existing_ids,
+    generated_specs,
     imported_env_modules,
     register,
     remove_block,
@@ -274,6 +276,35 @@ def test_trees_are_made_from_the_installed_posggym(tmp_path):
     assert make_spec().id in specs_in(again / DRIVING)
 
 
+def test_agents_of_earlier_runs_leave_nothing_behind_but_partners(tmp_path):
+    assets = tmp_path / "assets"
+    for spec in SPECS:
+        policy = assets / "posggym/assets/agents" / spec.asset
+        policy.parent.mkdir(parents=True, exist_ok=True)
+        policy.write_bytes(spec.id.encode())
+    make_tree(SPECS, assets, tmp_path / "earlier")
+    earlier = tmp_path / "earlier" / "posggym"
+    own = make_spec(policy_name="own")
+    plain, with_partner = tmp_path / "plain", tmp_path / "with_partner"
+    make_tree([own], None, plain, earlier)
+    make_tree([own], None, with_partner, earlier, [LANDER.id, "Random-v0"])
+    assert generated_specs(plain) == [own]
+    assert generated_specs(with_partner) == [own, LANDER]
+    assert {LANDER.id, own.id} <= existing_ids(with_partner)
+    models = Path("posggym/assets/agents")
+    assert (with_partner / models / LANDER.asset).read_bytes() == LANDER.id.encode()
+    for spec in SPECS:
+        assert not (plain / models / spec.asset).exists()
+        assert (spec == LANDER) == (with_partner / models / spec.asset).exists()
+    # As from a posggym in which nothing was registered before.
+    make_tree([own], None, tmp_path / "fresh")
+    assert files(plain) == files(tmp_path / "fresh")
+    # An agent that is registered anew is the new one.
+    anew = make_spec(description="Trained again")
+    make_tree([anew], None, tmp_path / "anew", earlier, [anew.id])
+    assert generated_specs(tmp_path / "anew") == [anew]
+
+
 def test_trees_with_policy_files_have_all_of_them(tmp_path):
     assets = tmp_path / "assets"
     assets.mkdir()
@@ -411,6 +442,11 @@ def test_any_text_and_value_comes_out_as_it_went_in(description, env_args):
     assert repr(made.env_args) == repr(env_args)
     assert made.kwargs["obs_processor_config"] == RESCALE.config
     assert made.kwargs["obs_processor_cls"] is processors.RescaleProcessor
+    with tempfile.TemporaryDirectory() as root:
+        path = Path(root, DRIVING)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(set_block(path, b"", code))
+        assert generated_specs(Path(root)) == [spec]
 
 
 def test_generated_code_is_valid_python_without_loose_ends(tree):
@@ -553,6 +589,21 @@ def test_changes_inside_of_blocks_are_found(tree):
     )
     with pytest.raises(RegistryError, match=exactly(message)):
         check_blocks(tree, [SPECS])
+    with pytest.raises(RegistryError, match=exactly(f"{tree}/{message}")):
+        generated_specs(tree)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("env_id=", "env="), ("version=", "v="), ("for ", "if "), ('"pgpe', '"own/pgpe')],
+)
+def test_blocks_that_register_no_agents_are_refused(tree, change):
+    register(tree, SPECS)
+    path = tree / DRIVING
+    before, after = path.read_text().split(BEGIN)
+    path.write_text(before + BEGIN + after.replace(*change))
+    with pytest.raises(RegistryError, match=re.escape(str(path))):
+        generated_specs(tree)
 
 
 def test_windows_line_endings_are_no_change(tree):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hosts import git, raw_files
+from posggym_es.registry import generated_specs
 from test_ppo_checkpoints import save_checkpoint
 from workspace import CONFIG, Workspace, environment, planned, snapshot
 
@@ -135,6 +136,30 @@ def test_from_scratch_in_another_folder_gives_the_same_files(root, done, tmp_pat
         assert first == second
     # Agents were verified and documented from there, and nothing was left behind.
     assert not list((tmp_path / "results").rglob("*.pyc"))
+
+
+@pytest.mark.slow
+def test_agents_are_trained_with_agents_of_an_earlier_run(
+    root, done, tmp_path, monkeypatch
+):
+    (partner,) = (i for i in IDS if i.startswith("CooperativeReaching"))
+    experiment = copy.deepcopy(CONFIG["experiments"]["reaching"])
+    experiment["train"]["partners"] = [partner]
+    experiment["register"]["policy_name"] = "pgpe_br"
+    config = {"experiments": {"response": experiment}, "films": False}
+    # As the config reference says.
+    monkeypatch.setenv("PYTHONPATH", str(done.folder / "results/registry/posggym-tree"))
+    workspace = Workspace(root, tmp_path, config)
+    workspace.succeed("register_all")
+    results = tmp_path / "results"
+    for group in ("response", "registry"):
+        specs = generated_specs(results / group / "posggym-tree")
+        assert [spec.id for spec in specs] == [
+            partner.replace("pgpe_sp", "pgpe_br"),
+            partner,
+        ]
+    report = json.loads((results / "registry/verification.json").read_text())
+    assert len(report) == 1
 
 
 def test_results_of_one_experiment_need_no_other(root, tmp_path):

@@ -13,6 +13,7 @@ import posggym.agents
 from pgpelib.tasks.casting import cast
 from pgpelib.tasks.posggym_envs import PosggymEpisodes
 from pgpelib.tasks.posggym_task import partner_candidates
+from posggym_es.policy_file import partners_of
 from posggym_es.spec import AgentSpec
 from posggym_es.threads import one_thread
 
@@ -56,10 +57,9 @@ def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
     siblings
         Specs of the agents of the same run that play the other roles.
     """
-    partners = notes.get("partners", (notes.get("config") or {}).get("partners", []))
     return Company(
         notes.get("role"),
-        list(partners),
+        partners_of(notes),
         {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
     )
 

@@ -123,6 +123,12 @@ def read_policy(folder: Path) -> SavedPolicy | PPOPolicyData:
         raise ValueError(f"{metadata_path}: {error}") from error
 
 
+def partners_of(notes: dict[str, Any]) -> list[str]:
+    """Return the ids of the policies that a best response was trained with."""
+    config = notes.get("config") or {}
+    return list(notes.get("partners", config.get("partners", [])))
+
+
 def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> SavedPolicy:
     action = metadata["action"]
     return SavedPolicy(

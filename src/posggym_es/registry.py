@@ -12,14 +12,14 @@ import re
 import shutil
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import black
 
 from pgpelib.files import write_bytes
 from posggym_es.fresh_process import FreshProcessError, run_with_tree
-from posggym_es.spec import AgentSpec
+from posggym_es.spec import AgentSpec, ProcessorSpec
 from posggym_es.staging import check_distinct
 
 BEGIN = "# >>> posggym-es: generated, edits in this block are lost >>>"
@@ -136,6 +136,28 @@ def register(
     return _write(posggym_root, contents)
 
 
+def generated_specs(posggym_root: Path) -> list[AgentSpec]:
+    """Return the agents that the generated blocks of a posggym tree register.
+
+    Raises
+    ------
+    RegistryError
+        If a block is damaged, or somebody changed it; names the file.
+    """
+    specs = []
+    for path in _files_with_blocks(posggym_root):
+        if path == posggym_root / AGENTS_INIT:
+            continue
+        module = _parse(path, _block(path, path.read_bytes()))
+        try:
+            (loop,) = (node for node in module.body if isinstance(node, ast.For))
+            assert isinstance(loop.iter, ast.List)
+            specs += [_spec_of_call(call) for call in loop.iter.elts]
+        except (AssertionError, LookupError, TypeError, ValueError) as error:
+            raise RegistryError(_changed(path)) from error
+    return specs
+
+
 def existing_ids(posggym_root: Path) -> set[str]:
     """Return the ids that a posggym tree registers, from a fresh process.
 
@@ -178,20 +200,10 @@ def check_blocks(posggym_root: Path, candidates: Sequence[Sequence[AgentSpec]]) 
             code = env_module_code(members).rstrip("\n")
             expected.setdefault(path, set()).add(code.encode())
     for path in _files_with_blocks(posggym_root):
-        content = path.read_bytes()
         if path == posggym_root / AGENTS_INIT:
             continue
-        parts = _split(path, content)
-        assert parts is not None
-        before, newline, after = parts
-        block = content[len(before) : len(content) - len(after)]
-        found = b"\n".join(block.split(newline)[1:-1])
-        if found not in expected.get(path, set()):
-            raise RegistryError(
-                f"{path.relative_to(posggym_root)}: somebody changed the code between "
-                f"{BEGIN!r} and {END!r}; move the changes out of the block, or restore "
-                "it, and commit that"
-            )
+        if _block(path, path.read_bytes()) not in expected.get(path, set()):
+            raise RegistryError(_changed(path.relative_to(posggym_root)))
 
 
 def env_module_code(specs: Sequence[AgentSpec]) -> str:
@@ -292,6 +304,22 @@ def _split(path: Path, content: bytes) -> tuple[bytes, bytes, bytes] | None:
     return content[: begins[0].start()], begins[0][1] + b"\n", content[ends[0].end() :]
 
 
+def _block(path: Path, content: bytes) -> bytes:
+    """Return the code in a file's block, with newlines as Python writes them."""
+    parts = _split(path, content)
+    assert parts is not None
+    before, newline, after = parts
+    block = content[len(before) : len(content) - len(after)]
+    return b"\n".join(block.split(newline)[1:-1])
+
+
+def _changed(path: Path) -> str:
+    return (
+        f"{path}: somebody changed the code between {BEGIN!r} and {END!r}; move the "
+        "changes out of the block, or restore it, and commit that"
+    )
+
+
 def _order(spec: AgentSpec) -> tuple[str, str, str, int]:
     """Order in a module: as the id, but with v10 after v9."""
     return spec.env_id, spec.env_args_id or "", spec.policy_name, spec.version
@@ -333,6 +361,40 @@ def _call(spec: AgentSpec) -> str:
         action_processor_cls=_es_processors.{spec.action_processor.name},
         action_processor_config={_value(spec, spec.action_processor.config)},
     )"""
+
+
+def _spec_of_call(call: ast.expr) -> AgentSpec:
+    """Return the agent of an expression that `_call` wrote."""
+    assert isinstance(call, ast.Call)
+    arguments = {str(keyword.arg): keyword.value for keyword in call.keywords}
+    folders: list[str] = []
+    path = arguments["policy_file_path"]
+    while isinstance(path, ast.BinOp):
+        folders.insert(0, ast.literal_eval(path.right))
+        path = path.left
+    asset = PurePosixPath(*folders)
+
+    def processor(kind: str) -> ProcessorSpec:
+        name = arguments[f"{kind}_processor_cls"]
+        assert isinstance(name, ast.Attribute)
+        config = ast.literal_eval(arguments[f"{kind}_processor_config"])
+        return ProcessorSpec(name.attr, config)
+
+    spec = AgentSpec(
+        env_id=ast.literal_eval(arguments["env_id"]),
+        env_args=ast.literal_eval(arguments["env_args"]),
+        env_type=asset.parts[0],
+        env_name=asset.parts[1],
+        policy_name=asset.stem,
+        version=ast.literal_eval(arguments["version"]),
+        valid_agent_ids=ast.literal_eval(arguments["valid_agent_ids"]),
+        description=ast.literal_eval(arguments["description"]),
+        obs_processor=processor("obs"),
+        action_processor=processor("action"),
+    )
+    if spec.asset != asset:
+        raise ValueError(f"{asset} is not where {spec.id} belongs")
+    return spec
 
 
 def _value(spec: AgentSpec, value: Any) -> str:

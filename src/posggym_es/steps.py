@@ -15,7 +15,12 @@ from posggym_es.conversion_files import convert_folder
 from posggym_es.conversion_report import MODEL_NAME, read_processors
 from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
 from posggym_es.fresh_process import FreshProcessError, run_with_tree
-from posggym_es.policy_file import read_policy, write_policy, write_ppo_policy
+from posggym_es.policy_file import (
+    partners_of,
+    read_policy,
+    write_policy,
+    write_ppo_policy,
+)
 from posggym_es.ppo_checkpoints import load_checkpoint
 from posggym_es.spec import AgentSpec
 from posggym_es.staging import stage_assets
@@ -117,12 +122,12 @@ def register(
     ValueError
         If the settings make no valid id, or the id is taken.
     """
-    spec = agent_spec(
-        read_policy(Path(policy_dir)), *read_processors(Path(converted_dir)), settings
-    )
+    policy = read_policy(Path(policy_dir))
+    spec = agent_spec(policy, *read_processors(Path(converted_dir)), settings)
     with tempfile.TemporaryDirectory() as assets:
         stage_assets([(spec, Path(converted_dir) / f"{MODEL_NAME}.pkl")], Path(assets))
-        make_tree([spec], Path(assets), Path(tree))
+        partners = partners_of(policy.notes)
+        make_tree([spec], Path(assets), Path(tree), partners=partners)
     return spec
 
 

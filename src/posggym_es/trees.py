@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pgpelib.files import atomic_directory
-from posggym_es.registry import RegistryError, existing_ids, register
+from posggym_es.registry import (
+    RegistryError,
+    existing_ids,
+    generated_specs,
+    register,
+)
 from posggym_es.spec import ASSETS_ROOT, AgentSpec
 from posggym_es.staging import copy_package
 
@@ -18,6 +25,7 @@ def make_tree(
     assets_root: Path | None,
     output: Path,
     package: Path | None = None,
+    partners: Collection[str] = (),
 ) -> list[Path]:
     """Make a posggym tree in which agents are registered.
 
@@ -31,7 +39,10 @@ def make_tree(
     output
         Folder to make; an existing one is replaced as a whole.
     package
-        The package to start from; None for the installed posggym.
+        The package to start from; None for the installed posggym. Agents that earlier
+        runs registered there are left out, but for partners.
+    partners
+        Ids that agents were trained with. They can only be played with these.
 
     Returns
     -------
@@ -52,19 +63,33 @@ def make_tree(
             file = assets_root / ASSETS_ROOT / spec.asset
             if not file.is_file():
                 raise ValueError(f"{file}: no such file; it is the policy of {spec.id}")
+    package = package or installed_posggym()
+    own = {spec.id for spec in specs}
+    earlier = generated_specs(package.parent)
+    kept = [spec for spec in earlier if spec.id in partners and spec.id not in own]
     with atomic_directory(output) as tree:
-        copy_package(package or installed_posggym(), tree)
+        copy_package(package, tree)
+        for spec in earlier:
+            if spec not in kept:
+                _remove_file(tree / ASSETS_ROOT / spec.asset)
         if assets_root is not None:
             shutil.copytree(assets_root, tree, dirs_exist_ok=True)
         # An id of posggym's own must not be overridden; ids of earlier blocks may.
         try:
             register(tree, [])
             taken = frozenset(existing_ids(tree))
-            changed = register(tree, specs, taken)
+            changed = register(tree, [*specs, *kept], taken)
         except RegistryError as error:
             # The tree has a temporary name.
             raise RegistryError(str(error).replace(f"{tree}/", "")) from error
         return [path.relative_to(tree) for path in changed]
+
+
+def _remove_file(path: Path) -> None:
+    """Remove a file, if it is there, and the folders that are empty without it."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        os.removedirs(path.parent)
 
 
 def installed_posggym() -> Path:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from posggym_es import cli
+from posggym_es.policy_file import partners_of, read_policy
 from posggym_es.spec import AgentSpec
 from posggym_es.trees import make_tree
 
@@ -33,10 +34,21 @@ def main() -> None:
         type=Path,
         help="package folder to start from (default: the installed one)",
     )
+    parser.add_argument(
+        "--policy_dirs",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="extracted policies of the agents; partners of their training, if "
+        "earlier runs registered them in the package, stay registered",
+    )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     specs = [AgentSpec.read(path) for path in args.specs]
-    for path in make_tree(specs, args.assets_root, args.output, args.posggym):
+    notes = [read_policy(folder).notes for folder in args.policy_dirs]
+    partners = {partner for note in notes for partner in partners_of(note)}
+    assets, output = args.assets_root, args.output
+    for path in make_tree(specs, assets, output, args.posggym, partners):
         print(f"registered in {path}")
 
 

@@ -5,7 +5,6 @@ anew; and behind an `ancient` file that is going to change, Snakemake does not s
 else has changed.
 """
 
-import importlib.util
 import subprocess
 
 
@@ -17,13 +16,6 @@ def refuse_agents_that_cannot_be_registered():
         if job.rule.name == "train"
     }
     if not to_train:
-        return
-    if importlib.util.find_spec("posggym") is None:
-        print(
-            "Not checked before training: whether POSGGym will take the agents "
-            "(it is not installed beside Snakemake).",
-            file=sys.stderr,
-        )
         return
     agents = json.dumps(EXPERIMENTS.planned_agents(to_train))
     script = SCRIPTS / "check_planned_agents.py"

@@ -121,8 +121,8 @@ def _convert(
 ) -> Conversion:
     converted = convert(policy, action_processor)
     data = model_file_bytes(converted.model)
-    env = registered_env(policy).make()
-    with _written(data) as file:
+    made = contextlib.closing(registered_env(policy).make())
+    with made as env, _written(data) as file:
         loaded = PPOPolicy.load_from_path(
             env.model,
             policy.notes.get("role") or env.possible_agents[0],
@@ -135,7 +135,6 @@ def _convert(
             action_processor_config=converted.action_processor.config,
         )
         proof = prove(policy, loaded, env, observations)
-    env.close()
     if not proof.holds:
         raise ConversionError(
             f"the converted policy acts differently from the trained one: {proof}; "
@@ -154,12 +153,11 @@ def _convert(
 
 def _convert_ppo(policy: PPOPolicyData, observations: int) -> Conversion:
     data = model_file_bytes(ppo_policies.to_posggym(policy))
-    env = registered_env(policy).make()
-    agent = policy.notes.get("role") or env.possible_agents[0]
-    with _written(data) as file:
+    made = contextlib.closing(registered_env(policy).make())
+    with made as env, _written(data) as file:
+        agent = policy.notes.get("role") or env.possible_agents[0]
         count, difference = ppo_policies.prove(policy, file, env, agent, observations)
-    original = ppo_policies.ReferenceAgent(policy, env.model, agent)
-    env.close()
+        original = ppo_policies.ReferenceAgent(policy, env.model, agent)
     if difference > ppo_policies.TOLERANCE:
         raise ConversionError(
             "the converted policy acts with other probabilities than the original one: "

@@ -147,7 +147,11 @@ class SlurmCluster:
         """Take a node away at once, with all that runs on it, as a power cut does."""
         daemon = self._processes.pop(name)
         jobs = self.run("squeue", "--noheader", f"--nodelist={name}", "--format=%i")
-        for pid in [daemon.pid, *_descendants(daemon.pid), *processes_of(jobs.split())]:
+        for pid in [
+            daemon.pid,
+            *_descendants(daemon.pid),
+            *_processes_of(jobs.split()),
+        ]:
             _kill(pid)
         daemon.wait()
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=test")
@@ -244,7 +248,7 @@ def _descendants(pid: int) -> list[int]:
         return []
 
 
-def processes_of(jobs: list[str]) -> list[int]:
+def _processes_of(jobs: list[str]) -> list[int]:
     """Return the processes of jobs, and of the daemons that look after them."""
     pids = []
     for process in psutil.process_iter():

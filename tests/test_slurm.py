@@ -6,7 +6,6 @@ import contextlib
 import copy
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 import yaml
 
 from pgpelib.restore import load_policy
-from slurm_cluster import NODES, SlurmCluster, install, processes_of
+from slurm_cluster import NODES, SlurmCluster, install
 
 TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
 
@@ -95,8 +94,21 @@ class Project:
             for metrics in runs.glob("run-*/metrics.csv"):
                 if len(metrics.read_text().splitlines()) > generation:
                     return
-            time.sleep(0.2)
+            time.sleep(0.05)
         raise AssertionError(f"{name} did not reach generation {generation}")
+
+    def hold_training(self, name: str, generation: int) -> None:
+        """Stop the training process after a generation: tests then need not hurry."""
+        self.wait_for_generation(name, generation)
+        held = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if Path(process.cwd()) == self.folder and any(
+                    part.endswith("train.py") for part in process.cmdline()
+                ):
+                    process.suspend()
+                    held.append(process)
+        assert held, f"{name} does not train"
 
     def results(self, name: str):
         """Everything that a run computed but timings."""
@@ -145,8 +157,8 @@ def test_register_all_gives_the_files_of_a_local_run(root, cluster, tmp_path):
 
 
 TRAINED = "runs/full/lander/seed0/metrics.csv"
-# Seconds beyond the third generation, in which it is disturbed.
-LONG = {"lander": experiment("LunarLanderContinuous-v2", 40, popsize=40)}
+# Enough generations after the third, in which it is held, to notice that in time.
+LONG = {"lander": experiment("LunarLanderContinuous-v2", 16, popsize=40)}
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +174,7 @@ def test_a_cancelled_training_job_is_resumed_by_the_next_call(
 ):
     project = Project(root, tmp_path / "remote", LONG)
     process = project.start(TRAINED, "--retries", "0", cluster=cluster)
-    project.wait_for_generation("lander", 3)
+    project.hold_training("lander", 3)
     cluster.run("scancel", running_job(cluster, "train"))
     output = process.communicate()[0]
     assert process.returncode != 0
@@ -177,7 +189,7 @@ def test_a_cancelled_training_job_is_resumed_by_the_next_call(
 def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
     project = Project(root, tmp_path / "remote", LONG)
     process = project.start(TRAINED, "--retries", "1", cluster=cluster)
-    project.wait_for_generation("lander", 3)
+    project.hold_training("lander", 3)
     job = running_job(cluster, "train")
     node = cluster.run("squeue", "--noheader", f"--job={job}", "--format=%N").strip()
     assert node in NODES
@@ -199,11 +211,8 @@ def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
     project = Project(root, tmp_path / "remote", experiments)
     # A slow machine may need more attempts.
     process = project.start(TRAINED, "--retries", "5", cluster=cluster)
-    project.wait_for_generation("lander", 3)
-    # Hold the job until its minute is over.
-    for pid in processes_of([running_job(cluster, "train")]):
-        if "train.py" in " ".join(psutil.Process(pid).cmdline()):
-            os.kill(pid, signal.SIGSTOP)
+    # Until its minute is over.
+    project.hold_training("lander", 3)
     output = process.communicate()[0]
     assert process.returncode == 0, output
     assert "TIMEOUT" in output

@@ -276,9 +276,15 @@ def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent)
     repositories.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
         (served,) = (hosts / "served").rglob("*.pkl")
-        served.unlink()
-        with pytest.raises(RepositoryError, match="DownloadError"):
+        # It plays the same, but it is not what was registered.
+        served.write_bytes(served.read_bytes() + b"x")
+        message = "the file that was downloaded is not the one that was registered"
+        with pytest.raises(RepositoryError, match=message):
             publish(repositories, url)
+        served.unlink()
+        with pytest.raises(RepositoryError) as caught:
+            publish(repositories, url)
+    assert f"{agent[0].id}: DownloadError: " in str(caught.value)
 
 
 def test_dirty_and_diverged_clones_are_refused(hosts, repositories, agent):

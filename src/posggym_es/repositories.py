@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import json
 import re
 import shutil
 import tempfile
@@ -310,8 +309,9 @@ def _write_docs(root: Path, specs: Sequence[AgentSpec]) -> None:
     Pages of environments without agents are removed.
     """
     pages = {(spec.env_type, spec.env_name): spec.env_id for spec in specs}
+    texts = _rendered_pages(root, [*pages.values()])
     for (env_type, env_name), env_id in pages.items():
-        text = _rendered_page(root, env_id)
+        text = texts.get(env_id)
         page = root / DOCS / env_type / f"{env_name}.md"
         entry = f"{env_type}/{env_name}.md"
         listing = root / DOCS / f"{env_type}.md"
@@ -346,30 +346,28 @@ def _new_listing(env_type: str) -> str:
     )
 
 
-def _rendered_page(root: Path, env_id: str) -> str | None:
-    """Return an environment's page of agents, made in a process that uses the tree.
+def _rendered_pages(root: Path, env_ids: Sequence[str]) -> dict[str, str]:
+    """Return the pages of those environments that have agents.
 
-    None when it has no agents any more.
+    They are made in a process that uses the tree.
     """
     code = (
         "import sys, posggym.agents\n"
         "from pathlib import Path\n"
         "from posggym_es.agent_pages import write_pages\n"
-        "if sys.argv[1] in posggym.agents.get_all_envs():\n"
-        "    write_pages(Path(sys.argv[2]), [sys.argv[1]])\n"
+        "for i, env_id in enumerate(sys.argv[2:]):\n"
+        "    if env_id in posggym.agents.get_all_envs():\n"
+        "        write_pages(Path(sys.argv[1]) / str(i), [env_id])\n"
     )
     with tempfile.TemporaryDirectory() as folder:
-        _python(root, code, env_id, folder)
-        pages = list(Path(folder).rglob("*.md"))
-        return pages[0].read_text(encoding="utf-8") if pages else None
-
-
-def _python(tree: Path, code: str, *arguments: str) -> str:
-    """Run Python code with the posggym of a repository."""
-    try:
-        return run_with_tree(tree, code, *arguments)
-    except FreshProcessError as error:
-        raise RepositoryError(f"{tree}: {error.reason}") from error
+        try:
+            run_with_tree(root, code, folder, *env_ids)
+        except FreshProcessError as error:
+            raise RepositoryError(f"{root}: {error.reason}") from error
+        return {
+            env_ids[int(page.relative_to(folder).parts[0])]: page.read_text("utf-8")
+            for page in Path(folder).rglob("*.md")
+        }
 
 
 def publishing_plan(repositories: Repositories) -> str:
@@ -427,43 +425,56 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
         )
         if run.returncode:
             raise GitError(f"{posggym.source}: {run.stderr.strip()}")
-        for entry in entries.values():
-            _prove_published(tree, entry, agent_models_url)
+        _prove_published(tree, [*entries.values()], agent_models_url)
         shutil.rmtree(tree)
     return list(entries)
 
 
 _PROOF = """
-import hashlib, json, sys, warnings
+import hashlib, sys
+from pathlib import Path
 import posggym.config
 if sys.argv[2]:
     posggym.config.AGENT_MODEL_REPO_URL = sys.argv[2]
-import posggym, posggym.agents
+import posggym.agents
+from pgpelib.files import read_json
 from posggym_es.environments import make_episodes
 from posggym_es.playing import Company, Player
 from posggym_es.spec import AgentSpec
-spec = AgentSpec.from_json(json.loads(sys.argv[1]))
-file = posggym.config.AGENT_MODEL_DIR / spec.asset
-assert not file.exists(), f"{file} is there before the download"
-role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
-company = Company(role, ["Random-v0"] if role is not None else [])
-player = Player(
-    make_episodes(spec.env_id, spec.env_args),
-    company,
-    lambda model, agent: posggym.agents.make(spec.id, model, agent),
-)
-_, steps = player.play(0)
-assert steps > 0
-print(hashlib.sha256(file.read_bytes()).hexdigest())
+for spec in map(AgentSpec.from_json, read_json(Path(sys.argv[1]))):
+    file = posggym.config.AGENT_MODEL_DIR / spec.asset
+    assert not file.exists(), f"{file} is there before the download"
+    role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
+    company = Company(role, ["Random-v0"] if role is not None else [])
+    episodes = make_episodes(spec.env_id, spec.env_args)
+    try:
+        _, steps = Player(
+            episodes,
+            company,
+            lambda model, agent: posggym.agents.make(spec.id, model, agent),
+        ).play(0)
+    except Exception as error:
+        sys.exit(f"{spec.id}: {type(error).__name__}: {error}")
+    assert steps > 0
+    episodes.env.close()
+    print(hashlib.sha256(file.read_bytes()).hexdigest())
 """
 
 
-def _prove_published(tree: Path, entry: Entry, url: str | None) -> None:
-    spec = json.dumps(entry.spec.to_json())
-    output = _python(tree, _PROOF, spec, url or "")
+def _prove_published(tree: Path, entries: Sequence[Entry], url: str | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        specs = Path(folder) / "specs.json"
+        write_json(specs, [entry.spec.to_json() for entry in entries])
+        try:
+            output = run_with_tree(tree, _PROOF, str(specs), url or "")
+        except FreshProcessError as error:
+            raise RepositoryError(
+                f"published, but it cannot be used from there: {error.reason}"
+            ) from error
     found = re.findall(r"^[0-9a-f]{64}$", output, re.MULTILINE)
-    if found != [entry.sha256]:
-        raise RepositoryError(
-            f"{entry.spec.id}: the file that was downloaded is not the one that was "
-            f"registered (SHA-256 {entry.sha256})"
-        )
+    for entry, sha256 in zip(entries, found, strict=True):
+        if sha256 != entry.sha256:
+            raise RepositoryError(
+                f"{entry.spec.id}: the file that was downloaded is not the one that "
+                f"was registered (SHA-256 {entry.sha256})"
+            )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -355,8 +354,9 @@ def _rendered_pages(root: Path, env_ids: Sequence[str]) -> dict[str, str]:
         "import sys, posggym.agents\n"
         "from pathlib import Path\n"
         "from posggym_es.agent_pages import write_pages\n"
+        "with_agents = posggym.agents.get_all_envs()\n"
         "for i, env_id in enumerate(sys.argv[2:]):\n"
-        "    if env_id in posggym.agents.get_all_envs():\n"
+        "    if env_id in with_agents:\n"
         "        write_pages(Path(sys.argv[1]) / str(i), [env_id])\n"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -425,7 +425,9 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
         )
         if run.returncode:
             raise GitError(f"{posggym.source}: {run.stderr.strip()}")
-        _prove_published(tree, [*entries.values()], agent_models_url)
+        if entries:
+            manifest = repositories.models.folder / MANIFEST
+            _prove_published(tree, manifest, agent_models_url)
         shutil.rmtree(tree)
     return list(entries)
 
@@ -441,7 +443,8 @@ from pgpelib.files import read_json
 from posggym_es.environments import make_episodes
 from posggym_es.playing import Company, Player
 from posggym_es.spec import AgentSpec
-for spec in map(AgentSpec.from_json, read_json(Path(sys.argv[1]))):
+for item in read_json(Path(sys.argv[1]))["agents"]:
+    spec = AgentSpec.from_json(item["spec"])
     file = posggym.config.AGENT_MODEL_DIR / spec.asset
     assert not file.exists(), f"{file} is there before the download"
     role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
@@ -457,24 +460,18 @@ for spec in map(AgentSpec.from_json, read_json(Path(sys.argv[1]))):
         sys.exit(f"{spec.id}: {type(error).__name__}: {error}")
     assert steps > 0
     episodes.env.close()
-    print(hashlib.sha256(file.read_bytes()).hexdigest())
+    if hashlib.sha256(file.read_bytes()).hexdigest() != item["sha256"]:
+        sys.exit(
+            f"{spec.id}: the file that was downloaded is not the one that was "
+            f"registered (SHA-256 {item['sha256']})"
+        )
 """
 
 
-def _prove_published(tree: Path, entries: Sequence[Entry], url: str | None) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        specs = Path(folder) / "specs.json"
-        write_json(specs, [entry.spec.to_json() for entry in entries])
-        try:
-            output = run_with_tree(tree, _PROOF, str(specs), url or "")
-        except FreshProcessError as error:
-            raise RepositoryError(
-                f"published, but it cannot be used from there: {error.reason}"
-            ) from error
-    found = re.findall(r"^[0-9a-f]{64}$", output, re.MULTILINE)
-    for entry, sha256 in zip(entries, found, strict=True):
-        if sha256 != entry.sha256:
-            raise RepositoryError(
-                f"{entry.spec.id}: the file that was downloaded is not the one that "
-                f"was registered (SHA-256 {entry.sha256})"
-            )
+def _prove_published(tree: Path, manifest: Path, url: str | None) -> None:
+    try:
+        run_with_tree(tree, _PROOF, str(manifest), url or "")
+    except FreshProcessError as error:
+        raise RepositoryError(
+            f"published, but it cannot be used from there: {error.reason}"
+        ) from error

@@ -40,6 +40,8 @@ class MongoServer:
         Port to listen on; 0 for a free one.
     client
         Databases to serve, e.g. those of a server that was stopped.
+    crash_on
+        Text that makes the server crash when a command contains it.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class MongoServer:
         password: str | None = None,
         port: int = 0,
         client: mongomock.MongoClient | None = None,
+        crash_on: str | None = None,
     ) -> None:
         self.client = client or mongomock.MongoClient()
+        self.crash_on = crash_on
         self.user, self.password = user, password
         self.lock = threading.Lock()
         self.connections: list[Any] = []
@@ -98,6 +102,9 @@ class MongoServer:
             }
         if name in {"ping", "endSessions", "killCursors"}:
             return {}
+        if self.crash_on is not None and self.crash_on in repr(command):
+            self.stop()
+            raise ConnectionAbortedError(f"crashed on {self.crash_on}")
         collection = self.client[command["$db"]][target]
         with self.lock:
             return getattr(self, f"_{name}")(collection, command)

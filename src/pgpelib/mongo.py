@@ -45,7 +45,6 @@ class PatientMongoObserver(MongoObserver):
         super().__init__(**kwargs)
         self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         self._ask_again = 0.0
-        self._last_beat: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
         # Heartbeats come from a thread of their own.
         self._lock = threading.Lock()
 
@@ -76,21 +75,31 @@ class PatientMongoObserver(MongoObserver):
     def heartbeat_event(self, *args: Any, **kwargs: Any) -> None:
         """Store what waits, and the state of the run."""
         self._store([])
-        self._last_beat = args, kwargs
-        if not self._waiting:
-            super().heartbeat_event(*args, **kwargs)
+        super().heartbeat_event(*args, **kwargs)
 
-    def completed_event(self, *args: Any, **kwargs: Any) -> None:
-        """Store what waits, and the end of the run."""
-        self._ask_again = 0.0
-        self._store([])
-        beat_args, beat_kwargs = self._last_beat
-        super().heartbeat_event(*beat_args, **beat_kwargs)
-        super().completed_event(*args, **kwargs)
+    def save(self) -> None:
+        """Store the state of the run, unless the server is known not to answer."""
+        if time.monotonic() >= self._ask_again:
+            super().save()
 
     def final_save(self, attempts: int) -> None:
-        """Store the end of the run; Sacred writes a file if that fails."""
-        super().final_save(min(attempts, 2))
+        """Store what waits and the end of the run, or say that the database lacks it.
+
+        Sacred's own fails where it should leave the end of the run in a file.
+        """
+        try:
+            self._client.admin.command("ping")
+        except pymongo.errors.ConnectionFailure as error:
+            logger.error(
+                "the database does not answer at the end of the run (%s); it lacks the "
+                "end and %d records, which are in the run folder",
+                type(error).__name__,
+                len(self._waiting),
+            )
+            return
+        self._ask_again = 0.0
+        self._store([])
+        super().final_save(attempts)
 
     def _store(self, events: list[tuple[str, tuple[Any, ...]]]) -> None:
         with self._lock:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import gridfs
 import pymongo
@@ -13,7 +12,7 @@ import pytest
 
 from mongo_server import MongoServer
 from pgpelib.restore import policy_metadata
-from test_training import results
+from test_training import results, wait_for
 
 SETTINGS = ["env_name=LunarLanderContinuous-v2", "hidden=[]", "popsize=8"]
 SETTINGS += ["popsize_max=None", "num_interactions=None", "re_eval_num_episodes=1"]
@@ -129,14 +128,6 @@ def start(root, folder, port, niters):
         )
 
 
-def wait_for_generation(folder, generation):
-    deadline = time.monotonic() + 600
-    metrics = folder / "run" / "metrics.csv"
-    while not metrics.exists() or len(metrics.read_text().splitlines()) <= generation:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_database_that_dies_does_not_stop_training(root, tmp_path):
     server = MongoServer(crash_on=POLICY)
     process = start(root, tmp_path, server.port, 4)
@@ -157,7 +148,8 @@ def test_a_database_that_dies_does_not_stop_training(root, tmp_path):
 def test_a_database_that_comes_back_gets_everything(root, tmp_path):
     server = MongoServer(crash_on=POLICY)
     process = start(root, tmp_path, server.port, 12)
-    wait_for_generation(tmp_path, 3)
+    table = tmp_path / "run" / "metrics.csv"
+    wait_for(lambda: table.exists() and len(table.read_text().splitlines()) > 3)
     with MongoServer(port=server.port, client=server.client):
         assert process.wait(timeout=600) == 0
         run, metrics, artifacts = stored_run(server.port)

@@ -99,7 +99,7 @@ class PatientMongoObserver(MongoObserver):
             return
         self._ask_again = 0.0
         self._store([])
-        super().final_save(attempts)
+        super().final_save(min(attempts, 2))
 
     def _store(self, events: list[tuple[str, tuple[Any, ...]]]) -> None:
         with self._lock:

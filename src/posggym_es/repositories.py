@@ -107,6 +107,11 @@ class Repositories:
             GitClone(agent_models_repo, folder / "agent-models", branch),
         )
 
+    @property
+    def manifest(self) -> Path:
+        """The list of the agents that this project registered, and of their files."""
+        return self.models.folder / MANIFEST
+
     def open(self) -> None:
         """Make the clones or bring them up to date.
 
@@ -133,11 +138,10 @@ class Repositories:
         RepositoryError
             If somebody damaged the manifest.
         """
-        path = self.models.folder / MANIFEST
-        if not path.exists():
+        if not self.manifest.exists():
             return {}
         try:
-            data = read_json(path)
+            data = read_json(self.manifest)
             refuse_mistakes(data, _MANIFEST_SCHEMA)
             entries = [
                 Entry(AgentSpec.from_json(item["spec"]), item["sha256"])
@@ -283,7 +287,7 @@ def _apply(
             write_bytes(placeholder, b"")
     if (root / DOCS).is_dir():
         _write_docs(root, [*former, *specs])
-    write_json(repositories.models.folder / MANIFEST, {"agents": manifest})
+    write_json(repositories.manifest, {"agents": manifest})
     # The manifest comes last: until it is committed, the next run does all this again.
     repositories.posggym.commit(message)
     repositories.models.commit(message)
@@ -426,8 +430,7 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
         if run.returncode:
             raise GitError(f"{posggym.source}: {run.stderr.strip()}")
         if entries:
-            manifest = repositories.models.folder / MANIFEST
-            _prove_published(tree, manifest, agent_models_url)
+            _prove_published(tree, repositories.manifest, agent_models_url)
         shutil.rmtree(tree)
     return list(entries)
 

@@ -326,6 +326,13 @@ def test_unregistering_takes_an_agent_out_everywhere(repositories, make_agent, a
     assert "Remove " in git(posggym_clone.folder, "log", "-1", "--format=%s")
 
 
+def test_a_removal_of_the_last_agent_is_published(hosts, repositories, agent):
+    register_agents(repositories, [agent])
+    unregister_agent(repositories, agent[0].id)
+    assert publish(repositories, None) == []
+    assert_published(hosts, repositories)
+
+
 def test_unknown_agents_and_repositories_are_named(repositories, tmp_path):
     with pytest.raises(RepositoryError, match="Nobody-v0/x-v0: not registered by"):
         unregister_agent(repositories, "Nobody-v0/x-v0")

@@ -99,6 +99,7 @@ class PatientMongoObserver(MongoObserver):
             return
         self._ask_again = 0.0
         self._store([])
+        # The server answered just now: Sacred's ten tries would only cost time.
         super().final_save(min(attempts, 2))
 
     def _store(self, events: list[tuple[str, tuple[Any, ...]]]) -> None:

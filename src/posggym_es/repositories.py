@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -420,18 +419,8 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
     for clone in clones:
         clone.push()
     entries = repositories.entries()
-    # POSGGym finds its folder by the first part called "agents": none may be above.
-    with tempfile.TemporaryDirectory(prefix="published-") as folder:
-        tree = Path(folder) / "posggym-clone"
-        posggym = repositories.posggym
-        run = run_git(
-            "clone", "--quiet", "--branch", posggym.branch, posggym.url(), str(tree)
-        )
-        if run.returncode:
-            raise GitError(f"{posggym.source}: {run.stderr.strip()}")
-        if entries:
-            _prove_published(tree, repositories.manifest, agent_models_url)
-        shutil.rmtree(tree)
+    if entries:
+        _prove_published(repositories, agent_models_url)
     return list(entries)
 
 
@@ -471,10 +460,19 @@ for item in read_json(Path(sys.argv[1]))["agents"]:
 """
 
 
-def _prove_published(tree: Path, manifest: Path, url: str | None) -> None:
-    try:
-        run_with_tree(tree, _PROOF, str(manifest), url or "")
-    except FreshProcessError as error:
-        raise RepositoryError(
-            f"published, but it cannot be used from there: {error.reason}"
-        ) from error
+def _prove_published(repositories: Repositories, url: str | None) -> None:
+    posggym = repositories.posggym
+    # POSGGym finds its folder by the first part called "agents": none may be above.
+    with tempfile.TemporaryDirectory(prefix="published-") as folder:
+        tree = Path(folder) / "posggym-clone"
+        run = run_git(
+            "clone", "--quiet", "--branch", posggym.branch, posggym.url(), str(tree)
+        )
+        if run.returncode:
+            raise GitError(f"{posggym.source}: {run.stderr.strip()}")
+        try:
+            run_with_tree(tree, _PROOF, str(repositories.manifest), url or "")
+        except FreshProcessError as error:
+            raise RepositoryError(
+                f"published, but it cannot be used from there: {error.reason}"
+            ) from error

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,10 +24,7 @@ shell.prefix(
 
 from posggym_es.schema_check import mistakes_in
 from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
-from posggym_es.stale_locks import claim_folder
-
-# Open for as long as this process works here; its jobs work for it.
-ALIVE = claim_folder(Path.cwd()) if workflow.is_main_process else None
+from posggym_es.stale_locks import keep_records
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
@@ -85,6 +83,24 @@ def of_experiment(pattern):
         pattern.format(experiment=wildcards.experiment, agent=agent)
         for agent in experiment_of(wildcards).agents
     ]
+
+
+@cache
+def lock_records():
+    """Keep records of this run's locks, if it is one that locks.
+
+    Called while the jobs are planned: only then is it known that this is neither a dry
+    run nor one of Snakemake's views, and there are no locks yet.
+    """
+    runs_jobs = workflow.executor_plugin is not None and not workflow.dryrun
+    if workflow.is_main_process and runs_jobs:
+        keep_records(workflow.persistence)
+
+
+def begins_chain(wildcards):
+    """Return no input. Every chain begins with a rule that has this as its input."""
+    lock_records()
+    return []
 
 
 def experiment_of(wildcards):

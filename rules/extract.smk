@@ -4,7 +4,8 @@
 rule extract:
     """Pick a checkpoint; write weights as safetensors and the rest as JSON."""
     input:
-        policy_source,
+        begins_chain,
+        source=policy_source,
     output:
         f"{AGENT}/extracted/policy.safetensors",
         f"{AGENT}/extracted/policy.json",
@@ -25,6 +26,6 @@ rule extract:
     conda:
         "../envs/posggym.yaml"
     shell:
-        "python {params.script:q} --source {input:q} --checkpoint {params.checkpoint:q}"
+        "python {params.script:q} --source {input.source:q} --checkpoint {params.checkpoint:q}"
         " {params.role:q}"
         " --episodes {params.episodes} --output_dir {params.folder:q} > {log:q} 2>&1"

@@ -8,6 +8,8 @@ names the configuration, so a run is continued only by the configuration that be
 
 rule train:
     """Train a policy with PGPE; goes on where an earlier attempt was interrupted."""
+    input:
+        begins_chain,
     output:
         policies=directory(f"{SEED}/policies"),
         metrics=f"{SEED}/metrics.csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+SCRATCH_FOLDER = ".scratch"
 
 
 @contextlib.contextmanager
@@ -50,8 +53,68 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """Give a folder for temporary work, on the file system of `parent`.
+
+    It lies in `parent/.scratch`, so nothing that looks through `parent` for results
+    finds it. What killed processes left there is removed: each folder has a lock file,
+    whose lock ends with the process that holds it.
+
+    Parameters
+    ----------
+    parent
+        Where the work goes in the end. Created when it does not exist.
+
+    Yields
+    ------
+    Path
+        An empty folder; removed at the end.
+    """
+    scratch = parent / SCRATCH_FOLDER
+    _remove_abandoned(scratch)
+    with _scratch_lock(scratch) as lock:
+        folder = lock.with_suffix("")
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                scratch.rmdir()
+
+
+@contextlib.contextmanager
+def _scratch_lock(scratch: Path) -> Iterator[Path]:
+    """Make and hold a lock file; no folder exists without its own."""
+    while True:
+        scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            handle, name = tempfile.mkstemp(suffix=".lock", dir=scratch)
+        except FileNotFoundError:
+            # Somebody else's work ended, and `scratch` was empty for a moment.
+            continue
+        with os.fdopen(handle, "wb") as file:
+            # A file system without locks is one where nothing is removed, either.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Between its creation and the lock it looked abandoned.
+            if Path(name).exists():
+                yield Path(name)
+                return
+
+
+def _remove_abandoned(scratch: Path) -> None:
+    for lock in scratch.glob("*.lock"):
+        with contextlib.suppress(OSError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink()
+
+
+@contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling folder to fill; it replaces `path` at the end.
+    """Give a temporary folder to fill; it replaces `path` at the end.
 
     Parameters
     ----------
@@ -63,20 +126,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Path
         The folder to fill; removed when the block raises.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    temporary.chmod(0o755)
-    try:
-        yield temporary
+    with scratch_directory(path.parent) as scratch:
+        new = scratch / "new"
+        new.mkdir()
+        yield new
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            path.replace(scratch / "old")
+        new.replace(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -270,14 +270,14 @@ def index_page(results: Path) -> str:
     if not results.is_dir():
         raise ValueError(f"{results}: no such folder")
     rows = []
-    for path in sorted(results.glob(f"*/{SUMMARY_FILE}")):
+    for path in sorted(results.glob(f"[!.]*/{SUMMARY_FILE}")):
         rows.append(_index_row(path.parent, read_json(path)))
     crossplay = [
         (
             path.parent.parent.name + " " + path.parent.name,
             str(path.relative_to(results)),
         )
-        for path in sorted(results.glob(f"crossplay/*/*/{PAGE_FILE}"))
+        for path in sorted(results.glob(f"crossplay/[!.]*/[!.]*/{PAGE_FILE}"))
     ]
     headings = [{"name": name, "number": number} for name, number in HEADINGS]
     return render("index.html", headings=headings, rows=rows, crossplay=crossplay)

@@ -14,11 +14,11 @@ Examples
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
 
+from pgpelib.files import scratch_directory
 from posggym_es import cli
 from posggym_es.rederivation import derive_again, differences
 
@@ -41,9 +41,9 @@ def main() -> None:
     runs = args.directory / "runs"
     if not runs.is_dir():
         raise ValueError(f"{runs}: no trained policies; run the chain first")
-    with tempfile.TemporaryDirectory(prefix="check.", dir=runs) as work:
-        derive_again(SNAKEFILE, args.directory, config, Path(work), args.cores)
-        found = list(differences(results, Path(work) / "results"))
+    with scratch_directory(runs) as work:
+        derive_again(SNAKEFILE, args.directory, config, work, args.cores)
+        found = list(differences(results, work / "results"))
     for line in found:
         print(line)
     if found:

@@ -1,0 +1,98 @@
+"""Compiling kernels with Numba, cached on disk for later processes.
+
+Numba notices when the file of a cached function changes, but not when a function that
+it calls does. All kernels therefore share a cache folder that is named by a digest of
+this package's sources: any change compiles again, and versions that are installed side
+by side do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import caching, config
+from numba.misc.appdirs import AppDirs
+
+PACKAGE = pathlib.Path(__file__).parent
+
+# Floats keep IEEE 754's rules and the order of the source, so the bits of a result do
+# not depend on the processor; division by zero gives an infinity instead of a branch.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Return a digest of all sources of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(str(path.relative_to(PACKAGE)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder() -> pathlib.Path:
+    """Return the folder of the cached kernels of these sources.
+
+    It is below `NUMBA_CACHE_DIR` where that is set, and in the user's cache otherwise.
+    """
+    base = config.CACHE_DIR or AppDirs("posggym_compiled", False).user_cache_dir
+    return pathlib.Path(base) / f"posggym_compiled-{sources_digest()[:16]}"
+
+
+class _Locator(caching._CacheLocator):
+    """Tells Numba where to keep a kernel, and what its freshness depends on."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        self._name = f"{pathlib.Path(py_file).stem}-{py_func.__code__.co_firstlineno}"
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder())
+
+    def get_source_stamp(self) -> str:
+        return sources_digest()
+
+    def get_disambiguator(self) -> str:
+        return self._name
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator:
+        return cls(py_func, py_file)
+
+
+class _CacheImpl(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 (Numba's own attribute)
+
+
+class _Cache(caching.Cache):
+    """A cache that is left out wherever its folder cannot be read or written."""
+
+    _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        with contextlib.suppress(OSError):
+            return super().load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function at its first call, and keep it on disk.
+
+    A home that cannot be written is no error: the kernel is compiled by each process.
+    """
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call: it is cached as a part of them."""
+    return numba.njit(**OPTIONS)(function)

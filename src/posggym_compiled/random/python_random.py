@@ -1,0 +1,134 @@
+"""Python's `random.Random`, bit for bit.
+
+A generator is a uint32 array of 625 numbers: the 624 words of a Mersenne Twister
+(MT19937) and the position of the next one. CPython renews all words when they are used
+up. Here each word is renewed when it is drawn, which gives the same numbers and costs
+short episodes nothing for words that they do not draw.
+
+Sources: Matsumoto and Nishimura, "Mersenne Twister" (1998); CPython's `_randommodule.c`
+and `random.py` for how seeds and draws use it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from posggym_compiled.jit import helper
+
+Words = npt.NDArray[np.uint32]
+
+SIZE = 625
+_N = 624
+_M = 397
+_MASK = np.uint64(0xFFFFFFFF)
+_ONE = np.uint64(1)
+
+
+def _initial_words() -> Words:
+    """Return MT19937's state for the fixed seed from which keys are mixed in."""
+    words = [19650218]
+    for i in range(1, _N):
+        words.append((1812433253 * (words[-1] ^ (words[-1] >> 30)) + i) % 2**32)
+    return np.array(words, np.uint32)
+
+
+_INITIAL = _initial_words()
+
+
+@helper
+def _mix(word: np.uint64, previous: np.uint64, factor: np.uint64) -> np.uint64:
+    return word ^ ((previous ^ (previous >> np.uint64(30))) * factor)
+
+
+@helper
+def seed_random(rng: Words, value: np.uint64) -> None:
+    """Seed a generator as `random.Random(value)` does, for 0 <= value < 2**64."""
+    low = np.uint64(value) & _MASK
+    high = np.uint64(value) >> np.uint64(32)
+    # A key of one word is mixed in again and again, two words take turns; the second
+    # of a key has 1 added.
+    even, odd = (low, high + _ONE) if high else (low, low)
+    previous = np.uint64(_INITIAL[0])
+    for i in range(1, _N):
+        key = even if i & 1 else odd
+        word = _mix(np.uint64(_INITIAL[i]), previous, np.uint64(1664525)) + key
+        previous = word & _MASK
+        rng[i] = np.uint32(previous)
+    # Word 0 takes the value of the last, so the next of word 1 is the last one.
+    word = _mix(np.uint64(rng[1]), previous, np.uint64(1664525)) + odd
+    previous = word & _MASK
+    rng[1] = np.uint32(previous)
+    for i in range(2, _N):
+        word = _mix(np.uint64(rng[i]), previous, np.uint64(1566083941))
+        previous = (word - np.uint64(i)) & _MASK
+        rng[i] = np.uint32(previous)
+    word = _mix(np.uint64(rng[1]), previous, np.uint64(1566083941))
+    rng[1] = np.uint32((word - _ONE) & _MASK)
+    rng[0] = np.uint32(0x80000000)
+    rng[_N] = np.uint32(0)
+
+
+@helper
+def next_word(rng: Words) -> np.uint64:
+    """Draw 32 random bits."""
+    i = np.int64(rng[_N])
+    after = i + 1 if i < _N - 1 else 0
+    far = i + _M if i < _N - _M else i + _M - _N
+    y = (np.uint64(rng[i]) & np.uint64(0x80000000)) | (
+        np.uint64(rng[after]) & np.uint64(0x7FFFFFFF)
+    )
+    word = np.uint64(rng[far]) ^ (y >> _ONE)
+    if y & _ONE:
+        word ^= np.uint64(0x9908B0DF)
+    rng[i] = np.uint32(word)
+    rng[_N] = np.uint32(after)
+    word ^= word >> np.uint64(11)
+    word ^= (word << np.uint64(7)) & np.uint64(0x9D2C5680)
+    word ^= (word << np.uint64(15)) & np.uint64(0xEFC60000)
+    return word ^ (word >> np.uint64(18))
+
+
+@helper
+def random(rng: Words) -> float:
+    """Draw a float in [0, 1), as `Random.random()`."""
+    a = next_word(rng) >> np.uint64(5)
+    b = next_word(rng) >> np.uint64(6)
+    return float((a * np.float64(67108864.0) + b) * (1.0 / 9007199254740992.0))
+
+
+@helper
+def uniform(rng: Words, low: float, high: float) -> float:
+    """Draw a float, as `Random.uniform(low, high)`."""
+    return low + (high - low) * random(rng)
+
+
+@helper
+def randbelow(rng: Words, n: int) -> int:
+    """Draw an integer in [0, n), 0 < n < 2**32, as `Random.choice` and others do.
+
+    `choice(sequence)` is the element of this number for `n = len(sequence)`.
+    """
+    shift = np.uint64(32)
+    rest = n
+    while rest:
+        rest >>= 1
+        shift -= _ONE
+    value = np.int64(next_word(rng) >> shift)
+    while value >= n:
+        value = np.int64(next_word(rng) >> shift)
+    return int(value)
+
+
+@helper
+def randint(rng: Words, low: int, high: int) -> int:
+    """Draw an integer in [low, high], as `Random.randint(low, high)`."""
+    return low + randbelow(rng, high - low + 1)
+
+
+@helper
+def shuffle(rng: Words, values: npt.NDArray[np.int64]) -> None:
+    """Shuffle an array, as `Random.shuffle` does a list."""
+    for i in range(len(values) - 1, 0, -1):
+        j = randbelow(rng, i + 1)
+        values[i], values[j] = values[j], values[i]

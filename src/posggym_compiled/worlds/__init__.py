@@ -1,0 +1,1 @@
+"""Compiled worlds, one module per environment of POSGGym."""

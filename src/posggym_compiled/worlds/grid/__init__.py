@@ -1,0 +1,1 @@
+"""Compiled grid worlds."""

@@ -1,0 +1,112 @@
+"""Playing an environment of POSGGym and its compiled form with the same actions."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import posggym
+from posggym.agents.utils.processors import FlattenProcessor
+
+from posggym_compiled.interface import OneHot, World, world_for
+from posggym_compiled.replay import replay
+
+# Episodes of each set of arguments; the long form is for changes of a world.
+EPISODES = 1000 if os.environ.get("COMPILED_LONG") else 40
+# Episodes whose observations go through POSGGym's processor itself, which is slow.
+PROCESSED = 3
+
+
+def flat(observation: Any) -> list[Any]:
+    """Return the numbers of a nested observation in their order."""
+    if isinstance(observation, tuple | list):
+        return [number for part in observation for number in flat(part)]
+    if isinstance(observation, dict):
+        return flat(list(observation.values()))
+    if isinstance(observation, np.ndarray):
+        return list(observation.ravel())
+    return [observation]
+
+
+def expected_observation(
+    world: World, env: posggym.Env, agent: int, observation: Any, processed: bool
+) -> np.ndarray:
+    """Return what `observe` should write for an observation of POSGGym."""
+    spec = world.observations[agent]
+    if not isinstance(spec, OneHot):
+        return np.asarray(observation)
+    if processed:
+        space = env.observation_spaces[world.agents[agent]]
+        vector = FlattenProcessor(space)(observation)
+        assert len(vector) == spec.size
+        return np.flatnonzero(vector)
+    return np.array(flat(observation), np.int64) - spec.starts + spec.offsets
+
+
+def check_episode(
+    world: World,
+    state: Any,
+    env: posggym.Env,
+    seed: int,
+    actions: np.ndarray,
+    processed: bool,
+) -> int:
+    """Play one episode both ways, compare all bits, and return its length."""
+    record = replay(world, state, seed, actions)
+    seen, _ = env.reset(seed=seed)
+    for t in range(len(actions) + 1):
+        for agent, name in enumerate(world.agents):
+            expected = expected_observation(world, env, agent, seen[name], processed)
+            got = record.observations[t, agent, : len(expected)]
+            np.testing.assert_array_equal(got, expected, f"{name}, step {t}")
+        if t == len(record.rewards):
+            break
+        joint = dict(zip(world.agents, actions[t], strict=True))
+        if isinstance(world.actions[0].__class__, type) and actions.ndim == 2:
+            joint = {name: int(action) for name, action in joint.items()}
+        seen, rewards, terminated, truncated, done, _ = env.step(joint)
+        assert list(record.rewards[t]) == [rewards[i] for i in world.agents], t
+        assert list(record.terminated[t]) == [terminated[i] for i in world.agents], t
+        over = record.all_done and t == len(record.rewards) - 1
+        assert done == (over or t == len(actions) - 1), t
+    return len(record.rewards)
+
+
+def check_world(
+    env_id: str,
+    env_args: dict[str, Any],
+    episodes: int = EPISODES,
+    first_seed: int = 0,
+    repeat: float = 0.0,
+) -> None:
+    """Check episodes with random actions.
+
+    Parameters
+    ----------
+    env_id, env_args
+        The environment.
+    episodes
+        Number of episodes.
+    first_seed
+        Seed of the first episode; the others follow.
+    repeat
+        Probability that an agent goes on with its last action, for environments in
+        which random steps lead nowhere.
+    """
+    world = world_for(env_id, **env_args)
+    env = posggym.make(env_id, disable_env_checker=True, **env_args)
+    state = world.make_state(1)
+    rng = np.random.default_rng(first_seed)
+    limit = world.max_episode_steps
+    assert limit is not None
+    for episode in range(episodes):
+        actions = world.action_buffer(limit)
+        for agent, spec in enumerate(world.actions):
+            actions[:, agent] = rng.integers(spec.n, size=limit)
+        again = rng.random(actions.shape) < repeat
+        for t in range(1, limit):
+            actions[t][again[t]] = actions[t - 1][again[t]]
+        seed = first_seed + episode
+        check_episode(world, state, env, seed, actions, episode < PROCESSED)
+    env.close()

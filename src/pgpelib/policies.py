@@ -124,12 +124,18 @@ class ActionSpec:
 
     def __post_init__(self) -> None:
         if self.kind == "discrete":
-            if not isinstance(self.n, int | np.integer) or self.n < 1:
+            if (
+                not isinstance(self.n, int | np.integer)
+                or isinstance(self.n, bool)
+                or self.n < 1
+            ):
                 raise ValueError(f"{self.n!r} is no number of discrete actions")
         elif self.kind == "box":
             low, high = self.low, self.high
             if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
                 raise ValueError("the action bounds are not arrays")
+            if low.dtype.kind not in "fiu" or high.dtype.kind not in "fiu":
+                raise ValueError("the action bounds are not numbers")
             if low.ndim != 1 or low.shape != high.shape:
                 raise ValueError(
                     f"action bounds of shapes {low.shape} and {high.shape} do not fit"
@@ -195,13 +201,15 @@ class SavedPolicy:
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
+        if self.activation not in list(ACTIVATIONS):
             raise ValueError(f"unknown activation {self.activation!r}")
         if not isinstance(self.env_name, str):
             raise ValueError(f"the environment's name is {self.env_name!r}")
         if not self.layers:
             raise ValueError("the policy has no layers")
         arrays = [array for layer in self.layers for array in layer]
+        for array in arrays:
+            _check_array(array, "a weight")
         size = self.observation_size
         for layer in self.layers:
             size = _check_layer(layer, size)
@@ -215,6 +223,7 @@ class SavedPolicy:
             )
         for norm in (self.obs_mean, self.obs_stdev):
             if norm is not None:
+                _check_array(norm, "an observation statistic")
                 if norm.shape != (self.observation_size,):
                     raise ValueError(
                         f"observation statistics of shape {norm.shape} do not fit "
@@ -246,6 +255,13 @@ class SavedPolicy:
     def network(self) -> Network:
         """Return the forward pass from a raw observation to the outputs."""
         return Network(self.folded_layers, self.activation)
+
+
+def _check_array(array: Any, what: str) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise ValueError(f"{what} is not an array of floating-point numbers")
+    if array.size == 0 or array.ndim == 0:
+        raise ValueError(f"{what} has shape {array.shape}")
 
 
 def _check_layer(layer: Layer, inputs: int) -> int:

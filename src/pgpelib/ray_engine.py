@@ -17,7 +17,6 @@ from pgpelib.evaluation import (
     worker_error,
 )
 from pgpelib.tasks.base import Rollout
-from pgpelib.threads import ONE_THREAD
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +62,8 @@ class RayEngine:
                 num_cpus=None if address else num_workers,
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,
-                # Ray's workers load NumPy before this project's code.
-                runtime_env={"env_vars": ONE_THREAD},
+                # Workers run one thread each, like those of the local engine.
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
             )
         self._given_workers = num_workers
         self._config = ray.put(config)

@@ -1,12 +1,13 @@
 """Reading saved policies, this project's and the original trainer's, executing nothing.
 
 The original trainer pickled whole objects (its own policy classes, gym spaces, torch
-modules). The reader below gives the unpickler inert stand-ins for exactly the classes
-that such files name, and refuses every other name.
+modules). The reader below keeps records of exactly the classes that such files name,
+and refuses every other name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,86 +15,36 @@ import numpy as np
 import torch
 
 from pgpelib.networks import LSTM, Linear
+from pgpelib.plain_data import is_number
 from pgpelib.policies import ActionSpec, SavedPolicy
 from pgpelib.runningstat import VARIANCE_FLOOR
-from pgpelib.safe_pickle import (
-    MAX_FILE_SIZE,
-    NUMPY_NAMES,
-    TORCH_NAMES,
-    Inert,
-    safe_load,
-)
-from pgpelib.saving import FORMAT, from_plain
+from pgpelib.safe_pickle import Names, Record, read_file, records, safe_load, short
+from pgpelib.saving import FORMAT, checked, from_plain
+from pgpelib.torch_files import PICKLED_TENSOR_NAMES
 
 
 class PolicyFileError(ValueError):
     """A file that is not a policy; the message names the file and what is wrong."""
 
 
-class _MLPPolicy(Inert):
-    pass
-
-
-class _RunningStat(Inert):
-    pass
-
-
-class _Space(Inert):
-    pass
-
-
-class _Box(_Space):
-    pass
-
-
-class _Discrete(_Space):
-    pass
-
-
-class _Module(Inert):
-    pass
-
-
-class _Linear(_Module):
-    pass
-
-
-class _Sequential(_Module):
-    pass
-
-
-class _Tanh(_Module):
-    pass
-
-
-class _ReLU(_Module):
-    pass
-
-
-class _RandomState(Inert):
-    def __init__(self, *_: Any) -> None:
-        """Take and ignore the name of a bit generator."""
-
-
-def _rebuild_parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
-    return data
-
+_MLP_POLICIES = ("pgpelib.policies.MLPPolicy", "pgpelib.policies.LinearPolicy")
+_RUNNING_STAT = "pgpelib.runningstat.RunningStat"
+_BOX, _DISCRETE = "gym.spaces.box.Box", "gym.spaces.discrete.Discrete"
+_LINEAR = "torch.nn.modules.linear.Linear"
+_SEQUENTIAL = "torch.nn.modules.container.Sequential"
+_ACTIVATIONS = {
+    "torch.nn.modules.activation.Tanh": "tanh",
+    "torch.nn.modules.activation.ReLU": "relu",
+}
 
 # The complete list of names that a policy file may use.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    **NUMPY_NAMES,
-    **TORCH_NAMES,
-    ("numpy.random._pickle", "__randomstate_ctor"): _RandomState,
-    ("pgpelib.policies", "MLPPolicy"): _MLPPolicy,
-    ("pgpelib.policies", "LinearPolicy"): _MLPPolicy,
-    ("pgpelib.runningstat", "RunningStat"): _RunningStat,
-    ("gym.spaces.box", "Box"): _Box,
-    ("gym.spaces.discrete", "Discrete"): _Discrete,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("torch.nn.modules.linear", "Linear"): _Linear,
-    ("torch.nn.modules.container", "Sequential"): _Sequential,
-    ("torch.nn.modules.activation", "Tanh"): _Tanh,
-    ("torch.nn.modules.activation", "ReLU"): _ReLU,
+_NAMES: Names = {
+    **PICKLED_TENSOR_NAMES,
+    **records(
+        *_MLP_POLICIES,
+        *(_RUNNING_STAT, _BOX, _DISCRETE, _LINEAR, _SEQUENTIAL, *_ACTIVATIONS),
+        "numpy.random._pickle.__randomstate_ctor",
+    ),
 }
 
 
@@ -118,89 +69,110 @@ def load_policy(path: str | Path) -> SavedPolicy:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_FILE_SIZE:
-            raise PolicyFileError(f"{path}: larger than any policy file")
-        data = safe_load(path.read_bytes(), _ALLOWED)
-        if isinstance(data, dict) and data.get("format") == FORMAT:
-            return from_plain(data)
-        if isinstance(data, _MLPPolicy):
-            return _from_original(data)
-    except PolicyFileError:
-        raise
-    except OSError as error:
-        raise PolicyFileError(f"{path}: {error.strerror}") from error
-    # A damaged pickle can raise nearly any exception from within the unpickler.
-    except Exception as error:
+        return _policy(safe_load(read_file(path), _NAMES))
+    except ValueError as error:
         raise PolicyFileError(f"{path}: not a policy file: {error}") from error
-    raise PolicyFileError(f"{path}: a pickle, but not of a policy")
 
 
-def _from_original(data: _MLPPolicy) -> SavedPolicy:
-    fields = data.__dict__
-    mean, stdev = _original_normalization(fields["_main_obs_stats"])
-    layers, activation = _network(fields["_policy"])
-    return SavedPolicy(
-        layers=layers,
-        activation=activation,
-        obs_mean=mean,
-        obs_stdev=stdev,
-        action=_original_action(fields["_action_space"]),
-        env_name=str(fields["_env_name"]),
-        env_config=dict(fields["_env_config"]),
-        notes={"notes": fields["notes"]} if fields.get("notes") is not None else {},
+def _policy(data: Any) -> SavedPolicy:
+    if isinstance(data, dict) and data.get("format") == FORMAT:
+        return from_plain(data)
+    if isinstance(data, Record) and data.name in _MLP_POLICIES:
+        return _from_original(data)
+    raise ValueError("a pickle, but not of a policy")
+
+
+def _from_original(data: Record) -> SavedPolicy:
+    mean, stdev = _original_normalization(data.fields.get("_main_obs_stats"))
+    layers, activation = _network(data.fields.get("_policy"))
+    env_config = data.fields.get("_env_config")
+    notes = data.fields.get("notes")
+    return checked(
+        SavedPolicy(
+            layers=layers,
+            activation=activation,
+            obs_mean=mean,
+            obs_stdev=stdev,
+            action=_original_action(data.fields.get("_action_space")),
+            env_name=data.fields.get("_env_name", ""),
+            env_config={} if env_config is None else env_config,
+            notes={} if notes is None else {"notes": notes},
+        )
     )
 
 
 def _original_normalization(stats: Any) -> tuple[Any, Any]:
-    if stats is None or stats._count == 0:
+    if stats is None:
         return None, None
-    mean = np.asarray(stats._sum, dtype=np.float64) / stats._count
-    mean_square = np.asarray(stats._sumsq, dtype=np.float64) / stats._count
-    variance = np.maximum(mean_square - np.square(mean), VARIANCE_FLOOR)
+    if not isinstance(stats, Record) or stats.name != _RUNNING_STAT:
+        raise ValueError("the observation statistics are not a RunningStat")
+    count = stats.fields.get("_count")
+    if not is_number(count) or count < 0:
+        raise ValueError(f"the observation statistics count {short(count)}")
+    if count == 0:
+        return None, None
+    total, squares = (_floats(stats, name) for name in ("_sum", "_sumsq"))
+    mean = total / count
+    # Sums of others can be anything: what is not finite is refused with the policy.
+    with np.errstate(all="ignore"):
+        variance = np.maximum(squares / count - np.square(mean), VARIANCE_FLOOR)
     return mean, np.sqrt(variance)
 
 
+def _floats(record: Record, name: str) -> np.ndarray:
+    """Return an array of numbers of one axis, as float64."""
+    array = record.fields.get(name)
+    if not isinstance(array, np.ndarray) or array.ndim != 1:
+        raise ValueError(f"{name} of {record.name} is not an array of one axis")
+    return array.astype(np.float64)
+
+
 def _original_action(space: Any) -> ActionSpec:
-    if isinstance(space, _Discrete):
-        return ActionSpec("discrete", n=int(space.__dict__["n"]))
-    if isinstance(space, _Box):
-        low, high = space.__dict__["low"], space.__dict__["high"]
-        return ActionSpec("box", low.astype(np.float64), high.astype(np.float64))
+    name = space.name if isinstance(space, Record) else None
+    if name == _DISCRETE:
+        return ActionSpec("discrete", n=space.fields.get("n"))
+    if name == _BOX:
+        return ActionSpec("box", _floats(space, "low"), _floats(space, "high"))
     raise ValueError("the action space is neither Box nor Discrete")
 
 
-def _network(module: _Module) -> tuple[list[Linear], str]:
+def _network(module: Any) -> tuple[list[Linear], str]:
     """Return the linear layers and the activation of a module tree."""
-    layers: list[Linear] = []
-    activations: list[str] = []
-
-    def visit(part: Any) -> None:
-        if isinstance(part, _Linear):
-            parameters = part.__dict__["_parameters"]
-            weight = parameters["weight"].numpy()
-            bias = parameters.get("bias")
-            layers.append(
-                (
-                    weight,
-                    np.zeros(len(weight), weight.dtype)
-                    if bias is None
-                    else bias.numpy(),
-                )
-            )
-        elif isinstance(part, _Tanh | _ReLU):
-            activations.append("tanh" if isinstance(part, _Tanh) else "relu")
-        elif isinstance(part, _Sequential):
-            for child in part.__dict__["_modules"].values():
-                visit(child)
-        else:
-            raise ValueError(f"a part of the network is {type(part).__name__}")
-
-    visit(module)
-    if len(activations) != len(layers) - 1 or len(set(activations)) > 1:
+    parts = list(_parts(module))
+    layers = [_linear(part) for part in parts if part.name == _LINEAR]
+    names = [_ACTIVATIONS[part.name] for part in parts if part.name in _ACTIVATIONS]
+    if len(names) != len(layers) - 1 or len(set(names)) > 1:
         raise ValueError(
             "the network is not linear layers with one kind of activation in between"
         )
-    return layers, activations[0] if activations else "tanh"
+    return layers, names[0] if names else "tanh"
+
+
+def _parts(module: Any) -> Iterator[Record]:
+    """Yield the linear layers and activations of a module tree, first one first."""
+    if not isinstance(module, Record):
+        raise ValueError(f"a part of the network is {short(module)}")
+    if module.name == _SEQUENTIAL:
+        children = module.fields.get("_modules")
+        if not isinstance(children, dict):
+            raise ValueError("a Sequential of the network has no modules")
+        for child in children.values():
+            yield from _parts(child)
+    elif module.name == _LINEAR or module.name in _ACTIVATIONS:
+        yield module
+    else:
+        raise ValueError(f"a part of the network is {short(module)}")
+
+
+def _linear(module: Record) -> Linear:
+    parameters = module.fields.get("_parameters")
+    weight = parameters.get("weight") if isinstance(parameters, dict) else None
+    if not isinstance(weight, np.ndarray):
+        raise ValueError("a linear layer has no weight")
+    bias = parameters.get("bias") if isinstance(parameters, dict) else None
+    if bias is None:
+        bias = np.zeros(len(weight) if weight.ndim else 0, weight.dtype)
+    return weight, bias
 
 
 class ObservationNormalization(torch.nn.Module):
@@ -261,13 +233,24 @@ def _torch_linear(weight: np.ndarray, bias: np.ndarray) -> torch.nn.Linear:
     return linear
 
 
-def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
+def to_torch_module(
+    policy: str | Path | SavedPolicy,
+    *,
+    norm_layer: bool = True,
+    clip_layer: bool = True,
+) -> torch.nn.Sequential:
     """Make a PyTorch module of a saved policy.
 
     Parameters
     ----------
     policy
         A policy file, or what `load_policy` returned.
+    norm_layer
+        Whether the module begins with the normalisation of observations, if the policy
+        has one. Without it the module expects normalised observations.
+    clip_layer
+        Whether the module ends with the clipping to the bounds of the action space, if
+        that is a Box.
 
     Returns
     -------
@@ -282,10 +265,9 @@ def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
     PolicyFileError
         If the file is not a policy.
     """
-    if not isinstance(policy, SavedPolicy):
-        policy = load_policy(policy)
+    policy = _loaded(policy)
     modules: list[torch.nn.Module] = []
-    if policy.obs_mean is not None and policy.obs_stdev is not None:
+    if norm_layer and policy.obs_mean is not None and policy.obs_stdev is not None:
         modules.append(ObservationNormalization(policy.obs_mean, policy.obs_stdev))
     activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[policy.activation]
     for layer in policy.layers:
@@ -295,30 +277,43 @@ def to_torch_module(policy: str | Path | SavedPolicy) -> torch.nn.Sequential:
         modules += [_torch_linear(*layer), activation()]
     # No activation after the last layer.
     del modules[-1]
-    if policy.action.kind == "box":
+    if clip_layer and policy.action.kind == "box":
         assert policy.action.low is not None
         assert policy.action.high is not None
         modules.append(ActionClipping(policy.action.low, policy.action.high))
     return torch.nn.Sequential(*modules)
 
 
-def policy_metadata(path: str | Path) -> dict[str, Any]:
+def _loaded(policy: str | Path | SavedPolicy) -> SavedPolicy:
+    return policy if isinstance(policy, SavedPolicy) else load_policy(policy)
+
+
+def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
     """Return what is known about a saved policy besides its weights.
+
+    Parameters
+    ----------
+    policy
+        A policy file, or what `load_policy` returned.
 
     Returns
     -------
     dict
         `env_name`, `env_config`, `observation_size`, `action` ("box" or "discrete"),
-        `hidden`, `lstm_size`, `head`, `activation`, `obs_norm` and, for policies of
-        this trainer, its notes (generation, timesteps, seed, config, re_eval).
+        `hidden`, `lstm_size`, `head`, `activation`, `obs_norm`, and `notes`: what the
+        original trainer's user wrote about the policy, None if nothing. For policies
+        of this trainer also `generation`, `timesteps`, `seed`, `config`,
+        `re_eval_returns` and the like.
 
     Raises
     ------
     PolicyFileError
         If the file is not a policy.
     """
-    policy = load_policy(path)
+    policy = _loaded(policy)
     return {
+        "notes": None,
+        **policy.notes,
         "env_name": policy.env_name,
         "env_config": policy.env_config,
         "observation_size": policy.observation_size,
@@ -326,7 +321,6 @@ def policy_metadata(path: str | Path) -> dict[str, Any]:
         **_sizes(policy),
         "activation": policy.activation,
         "obs_norm": policy.obs_mean is not None,
-        **policy.notes,
     }
 
 

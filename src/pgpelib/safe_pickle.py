@@ -1,375 +1,614 @@
-"""Unpickling files of others: nothing runs, time and memory are bounded.
+"""Reading pickles of others as data: nothing is imported, called or trusted.
 
-`pickle` itself calls whatever a file names. Restricting the names (`find_class`) is not
-enough: what is named can be called with any arguments, containers can be nested such
-that hashing or walking them never ends, and a few bytes can ask for gigabytes. Here the
-opcodes, their number, the types of keys and the targets of every operation are checked,
-and arrays are built by functions that never allocate more than the file holds.
+Python's `pickle` imports and calls whatever a file names, and lets a few bytes ask for
+gigabytes or for years. The machine below interprets the same format, with four
+differences:
+
+- A name in a file only ever becomes what the caller's table holds for it: a function of
+  this project, or a `Record`, which keeps its fields and does nothing.
+- Only the operations that picklers write for data are known.
+- Keys are text or small integers, so that hashing and comparing them is cheap.
+- Operations, values, depth and bytes of the result have budgets.
+
+Whatever it refuses raises `ForeignFileError`, with a message of one line.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+import math
+import os
 import pickle
 import pickletools
-import warnings
-import zipfile
+import stat
+import struct
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-# Policies have a few hundred; each return of an evaluation is one.
-MAX_OPCODES = 500_000
-# Values that are met when everything is visited, shared ones once for each visit.
-MAX_VALUES = 1_000_000
-MAX_DEPTH = 50
-# Real ones have a few hundred kilobytes.
 MAX_FILE_SIZE = 256 * 1024 * 1024
-
-_OPCODES = frozenset(
-    {
-        *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP"),
-        *("NONE", "NEWTRUE", "NEWFALSE", "INT", "LONG", "LONG1", "BININT", "BININT1"),
-        *("BININT2", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING"),
-        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"),
-        *("EMPTY_LIST", "APPEND", "APPENDS", "LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1"),
-        *("TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
-        *("EMPTY_SET", "ADDITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
-        *("NEWOBJ", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT"),
-        "MEMOIZE",
-    }
-)
-_KEYS = str | int | float | bool | bytes | None
-_DTYPES = frozenset("?bBhHiIlLqQefd")
+"""Bytes of the largest file that is read; real ones have some megabytes at most."""
+MAX_OPERATIONS = 250_000
+"""Operations of a pickle; policies have some hundred, and one a re-evaluation."""
+MAX_VALUES = 250_000
+"""Values met when the result is visited; shared ones count once for each visit."""
+MAX_DEPTH = 50
+"""Containers within each other."""
+MAX_KEY = 1_000_000
+"""Largest integer key; far larger ones can be chosen to have the same hash."""
+MAX_INTEGER_BYTES = 16
+"""Bytes of the largest integer: the state of a random generator."""
+MAX_DIMENSIONS = 8
+"""Axes of an array."""
 
 
-class Inert:
-    """Stand-in for a class of a foreign pickle: keeps its state, does nothing."""
+class ForeignFileError(ValueError):
+    """A file that is not what it should be; the message says why in one line."""
 
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, dict):
-            raise pickle.UnpicklingError(f"unexpected state for {type(self).__name__}")
-        self.__dict__.update(state)
+
+Make = Callable[..., Any]
+"""What stands for a name that is called: takes the budget and the arguments."""
+Names = Mapping[tuple[str, str], Make | None]
+"""What each (module, name) stands for; None for names that are only arguments."""
+
+
+class Budget:
+    """What reading one file may cost.
+
+    Parameters
+    ----------
+    size
+        Bytes of the file. Arrays are copied once or twice on their way, so the bytes
+        may be a small multiple of that.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._operations = MAX_OPERATIONS
+        self._values = MAX_VALUES
+        self._bytes = 4 * size + 2**16
+
+    def spend_operation(self) -> None:
+        """Count an operation of a pickle."""
+        self._operations -= 1
+        if self._operations < 0:
+            raise ForeignFileError(f"it has more than {MAX_OPERATIONS:,} operations")
+
+    def spend_value(self, depth: int) -> None:
+        """Count a value at a depth of the result."""
+        self._values -= 1
+        if self._values < 0:
+            raise ForeignFileError(f"it has more than {MAX_VALUES:,} values")
+        if depth > MAX_DEPTH:
+            raise ForeignFileError(f"it is nested more than {MAX_DEPTH} levels deep")
+
+    def spend_bytes(self, count: int) -> None:
+        """Count bytes, before they are allocated or gone through."""
+        self._bytes -= count
+        if self._bytes < 0:
+            raise ForeignFileError("it unpacks to much more than its size")
+
+
+class Record:
+    """An object of a pickle: its class's name and its fields, and no behaviour.
+
+    Parameters
+    ----------
+    name
+        Module and name of the class, such as "gym.spaces.box.Box".
+    """
+
+    __slots__ = ("fields", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fields: dict[str, Any] = {}
+
+
+class Name:
+    """A module and name in a pickle, and what stands for it."""
+
+    __slots__ = ("make", "name")
+
+    def __init__(self, name: str, make: Make | None) -> None:
+        self.name = name
+        self.make = make
 
 
 class DType:
-    """Stand-in for `numpy.dtype`: a number type and its byte order."""
+    """Stands for a `numpy.dtype` of numbers."""
 
-    def __init__(self, code: str, *_: Any) -> None:
-        kind = np.dtype(code) if isinstance(code, str) and len(code) <= 3 else None
-        if kind is None or kind.char not in _DTYPES:
-            raise pickle.UnpicklingError(f"arrays of {code!r} are not numbers")
-        self.dtype = kind
+    __slots__ = ("dtype",)
 
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
-            self.dtype = self.dtype.newbyteorder(">")
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
 
 
-class _ArrayName:
-    """What `numpy.ndarray` stands for: only ever an argument."""
+class Array:
+    """Stands for a `numpy.ndarray`, whose numbers come after it is made."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: np.ndarray | None = None
 
 
-class Array(Inert):
-    """Stand-in for an array; `value` has it once its state is there."""
-
-    value: np.ndarray | None = None
-
-    def __setstate__(self, state: Any) -> None:
-        """Take (version, shape, dtype, is_fortran, data)."""
-        _, shape, dtype, fortran, data = state
-        if not isinstance(dtype, DType) or not isinstance(data, bytes):
-            raise pickle.UnpicklingError("an array does not consist of numbers")
-        flat = np.frombuffer(data, dtype.dtype)
-        # Refuses shapes that ask for more numbers than there are.
-        self.value = flat.reshape(shape, order="F" if fortran else "C").copy()
+_CODES = frozenset(
+    {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
+)
 
 
-def _reconstruct(kind: Any, *_: Any) -> Array:
-    if kind is not _ArrayName:
-        raise pickle.UnpicklingError("an array of another class than numpy.ndarray")
+def _dtype(_: Budget, code: Any, *_flags: Any) -> DType:
+    if not isinstance(code, str) or code not in _CODES:
+        raise ForeignFileError(f"arrays of {short(code)} are not arrays of numbers")
+    return DType(np.dtype(f"<{code}"))
+
+
+def _reconstruct(_: Budget, kind: Any, *_arguments: Any) -> Array:
+    if not isinstance(kind, Name) or kind.name != "numpy.ndarray":
+        raise ForeignFileError("an array is not a numpy.ndarray")
     return Array()
 
 
-def _scalar(dtype: Any, data: Any) -> Any:
+def _scalar(_: Budget, dtype: Any, data: Any) -> Any:
     if not isinstance(dtype, DType) or not isinstance(data, bytes):
-        raise pickle.UnpicklingError("a NumPy scalar that is no number")
-    (value,) = np.frombuffer(data, dtype.dtype)
-    return value
+        raise ForeignFileError("a NumPy scalar is not a number")
+    if len(data) != dtype.dtype.itemsize:
+        raise ForeignFileError("a NumPy scalar has another size than its type")
+    return np.frombuffer(data, dtype.dtype)[0].item()
 
 
-def _storage_from_bytes(data: bytes) -> Any:
-    check_archive(data)
-    return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+def _encode(budget: Budget, text: Any, encoding: Any) -> bytes:
+    """Stand for `_codecs.encode`, as which old protocols store bytes."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise ForeignFileError("bytes are not stored as latin-1 text")
+    budget.spend_bytes(len(text))
+    return text.encode("latin-1")
 
 
-@contextlib.contextmanager
-def typed_storages() -> Iterator[None]:
-    """Use PyTorch's typed storages without its warning: policy files consist of them.
-
-    A decorator, too.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "TypedStorage is deprecated")
-        yield
+def _ordered_dict(_: Budget) -> OrderedDict[Any, Any]:
+    return OrderedDict()
 
 
-@typed_storages()
-def _rebuild_tensor(
-    storage: Any, offset: int, size: tuple[int, ...], stride: Any, *_: Any
-) -> torch.Tensor:
-    flat = torch.tensor([], dtype=storage.dtype).set_(storage.untyped())
-    count = 1
-    for length in size:
-        count *= length
-    # A stride of 0 would make a tensor of any size of one number.
-    if count > flat.numel():
-        raise pickle.UnpicklingError("a tensor is larger than its storage")
-    return torch.as_strided(flat, size, stride, offset).clone()
-
-
-NUMPY_NAMES: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _ArrayName,
-    ("numpy", "dtype"): DType,
-    **{
-        (f"numpy.{core}.multiarray", name): function
-        for core in ("core", "_core")
-        for name, function in (("_reconstruct", _reconstruct), ("scalar", _scalar))
-    },
-}
-TORCH_NAMES: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
-}
-
-
-def check_archive(data: bytes) -> None:
-    """Refuse a PyTorch archive that is larger inside than outside.
-
-    Parameters
-    ----------
-    data
-        What `torch.load` would be given; other formats than zip pass.
-
-    Raises
-    ------
-    ValueError
-        If an entry is compressed (PyTorch never does that), or says that it is larger
-        than the file.
-    """
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        return
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        entries = archive.infolist()
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError("an archive with compressed parts, which PyTorch never writes")
-    if sum(entry.file_size for entry in entries) > len(data):
-        raise ValueError("an archive that says it is larger than its file")
-
-
-# Python's own unpickler, which type checkers know too little of.
-_PurePythonUnpickler: Any = pickle._Unpickler
-
-
-class _Unpickler(_PurePythonUnpickler):
-    """Unpickles with checks before each operation on an object."""
-
-    def __init__(self, data: bytes, allowed: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(io.BytesIO(data), encoding="latin-1")
-        self._allowed = allowed
-        self._callables = {id(value) for value in allowed.values()}
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._allowed[module, name]
-        except (KeyError, TypeError):
-            raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which no such file needs"
-            ) from None
-
-    def _check_items(self, target: Any, kind: type, keys: list[Any]) -> None:
-        if not isinstance(target, kind):
-            raise pickle.UnpicklingError(f"items for a {type(target).__name__}")
-        if not all(isinstance(key, _KEYS) for key in keys):
-            raise pickle.UnpicklingError("a key that is neither text nor a number")
-
-    def load_setitem(self) -> None:
-        self._check_items(self.stack[-3], dict, self.stack[-2:-1])
-        super().load_setitem()
-
-    def load_setitems(self) -> None:
-        self._check_items(self.metastack[-1][-1], dict, self.stack[::2])
-        super().load_setitems()
-
-    def load_dict(self) -> None:
-        self._check_items({}, dict, self.stack[::2])
-        super().load_dict()
-
-    def load_append(self) -> None:
-        self._check_items(self.stack[-2], list, [])
-        super().load_append()
-
-    def load_appends(self) -> None:
-        self._check_items(self.metastack[-1][-1], list, [])
-        super().load_appends()
-
-    def load_additems(self) -> None:
-        self._check_items(self.metastack[-1][-1], set, self.stack)
-        super().load_additems()
-
-    def load_reduce(self) -> None:
-        self._check_call(self.stack[-2], self.stack[-1])
-        super().load_reduce()
-
-    def load_newobj(self) -> None:
-        self._check_call(self.stack[-2], self.stack[-1])
-        super().load_newobj()
-
-    def load_build(self) -> None:
-        if not isinstance(self.stack[-2], Inert | DType | OrderedDict):
-            name = type(self.stack[-2]).__name__
-            raise pickle.UnpicklingError(f"a state for a {name}")
-        super().load_build()
-
-    def _check_call(self, function: Any, arguments: Any) -> None:
-        if id(function) not in self._callables or not isinstance(arguments, tuple):
-            raise pickle.UnpicklingError("it calls something that cannot be called")
-        if function is OrderedDict and arguments:
-            # Its items would be hashed unchecked.
-            raise pickle.UnpicklingError("an OrderedDict with arguments")
-
-    dispatch = {  # noqa: RUF012 - pickle's own name
-        **_PurePythonUnpickler.dispatch,
-        pickle.SETITEM[0]: load_setitem,
-        pickle.SETITEMS[0]: load_setitems,
-        pickle.DICT[0]: load_dict,
-        pickle.APPEND[0]: load_append,
-        pickle.APPENDS[0]: load_appends,
-        pickle.ADDITEMS[0]: load_additems,
-        pickle.REDUCE[0]: load_reduce,
-        pickle.NEWOBJ[0]: load_newobj,
-        pickle.BUILD[0]: load_build,
+def records(*names: str) -> dict[tuple[str, str], Make]:
+    """Return the table in which each name, "module.Class", stands for a `Record`."""
+    return {
+        (name.rpartition(".")[0], name.rpartition(".")[2]): _record_maker(name)
+        for name in names
     }
 
 
-def safe_load(data: bytes, allowed: Mapping[tuple[str, str], Any]) -> Any:
-    """Unpickle without executing anything, in bounded time and memory.
+def _record_maker(name: str) -> Make:
+    def make(_: Budget, *_arguments: Any) -> Record:
+        return Record(name)
+
+    return make
+
+
+PLAIN_NAMES: Names = {
+    ("collections", "OrderedDict"): _ordered_dict,
+    ("_codecs", "encode"): _encode,
+    ("numpy", "ndarray"): None,
+    ("numpy", "dtype"): _dtype,
+    **{
+        (f"numpy.{core}.multiarray", name): make
+        for core in ("core", "_core")
+        for name, make in (("_reconstruct", _reconstruct), ("scalar", _scalar))
+    },
+}
+"""Dictionaries, bytes and NumPy's arrays and numbers."""
+
+
+def short(value: Any) -> str:
+    """Return a value of a file for a message: one line, never long."""
+    if isinstance(value, str | bytes):
+        return repr(value[:60])
+    if value is None or isinstance(value, int | float):
+        return repr(value)[:60]
+    return f"a {value.name if isinstance(value, Record) else type(value).__name__}"
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file of at most `MAX_FILE_SIZE`.
+
+    Raises
+    ------
+    ForeignFileError
+        If it is larger, or a device or a pipe, or cannot be read.
+    """
+    try:
+        # Opening a pipe would wait for its other end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ForeignFileError("not a regular file")
+            if status.st_size > MAX_FILE_SIZE:
+                raise ForeignFileError(f"larger than {MAX_FILE_SIZE // 2**20} MiB")
+            return file.read(MAX_FILE_SIZE)
+    except OSError as error:
+        raise ForeignFileError(str(error.strerror)) from error
+
+
+def safe_load(data: bytes, names: Names) -> Any:
+    """Read a pickle without executing anything, in bounded time and memory.
 
     Parameters
     ----------
     data
-        A pickle.
-    allowed
-        What each (module, name) stands for: functions and classes that can be called
-        with any arguments, like those of `NUMPY_NAMES` and `TORCH_NAMES`.
+        A pickle, and nothing after it.
+    names
+        What the names stand for that it may use, such as `PLAIN_NAMES`.
 
     Returns
     -------
     Any
-        Builtins, NumPy arrays, tensors, and what `allowed` makes.
+        Builtins, NumPy arrays, records, and what `names` makes.
 
     Raises
     ------
-    Exception
-        Of any kind, if the data is not such a pickle.
+    ForeignFileError
+        If the data is anything else.
     """
-    _check_opcodes(data, _OPCODES)
-    return _resolve(_Unpickler(data, allowed).load(), _Budget())
+    budget = Budget(len(data))
+    with refusing():
+        machine = Machine(data, names, budget)
+        value = machine.run()
+        if machine.position != len(data):
+            raise ForeignFileError("it goes on after its end")
+        return resolve(value, budget)
 
 
-def _check_opcodes(data: bytes, known: frozenset[str]) -> None:
-    for number, (opcode, _, _) in enumerate(pickletools.genops(data)):
-        if opcode.name not in known:
-            raise pickle.UnpicklingError(f"it uses {opcode.name}")
-        if number >= MAX_OPCODES:
-            raise pickle.UnpicklingError(f"it has more than {MAX_OPCODES:,} operations")
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Turn whatever goes wrong with damaged data into `ForeignFileError`."""
+    try:
+        yield
+    except ForeignFileError:
+        raise
+    except Exception as error:
+        # Its own words are about this program, not about the file.
+        raise ForeignFileError(f"it is damaged ({type(error).__name__})") from error
 
 
-class _Anything(Inert):
-    """Stand-in for whatever a checkpoint names: PyTorch checks the names itself."""
-
-    def __init__(self, *_: Any) -> None:
-        """Take and ignore what the object was made of."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Keep nothing."""
-
-
-class _ArchiveUnpickler(_Unpickler):
-    """Goes through a checkpoint's pickle without making anything of it."""
-
-    def __init__(self, data: bytes) -> None:
-        names = {("collections", "OrderedDict"): OrderedDict, ("", ""): _Anything}
-        super().__init__(data, names)
-
-    def find_class(self, module: str, name: str) -> Any:
-        return self._allowed.get((module, name), _Anything)
-
-    def persistent_load(self, _: Any) -> _Anything:
-        return _Anything()
-
-
-def check_checkpoint(data: bytes) -> None:
-    """Refuse a checkpoint that would cost time or memory beyond its size.
-
-    `torch.load(weights_only=True)` executes nothing, but hashes, nests and allocates
-    what it is told to. This goes through the file's pickle first, with stand-ins for
-    everything that it names.
+class Machine:
+    """Interprets one pickle.
 
     Parameters
     ----------
     data
-        A file that `torch.save` wrote, in its zip format.
+        What holds the pickle.
+    names
+        What the names in it stand for.
+    budget
+        What it may cost, shared with other pickles of the same file.
+    persistent
+        Makes what a persistent id stands for; None if there may be none.
+    position
+        Where the pickle starts; after `run`, where it ends.
+    """
+
+    def __init__(
+        self,
+        data: bytes | memoryview,
+        names: Names,
+        budget: Budget,
+        persistent: Callable[[Any], Any] | None = None,
+        position: int = 0,
+    ) -> None:
+        self._data = memoryview(data)
+        self._names = names
+        self._budget = budget
+        self._persistent = persistent
+        self.position = position
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        """Return the value of the pickle, before `resolve`."""
+        while True:
+            self._budget.spend_operation()
+            code = self._take(1)
+            if code == pickle.STOP:
+                break
+            operation = _OPERATIONS.get(code)
+            if operation is None:
+                what = _OPERATION_NAMES.get(code.decode("latin-1"), repr(code))
+                raise ForeignFileError(f"it uses {what}, which no such file needs")
+            operation(self)
+        (value,) = self._stack
+        if self._marks:
+            raise ForeignFileError("it ends within a container")
+        return value
+
+    def _take(self, count: int) -> bytes:
+        start = self.position
+        self.position = start + count
+        if self.position > len(self._data):
+            raise ForeignFileError("it is cut short")
+        return bytes(self._data[start : self.position])
+
+    def _take_number(self, layout: str) -> Any:
+        return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
+
+    def _take_line(self) -> str:
+        start = self.position
+        # Names of modules and classes are short.
+        line, end, _ = bytes(self._data[start : start + 200]).partition(b"\n")
+        if not end:
+            raise ForeignFileError("it has a name without an end")
+        self.position = start + len(line) + 1
+        return line.decode("ascii")
+
+    def _push(self, value: Any) -> None:
+        self._stack.append(value)
+
+    def _pop(self, count: int) -> list[Any]:
+        start = len(self._stack) - count
+        if start < (self._marks[-1] if self._marks else 0):
+            raise ForeignFileError("it takes values that are not there")
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    def _pop_mark(self) -> list[Any]:
+        if not self._marks:
+            raise ForeignFileError("it takes values that are not there")
+        start = self._marks.pop()
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    def _top(self) -> Any:
+        (value,) = self._pop(1)
+        self._push(value)
+        return value
+
+    def _mark(self) -> None:
+        self._marks.append(len(self._stack))
+
+    def _number(self, layout: str) -> None:
+        self._push(self._take_number(layout))
+
+    def _protocol(self) -> None:
+        if self._take_number("<B") > pickle.HIGHEST_PROTOCOL:
+            raise ForeignFileError("it has a protocol of a later Python")
+
+    def _integer(self) -> None:
+        count = self._take_number("<B")
+        if count > MAX_INTEGER_BYTES + 1:
+            raise ForeignFileError("it has an integer that is too large")
+        self._push(int.from_bytes(self._take(count), "little", signed=True))
+
+    def _text(self, layout: str) -> None:
+        self._push(self._take(self._take_number(layout)).decode("utf-8"))
+
+    def _bytes(self, layout: str) -> None:
+        self._push(self._take(self._take_number(layout)))
+
+    def _tuple(self, count: int) -> None:
+        self._push(tuple(self._pop(count)))
+
+    def _tuple_of_mark(self) -> None:
+        self._push(tuple(self._pop_mark()))
+
+    def _append(self, values: list[Any]) -> None:
+        target = self._top()
+        if type(target) is not list:
+            raise ForeignFileError(f"it appends to {short(target)}")
+        target.extend(values)
+
+    def _add(self, values: list[Any]) -> None:
+        target = self._top()
+        if type(target) is not set:
+            raise ForeignFileError(f"it adds to {short(target)}")
+        target.update(map(checked_key, values))
+
+    def _set(self, values: list[Any]) -> None:
+        target = self._top()
+        if type(target) not in (dict, OrderedDict):
+            raise ForeignFileError(f"it sets items of {short(target)}")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            target[checked_key(key)] = value
+
+    def _get(self, layout: str) -> None:
+        self._push(self._memo[self._take_number(layout)])
+
+    def _put(self, layout: str) -> None:
+        index = self._take_number(layout)
+        # Python's own unpickler makes room for all indices up to this one.
+        if index > MAX_OPERATIONS:
+            raise ForeignFileError("it numbers a value beyond all its values")
+        self._memo[index] = self._top()
+
+    def _memoize(self) -> None:
+        self._memo[len(self._memo)] = self._top()
+
+    def _global(self) -> None:
+        self._push_name(self._take_line(), self._take_line())
+
+    def _stack_global(self) -> None:
+        self._push_name(*self._pop(2))
+
+    def _push_name(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ForeignFileError("it has a name that is not text")
+        full = f"{module[:100]}.{name[:100]}"
+        if (module, name) not in self._names:
+            what = full if full.isprintable() else repr(full)
+            raise ForeignFileError(f"it names {what}, which no such file needs")
+        self._push(Name(full, self._names[module, name]))
+
+    def _call(self) -> None:
+        function, arguments = self._pop(2)
+        if not isinstance(function, Name) or function.make is None:
+            raise ForeignFileError(f"it calls {short(function)}")
+        if not isinstance(arguments, tuple):
+            raise ForeignFileError(f"it calls {function.name} without arguments")
+        try:
+            self._push(function.make(self._budget, *arguments))
+        except TypeError as error:
+            raise ForeignFileError(
+                f"it calls {function.name} with other arguments than such files do"
+            ) from error
+
+    def _build(self) -> None:
+        (state,) = self._pop(1)
+        target = self._top()
+        if isinstance(target, Record):
+            # Slots and random generators have other states, which nobody needs.
+            if isinstance(state, dict):
+                target.fields.update(state)
+        elif isinstance(target, DType):
+            _build_dtype(target, state)
+        elif isinstance(target, Array):
+            _build_array(target, state, self._budget)
+        elif not (isinstance(target, OrderedDict) and _is_metadata(state)):
+            raise ForeignFileError(f"it has a state for {short(target)}")
+
+    def _persistent_id(self) -> None:
+        (value,) = self._pop(1)
+        if self._persistent is None:
+            raise ForeignFileError("it uses BINPERSID, which no such file needs")
+        self._push(self._persistent(value))
+
+
+def _is_metadata(state: Any) -> bool:
+    """Return whether this is what PyTorch adds to the dictionary of a module."""
+    return isinstance(state, dict) and set(state) == {"_metadata"}
+
+
+def checked_key(key: Any) -> str | int | None:
+    """Return a key of a dictionary or a member of a set, if it is cheap to hash."""
+    if key is None or isinstance(key, str):
+        return key
+    if isinstance(key, int) and abs(key) <= MAX_KEY:
+        return key
+    raise ForeignFileError(f"it has the key {short(key)}, not text or a small integer")
+
+
+def _build_dtype(target: DType, state: Any) -> None:
+    if not isinstance(state, tuple) or len(state) < 5:
+        raise ForeignFileError("an array's type is damaged")
+    order, *parts = state[1:5]
+    if order not in ("<", ">", "|", "=") or parts != [None, None, None]:
+        raise ForeignFileError("an array's type has parts; it is not of numbers")
+    target.dtype = target.dtype.newbyteorder(order)
+
+
+def _build_array(target: Array, state: Any, budget: Budget) -> None:
+    _, shape, dtype, fortran, data = state
+    if not isinstance(dtype, DType) or not isinstance(data, bytes):
+        raise ForeignFileError("an array does not consist of numbers")
+    if len(data) % dtype.dtype.itemsize:
+        raise ForeignFileError("an array ends within a number")
+    flat = np.frombuffer(data, dtype.dtype)
+    if check_shape(shape, len(flat)) != len(flat):
+        raise ForeignFileError("an array's shape is not that of its numbers")
+    budget.spend_bytes(len(data))
+    native = flat.astype(dtype.dtype.newbyteorder("="))
+    target.value = native.reshape(shape, order="F" if fortran is True else "C")
+
+
+def check_shape(shape: Any, available: int) -> int:
+    """Return the number of elements of a shape from a file.
 
     Raises
     ------
-    Exception
-        Of any kind, if it is no such file.
+    ForeignFileError
+        If it is no shape, or an axis or the whole is longer than `available`. An axis
+        of (2**32, 0) takes nothing itself, but its rows are what others allocate.
     """
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise ValueError("not an archive of torch.save")
-    check_archive(data)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(names) != 1:
-            raise ValueError("not an archive of torch.save: it has no data.pkl")
-        content = archive.read(names[0])
-    _check_opcodes(content, _OPCODES | {"BINPERSID"})
-    _resolve(_ArchiveUnpickler(content).load(), _Budget())
+    if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
+        raise ForeignFileError("an array's shape is not a shape")
+    for length in shape:
+        if type(length) is not int or not 0 <= length <= available:
+            raise ForeignFileError("an array is larger than its numbers")
+    count = math.prod(shape)
+    if count > available:
+        raise ForeignFileError("an array is larger than its numbers")
+    return count
 
 
-class _Budget:
-    def __init__(self) -> None:
-        self.left = MAX_VALUES
-
-
-def _resolve(value: Any, budget: _Budget, depth: int = 0) -> Any:
+def resolve(value: Any, budget: Budget, depth: int = 0) -> Any:
     """Return a value with arrays in place of their stand-ins, counting on the way."""
-    budget.left -= 1
-    if budget.left < 0 or depth > MAX_DEPTH:
-        raise pickle.UnpicklingError("it is nested too deeply, or too large")
-
-    def inner(part: Any) -> Any:
-        return _resolve(part, budget, depth + 1)
-
+    budget.spend_value(depth)
     if isinstance(value, Array):
         if value.value is None:
-            raise pickle.UnpicklingError("an array without numbers")
+            raise ForeignFileError("an array has no numbers")
         return value.value
     if isinstance(value, dict):
-        items = [(key, inner(part)) for key, part in value.items()]
-        return OrderedDict(items) if isinstance(value, OrderedDict) else dict(items)
-    if isinstance(value, list):
-        return [inner(part) for part in value]
-    if isinstance(value, tuple):
-        return tuple(inner(part) for part in value)
-    if isinstance(value, Inert):
-        value.__dict__.update(
-            (key, inner(part)) for key, part in list(value.__dict__.items())
-        )
+        items = [(key, resolve(part, budget, depth + 1)) for key, part in value.items()]
+        return type(value)(items)
+    if isinstance(value, list | tuple):
+        return type(value)(resolve(part, budget, depth + 1) for part in value)
+    if isinstance(value, Record):
+        copy = Record(value.name)
+        copy.fields = resolve(value.fields, budget, depth + 1)
+        return copy
     return value
+
+
+_Operation = Callable[[Machine], object]
+
+
+def _constant(value: Any) -> _Operation:
+    return lambda machine: machine._push(value)
+
+
+def _empty(kind: type) -> _Operation:
+    return lambda machine: machine._push(kind())
+
+
+def _sized(method: Callable[[Machine, str], None], layout: str) -> _Operation:
+    """Return an operation that is followed by a number of this layout."""
+    return lambda machine: method(machine, layout)
+
+
+# What picklers of protocols 2 to 4 write for data.
+_OPERATIONS: dict[bytes, _Operation] = {
+    pickle.PROTO: Machine._protocol,
+    # Frames only say how much to read ahead.
+    pickle.FRAME: lambda machine: machine._take(8),
+    pickle.NONE: _constant(None),
+    pickle.NEWTRUE: _constant(True),
+    pickle.NEWFALSE: _constant(False),
+    pickle.BININT: _sized(Machine._number, "<i"),
+    pickle.BININT1: _sized(Machine._number, "<B"),
+    pickle.BININT2: _sized(Machine._number, "<H"),
+    pickle.BINFLOAT: _sized(Machine._number, ">d"),
+    pickle.LONG1: Machine._integer,
+    pickle.BINUNICODE: _sized(Machine._text, "<I"),
+    pickle.SHORT_BINUNICODE: _sized(Machine._text, "<B"),
+    pickle.BINBYTES: _sized(Machine._bytes, "<I"),
+    pickle.SHORT_BINBYTES: _sized(Machine._bytes, "<B"),
+    pickle.MARK: Machine._mark,
+    pickle.EMPTY_TUPLE: _constant(()),
+    pickle.TUPLE: Machine._tuple_of_mark,
+    pickle.TUPLE1: lambda machine: machine._tuple(1),
+    pickle.TUPLE2: lambda machine: machine._tuple(2),
+    pickle.TUPLE3: lambda machine: machine._tuple(3),
+    pickle.EMPTY_LIST: _empty(list),
+    pickle.APPEND: lambda machine: machine._append(machine._pop(1)),
+    pickle.APPENDS: lambda machine: machine._append(machine._pop_mark()),
+    pickle.EMPTY_SET: _empty(set),
+    pickle.ADDITEMS: lambda machine: machine._add(machine._pop_mark()),
+    pickle.EMPTY_DICT: _empty(dict),
+    pickle.SETITEM: lambda machine: machine._set(machine._pop(2)),
+    pickle.SETITEMS: lambda machine: machine._set(machine._pop_mark()),
+    pickle.BINGET: _sized(Machine._get, "<B"),
+    pickle.LONG_BINGET: _sized(Machine._get, "<I"),
+    pickle.BINPUT: _sized(Machine._put, "<B"),
+    pickle.LONG_BINPUT: _sized(Machine._put, "<I"),
+    pickle.MEMOIZE: Machine._memoize,
+    pickle.GLOBAL: Machine._global,
+    pickle.STACK_GLOBAL: Machine._stack_global,
+    pickle.REDUCE: Machine._call,
+    pickle.NEWOBJ: Machine._call,
+    pickle.BUILD: Machine._build,
+    pickle.BINPERSID: Machine._persistent_id,
+}
+_OPERATION_NAMES = {code.code: code.name for code in pickletools.opcodes}

@@ -30,7 +30,7 @@ from pgpelib.tasks.posggym_task import (
     make_processor,
 )
 from posggym_es.conversion import EPS, ConversionError, pass_through
-from posggym_es.ppo_checkpoints import ordered
+from posggym_es.posggym_model_file import ordered
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.threads import one_thread
 

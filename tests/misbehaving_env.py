@@ -10,15 +10,19 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+# Of two modes; the second one cannot be squared in float64.
+OBSERVATIONS = {"nan_observation": np.nan, "huge_observation": 1e200}
+
 
 class MisbehavingEnv(gymnasium.Env):
     """Ten steps, whose reward is the action; goes wrong as told.
 
-    With mode "nan" every third seed gets a NaN reward; "hang" and "die" stop or kill
-    the process once, when the file `marker` does not exist yet.
+    With mode "nan" every third seed gets a NaN reward; with "nan_observation" and
+    "huge_observation" it gets an observation that is no use, and good rewards. "hang"
+    and "die" stop or kill the process once, when the file `marker` does not exist yet.
     """
 
-    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float64)
     action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
 
     def __init__(self, mode, marker=None):
@@ -40,7 +44,11 @@ class MisbehavingEnv(gymnasium.Env):
             if self._mode == "hang":
                 time.sleep(1000)
             os._exit(3)
-        observation = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        observation = self.np_random.uniform(-1, 1, 2)
+        if self._mode in OBSERVATIONS and self._seed % 3 == 0 and self._steps == 5:
+            observation[0] = OBSERVATIONS[self._mode]
+        if self._mode in OBSERVATIONS:
+            reward = 1.0
         return observation, reward, False, self._steps == 10, {}
 
 

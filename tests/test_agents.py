@@ -12,17 +12,20 @@ import pytest
 from scipy import stats
 
 from messages import exactly
-from posggym_es.agents import agent_spec, describe
+from posggym_es.agents import agent_spec, company, describe
 from posggym_es.policy_file import (
     METADATA_FILE,
     TENSORS_FILE,
     read_policy,
     write_policy,
 )
+from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.registry import env_module_code
 from posggym_es.returns import mean_interval, shown
 from posggym_es.spec import AgentSpec, ProcessorSpec
 from posggym_es.staging import StagingError, copy_package, stage_assets, stage_models
 from test_policies import make_policy
+from test_ppo_checkpoints import save_checkpoint
 
 IDENTITY = ProcessorSpec("IdentityProcessor")
 RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
@@ -103,18 +106,55 @@ def test_settings_go_before_what_is_derived():
         ),
         (
             {"config": None, "algorithm": "PPO"},
-            "Drives",
+            "drives",
             "Drives. PPO, 1,234,567 steps, mean return 12.0 ± 4.97 (95 %).",
         ),
         (
             {"config": None, "timesteps": None, "reference": {"returns": [0.5]}},
             None,
-            "mean return 0.50 ± 0.00 (95 %).",
+            "Mean return 0.50 ± 0.00 (95 %).",
         ),
     ],
 )
 def test_descriptions_say_what_how_and_how_well(notes, text, expected):
     assert describe(with_notes(**notes), text) == expected
+
+
+@pytest.mark.parametrize(
+    ("notes", "text"),
+    [
+        ({}, "in self-play"),
+        (
+            {"role": "0", "partners": ["Random-v0"]},
+            "with Random-v0",
+        ),
+        (
+            {"config": {"partners": ["Driving-v1/A40-v0", "Driving-v1/x=1/A100-v0"]}},
+            "with A40-v0 and A100-v0",
+        ),
+        ({"partners": [f"Driving-v1/A{i}-v0" for i in range(4)]}, "with 4 policies"),
+        ({"role": "1"}, "with the policies trained for the other agents"),
+    ],
+)
+def test_descriptions_say_with_whom_the_return_was_played(notes, text):
+    policy = dataclasses.replace(
+        make_policy(), env_name="posggym:Driving-v1", notes=notes
+    )
+    assert company(policy) == text
+
+
+def test_policies_of_the_baselines_are_registered_as_stochastic(tmp_path):
+    save_checkpoint(tmp_path)
+    policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
+    reference = {"returns": [1.0, 1.0]}
+    policy = dataclasses.replace(policy, notes={**policy.notes, "reference": reference})
+    spec = agent_spec(policy, IDENTITY, IDENTITY, {"policy_name": "ppo"})
+    assert not spec.deterministic
+    assert spec.description.endswith("mean return 1.00 ± 0.00 (95 %) in self-play.")
+    code = env_module_code([spec])
+    assert "deterministic=False" in code
+    assert "deterministic=True" not in code
+    assert AgentSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize(
@@ -125,6 +165,9 @@ def test_descriptions_say_what_how_and_how_well(notes, text, expected):
         (-10, "-10.0"),
         (-9.5, "-9.50"),
         (4853.26, "4853.3"),
+        (-0.0, "0.00"),
+        (-0.004, "0.00"),
+        (-0.006, "-0.01"),
     ],
 )
 def test_returns_are_shown_to_the_digits_that_matter(value, text):

@@ -59,7 +59,7 @@ def results(run_dir: Path):
     policies = {}
     for path in (run_dir / "policies").iterdir():
         policy = load_policy(path)
-        policies[policy.notes["generation"]] = [
+        policies[policy.notes["generation"], policy.notes["role"]] = [
             array.tolist() for layer in policy.layers for array in layer
         ]
     return state, metrics, policies
@@ -264,6 +264,36 @@ def test_fitnesses_that_are_not_numbers_count_as_the_worst(
     assert "seed 3" in caplog.text
     assert np.isfinite(training.learners[0].pgpe.center).all()
     assert all(np.isfinite(float(row["pop_mean"])) for row in metrics)
+
+
+@pytest.mark.parametrize("mode", ["nan_observation", "huge_observation"])
+def test_failed_episodes_leave_no_trace_in_the_observation_statistics(
+    misbehaving, tmp_path, mode
+):
+    settings = {**MISBEHAVING, "obs_norm": True, "popsize": 30, "niters": 3}
+    training = train(tmp_path, **settings, env_config={"mode": mode})
+    metrics = results(tmp_path)[1]
+    failed = sum(int(row["pop_failed"]) for row in metrics)
+    assert 0 < failed < 90
+    stats = training.learners[0].obs_stats
+    # Those of the others are all there.
+    assert stats.count == 10 * (90 - failed)
+    assert (np.abs(stats.mean) < 1).all()
+    with np.load(tmp_path / "state.npz") as archive:
+        assert all(np.isfinite(array).all() for array in archive.values())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_states_that_are_not_finite_are_never_written(tmp_path, value):
+    train(tmp_path, niters=1)
+    before = (tmp_path / "state.npz").read_bytes()
+    config = TrainingConfig.from_dict(LANDER)
+    with Training(config, tmp_path) as training:
+        training.learners[0].pgpe.stdev[0] = value
+        with pytest.raises(ValueError, match="is NaN or infinite after generation 2"):
+            training.step()
+    assert (tmp_path / "state.npz").read_bytes() == before
+    train(tmp_path, niters=2)
 
 
 def test_metrics_cut_off_by_a_crash_are_mended(reference, tmp_path):

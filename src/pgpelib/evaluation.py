@@ -201,16 +201,30 @@ class Evaluation:
     Parameters
     ----------
     fitnesses
-        Shape (n,), float64; may hold NaN or infinities.
+        Shape (n,), float64; not finite for episodes that failed. An episode with an
+        observation that is NaN or infinite failed, whatever its return.
     steps
         Shape (n,), int64, simulator steps.
     obs_stats
-        Statistics of all observations.
+        Statistics of the observations of episodes that did not fail.
     """
 
     fitnesses: Vector
     steps: npt.NDArray[np.int64]
     obs_stats: RunningStat
+
+
+def summarize(rollouts: Sequence[Rollout]) -> Evaluation:
+    """Return the results of rollouts, in their order."""
+    fitnesses = np.array(
+        [r.fitness if r.obs_stats.is_finite else np.nan for r in rollouts]
+    )
+    stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
+    for rollout, fitness in zip(rollouts, fitnesses, strict=True):
+        # One NaN would make the normalisation of all later generations NaN.
+        if np.isfinite(fitness):
+            stats.merge(rollout.obs_stats)
+    return Evaluation(fitnesses, np.array([r.steps for r in rollouts]), stats)
 
 
 class WorkerError(RuntimeError):
@@ -293,11 +307,4 @@ class Evaluator:
             for chunk in self._engine.run(chunks, on_progress)
             for rollout in chunk
         ]
-        stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
-        for rollout in rollouts:
-            stats.merge(rollout.obs_stats)
-        return Evaluation(
-            np.array([r.fitness for r in rollouts]),
-            np.array([r.steps for r in rollouts]),
-            stats,
-        )
+        return summarize(rollouts)

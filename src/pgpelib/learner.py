@@ -78,7 +78,14 @@ class Learner:
         )
 
     def policy(self, notes: dict[str, Any]) -> SavedPolicy:
-        """Return the current center as a policy."""
+        """Return the current center as a policy.
+
+        Raises
+        ------
+        ValueError
+            If a number is NaN or infinite.
+        """
+        self._refuse_non_finite({"center": self.pgpe.center})
         normalization = self.normalization()
         return SavedPolicy(
             layers=self.architecture.layers(self.pgpe.center),
@@ -94,13 +101,29 @@ class Learner:
         )
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything that the next generation depends on, as arrays."""
+        """Return everything that the next generation depends on, as arrays.
+
+        Raises
+        ------
+        ValueError
+            If a number is NaN or infinite; no generation could follow from that.
+        """
         arrays = self.pgpe.state() | {
             "obs_count": np.array(self.obs_stats.count),
             "obs_sum": self.obs_stats.sum,
             "obs_sumsq": self.obs_stats.sumsq,
         }
+        self._refuse_non_finite(arrays)
         return {self._prefix + name: array for name, array in arrays.items()}
+
+    def _refuse_non_finite(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(
+                    f"{name} is NaN or infinite after generation "
+                    f"{self.pgpe.generation}, which is not saved; use a smaller radius "
+                    "or max_speed, or check the environment's rewards"
+                )
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Go on from what `state` returned, among the arrays of other learners."""

@@ -17,6 +17,7 @@ from pgpelib.evaluation import (
     worker_error,
 )
 from pgpelib.tasks.base import Rollout
+from pgpelib.threads import ONE_THREAD
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ class RayEngine:
                 num_cpus=None if address else num_workers,
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,
-                # Workers run one thread each, like those of the local engine.
-                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+                # Ray's workers load NumPy before this project's code.
+                runtime_env={"env_vars": ONE_THREAD},
             )
         self._given_workers = num_workers
         self._config = ray.put(config)

@@ -45,6 +45,11 @@ class RunningStat:
         values = np.asarray(observations, dtype=np.float64)
         return cls(len(values), values.sum(axis=0), np.square(values).sum(axis=0))
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no observation was NaN, infinite or too large to be squared."""
+        return bool(np.isfinite(self.sum).all() and np.isfinite(self.sumsq).all())
+
     def merge(self, other: RunningStat) -> None:
         """Add the observations of `other`."""
         self.count += other.count

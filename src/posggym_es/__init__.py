@@ -8,6 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# First: NumPy and PyTorch read what this sets when they are loaded.
+from pgpelib import threads as threads
+
 if TYPE_CHECKING:
     from posggym_es.steps import convert, extract, register, verify
 

@@ -6,10 +6,15 @@ import dataclasses
 from typing import Any
 
 from pgpelib.policies import SavedPolicy
+from pgpelib.tasks.registry import POSGGYM_PREFIX
 from posggym_es.environments import RegisteredEnv, registered_env
+from posggym_es.policy_file import partners_of
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.returns import mean_interval, shown
 from posggym_es.spec import AgentSpec, ProcessorSpec, checked_settings
+
+# A description names this many partners at most.
+_MOST_PARTNERS = 3
 
 
 def agent_spec(
@@ -36,7 +41,12 @@ def agent_spec(
         If the settings make no agent that POSGGym can register.
     """
     spec = agent_in(registered_env(policy), settings, obs_processor, action_processor)
-    return dataclasses.replace(spec, description=describe(policy, spec.description))
+    return dataclasses.replace(
+        spec,
+        description=describe(policy, spec.description),
+        # PPO policies act by chance, before and after the conversion.
+        deterministic=not isinstance(policy, PPOPolicyData),
+    )
 
 
 def agent_in(
@@ -75,10 +85,23 @@ def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     elif notes.get("timesteps"):
         facts.append(f"{notes['algorithm']}, {notes['timesteps']:,} steps")
     mean, margin = mean_interval(notes["reference"]["returns"])
-    facts.append(f"mean return {shown(mean)} ± {shown(margin)} (95 %)")
+    result = f"mean return {shown(mean)} ± {shown(margin)} (95 %) {company(policy)}"
+    facts.append(result.rstrip())
     if config is not None:
         facts.append(f"seed {notes['seed']}")
         if notes.get("commit"):
             facts.append(f"commit {notes['commit']}")
-    sentence = ", ".join(facts)
-    return f"{text.rstrip('.')}. {sentence}." if text else f"{sentence}."
+    sentences = [text.rstrip("."), ", ".join(facts)] if text else [", ".join(facts)]
+    return " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences)
+
+
+def company(policy: SavedPolicy | PPOPolicyData) -> str:
+    """Return with whom a policy's reference returns were played; "" if alone."""
+    partners = [name.rpartition("/")[2] for name in partners_of(policy.notes)]
+    if len(partners) > _MOST_PARTNERS:
+        return f"with {len(partners)} policies"
+    if partners:
+        return f"with {' and '.join(partners)}"
+    if policy.notes.get("role") is not None:
+        return "with the policies trained for the other agents"
+    return "in self-play" if policy.env_name.startswith(POSGGYM_PREFIX) else ""

@@ -35,8 +35,6 @@ from posggym.agents.torch_policy import PPOPolicy as _EsPolicy  # noqa: E402
 from posggym.agents.utils import processors as _es_processors  # noqa: E402
 from posggym.config import AGENT_MODEL_DIR as _ES_MODEL_DIR  # noqa: E402
 
-# These policies are deterministic by their weights: PPOPolicy samples its actions in
-# any case, from distributions without spread.
 for _es_spec in [
     {calls}
 ]:
@@ -355,7 +353,7 @@ def _call(spec: AgentSpec) -> str:
         valid_agent_ids={_value(spec, spec.valid_agent_ids)},
         nondeterministic=False,
         description={_literal(spec.description)},
-        deterministic=True,
+        deterministic={spec.deterministic},
         obs_processor_cls=_es_processors.{spec.obs_processor.name},
         obs_processor_config={_value(spec, spec.obs_processor.config)},
         action_processor_cls=_es_processors.{spec.action_processor.name},
@@ -391,6 +389,7 @@ def _spec_of_call(call: ast.expr) -> AgentSpec:
         description=ast.literal_eval(arguments["description"]),
         obs_processor=processor("obs"),
         action_processor=processor("action"),
+        deterministic=ast.literal_eval(arguments["deterministic"]),
     )
     if spec.asset != asset:
         raise ValueError(f"{asset} is not where {spec.id} belongs")

@@ -8,7 +8,8 @@ from scipy import special
 
 def shown(value: float) -> str:
     """Return a return for people: POSGGym's are around 1, locomotion's in thousands."""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    # z: a small loss is 0.00, not -0.00.
+    return f"{value:z.1f}" if abs(value) >= 10 else f"{value:z.2f}"
 
 
 def mean_interval(

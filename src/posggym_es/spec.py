@@ -59,11 +59,12 @@ _AGENT_PROPERTIES = {
     "description": {"type": "string"},
     "obs_processor": _PROCESSOR_SCHEMA,
     "action_processor": _PROCESSOR_SCHEMA,
+    "deterministic": {"type": "boolean"},
 }
 _AGENT_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
-    "required": list(_AGENT_PROPERTIES),
+    "required": [name for name in _AGENT_PROPERTIES if name != "deterministic"],
     "properties": _AGENT_PROPERTIES,
 }
 # What users say about an agent; the rest follows from its policy. The config's schema
@@ -159,6 +160,8 @@ class AgentSpec:
         One sentence for the registry and the docs.
     obs_processor, action_processor
         What stands between the environment and the network.
+    deterministic
+        Whether the policy always acts the same way after the same observations.
 
     Raises
     ------
@@ -177,6 +180,7 @@ class AgentSpec:
     description: str
     obs_processor: ProcessorSpec
     action_processor: ProcessorSpec
+    deterministic: bool = True
 
     def __post_init__(self) -> None:
         refuse_mistakes(self.to_json(), _AGENT_SCHEMA)

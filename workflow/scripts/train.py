@@ -27,6 +27,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+# Before Sacred, which loads NumPy, which reads its number of threads then.
+import pgpelib.threads  # noqa: F401
+
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 from sacred import SETTINGS, Experiment
@@ -42,11 +45,6 @@ from pgpelib.training_config import TrainingConfig
 # Workers inherit file descriptors; capturing at that level would wait for them.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
-
-# Workers are the parallelism; a BLAS that starts threads of its own only gets in
-# their way, and sums in another order on another machine.
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 ex = Experiment("pgpe", save_git_info=False)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +19,7 @@ import psutil
 import pytest
 
 from pgpelib.restore import load_policy
+from pgpelib.run_files import DamagedRunError, read_state
 from pgpelib.slurm_engine import allocated_nodes
 from pgpelib.training import RunLockedError, RunMismatchError, Training, format_duration
 from pgpelib.training_config import TrainingConfig
@@ -302,6 +306,92 @@ def test_metrics_cut_off_by_a_crash_are_mended(reference, tmp_path):
         file.write("3,1.5,2.")
     train(tmp_path, niters=3)
     assert results(tmp_path)[1] == results(reference)[1]
+
+
+def without_lines(path: Path, first: int, last: int) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:first] + lines[last:]), encoding="utf-8")
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def edit_json(path: Path, **changes) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+def put_array(path: Path, name: str, value) -> None:
+    with np.load(path) as archive:
+        np.savez(path, **{**archive, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("metrics.csv", Path.unlink, "generation 1 is missing or damaged"),
+        ("metrics.csv", lambda path: os.truncate(path, 0), "names of columns"),
+        ("metrics.csv", cut, "generation . is missing or damaged"),
+        (
+            "metrics.csv",
+            lambda path: without_lines(path, 2, 3),
+            "generation 2 is missing or damaged",
+        ),
+        (
+            "metrics.csv",
+            lambda path: path.write_bytes(path.read_bytes().replace(b"2,", b"x,", 1)),
+            "damaged",
+        ),
+        ("metrics.csv", lambda path: path.write_bytes(b"\xff\xfe"), "damaged"),
+        ("state.npz", Path.unlink, "has generation 0, but metrics.csv generation"),
+        ("state.npz", cut, "damaged"),
+        ("state.npz", lambda path: os.truncate(path, 0), "damaged"),
+        ("state.npz", lambda path: path.write_text("no state"), "damaged"),
+        ("state.npz", lambda path: np.savez(path, a=1), "has other arrays"),
+        (
+            "state.npz",
+            lambda path: put_array(path, "center", np.zeros(3)),
+            "has other arrays",
+        ),
+        (
+            "state.npz",
+            lambda path: put_array(path, "timesteps", np.nan),
+            "timesteps is not made of finite numbers",
+        ),
+        ("run.json", Path.unlink, "missing, although there is state.npz"),
+        ("run.json", cut, "damaged"),
+        ("run.json", lambda path: path.write_text("[]"), "damaged"),
+        ("run.json", lambda path: edit_json(path, pid="../7"), "damaged"),
+        ("run.json", lambda path: edit_json(path, date="../x"), "damaged"),
+        ("run.json", lambda path: edit_json(path, config={}), "damaged"),
+    ],
+)
+def test_a_damaged_run_is_not_resumed(reference, tmp_path, name, damage, message):
+    run_dir = tmp_path / "run"
+    shutil.copytree(reference, run_dir)
+    damage(run_dir / name)
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    for _ in range(2):
+        with pytest.raises(DamagedRunError, match=message) as refused:
+            train(run_dir, niters=4)
+        assert str(refused.value).startswith(f"{run_dir / name}: ")
+        assert "\n" not in str(refused.value)
+    after = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_flipped_bit_in_the_state_is_noticed_or_harmless(reference, tmp_path):
+    with np.load(reference / "state.npz") as archive:
+        state = dict(archive)
+    content = (reference / "state.npz").read_bytes()
+    for place in range(0, len(content), 5):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / "state.npz").write_bytes(damaged)
+        with contextlib.suppress(DamagedRunError):
+            read = read_state(tmp_path, state)
+            assert all((read[name] == array).all() for name, array in state.items())
 
 
 @pytest.mark.parametrize("env_id", ["CooperativeReaching-v0", "DrivingContinuous-v0"])

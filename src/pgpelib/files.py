@@ -20,7 +20,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary sibling of `path` to write to, and rename it at the end.
 
     The rename is atomic on POSIX file systems: after a crash, a kill or a full
-    disk, `path` is either what it was before or complete.
+    disk, `path` is either what it was before or complete. When the block has ended,
+    the new content survives a loss of power.
 
     Parameters
     ----------
@@ -48,8 +49,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename within a folder durable, where the file system can do that."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @contextlib.contextmanager

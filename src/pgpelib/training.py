@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
 import fcntl
-import io
 import logging
 import os
 import time
@@ -19,17 +17,20 @@ import numpy.typing as npt
 
 from pgpelib.engines import make_engine
 from pgpelib.evaluation import Evaluation, Evaluator, Subject
-from pgpelib.files import atomic_path, read_json, write_json, write_text
 from pgpelib.learner import Learner
 from pgpelib.pgpe import PGPE
 from pgpelib.provenance import source_commit
 from pgpelib.run_files import (
     LOCK_FILE,
     METRIC_COLUMNS,
-    METRICS_FILE,
     POLICIES_FOLDER,
-    RUN_FILE,
-    STATE_FILE,
+    RunIdentity,
+    append_metrics,
+    read_identity,
+    read_state,
+    trim_metrics,
+    write_identity,
+    write_state,
 )
 from pgpelib.saving import policy_file_name, save_policy
 from pgpelib.training_config import BUDGET_KEYS, TrainingConfig
@@ -93,7 +94,7 @@ class RunLockedError(ValueError):
 
 
 class Training:
-    """One run in one folder; made again on the same folder, it goes on.
+    """One run in one folder; made again on the same folder, it resumes.
 
     The folder holds `run.json` (config, provenance), `state.npz` (everything that the
     next generation depends on, replaced atomically after each generation),
@@ -111,6 +112,8 @@ class Training:
     ------
     RunMismatchError
         If the folder holds a run of another configuration.
+    DamagedRunError
+        If a file of the run is damaged or missing.
     RunLockedError
         If another process trains in the folder.
     """
@@ -119,18 +122,22 @@ class Training:
         self.config = config
         self.run_dir = run_dir
         self._lock = self._lock_folder()
-        self._identity = self._claim_folder()
-        self.learners = [Learner(config, role) for role in config.roles or (None,)]
-        self.timesteps = 0
-        self._elapsed_before = 0.0
-        self._started = time.monotonic()
-        self._load_state()
-        self._engine = make_engine(
-            config.engine,
-            config.task,
-            config.num_cpus if config.num_cpus > 0 else None,
-            config.worker_timeout,
-        )
+        try:
+            self._identity = self._claim_folder()
+            self.learners = [Learner(config, role) for role in config.roles or (None,)]
+            self.timesteps = 0
+            self._elapsed_before = 0.0
+            self._started = time.monotonic()
+            self._load_state()
+            self._engine = make_engine(
+                config.engine,
+                config.task,
+                config.num_cpus if config.num_cpus > 0 else None,
+                config.worker_timeout,
+            )
+        except BaseException:
+            self._lock.close()
+            raise
         self._evaluator = Evaluator(self._engine)
 
     def __enter__(self) -> Training:
@@ -216,7 +223,8 @@ class Training:
         ]
         generation = self.generation
         last = generation == self.config.niters
-        re_evaluated = last or generation % self.config.re_eval_interval == 0
+        interval = self.config.re_eval_interval
+        re_evaluated = last or (interval > 0 and generation % interval == 0)
         saved = []
         for learner, metrics in zip(self.learners, rows, strict=True):
             re_eval = None
@@ -227,8 +235,8 @@ class Training:
                 saved.append(self._save_policy(learner, re_eval))
             metrics["timesteps"] = self.timesteps
             metrics["elapsed"] = self._elapsed()
-        self._append_metrics(rows)
-        self._save_state()
+        append_metrics(self.run_dir, rows)
+        write_state(self.run_dir, self._state())
         return GenerationReport(rows, saved)
 
     def _subject(self, learner: Learner) -> Subject:
@@ -315,9 +323,9 @@ class Training:
 
     def _save_policy(self, learner: Learner, re_eval: list[float] | None) -> Path:
         name = policy_file_name(
-            self._identity["date"],
+            self._identity.date,
             self.config.env_name,
-            self._identity["pid"],
+            self._identity.pid,
             self.generation,
             learner.role,
         )
@@ -364,77 +372,48 @@ class Training:
                 logger.warning("%s cannot be locked: %s", self.run_dir, error)
                 return file
 
-    def _claim_folder(self) -> dict[str, Any]:
-        path = self.run_dir / RUN_FILE
-        if path.exists():
-            identity = read_json(path)
-            if identity["digest"] != self.config.digest:
-                old, new = identity["config"], self.config.to_dict()
-                changes = ", ".join(
-                    f"{k}: {old.get(k)} -> {v}"
-                    for k, v in new.items()
-                    if k not in BUDGET_KEYS and old.get(k) != v
-                )
-                raise RunMismatchError(
-                    f"{self.run_dir} holds a run of another configuration ({changes}); "
-                    "choose another run_dir or remove that folder"
-                )
-            return dict(identity)
-        now = datetime.datetime.now()
-        identity = {
-            "digest": self.config.digest,
-            "date": now.strftime("%Y_%m_%d_%H_%M_%S"),
-            "pid": os.getpid(),
-            "commit": source_commit(),
-            "config": self.config.to_dict(),
-        }
-        write_json(path, identity)
+    def _claim_folder(self) -> RunIdentity:
+        identity = read_identity(self.run_dir)
+        if identity is None:
+            now = datetime.datetime.now()
+            identity = RunIdentity(
+                self.config.digest,
+                now.strftime("%Y_%m_%d_%H_%M_%S"),
+                os.getpid(),
+                source_commit(),
+                self.config.to_dict(),
+            )
+            write_identity(self.run_dir, identity)
+        if identity.digest != self.config.digest:
+            old = identity.config
+            changes = ", ".join(
+                f"{name}: {old.get(name)} -> {value}"
+                for name, value in self.config.to_dict().items()
+                if name not in BUDGET_KEYS and old.get(name) != value
+            )
+            raise RunMismatchError(
+                f"{self.run_dir} holds a run of another configuration ({changes}); "
+                "choose another run_dir, or give the settings of that run"
+            )
         return identity
 
-    def _save_state(self) -> None:
-        arrays = {k: v for each in self.learners for k, v in each.state().items()} | {
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything that the next generation depends on, as arrays."""
+        return {k: v for each in self.learners for k, v in each.state().items()} | {
             "timesteps": np.array(self.timesteps),
             "elapsed": np.array(self._elapsed()),
         }
-        with (
-            atomic_path(self.run_dir / STATE_FILE) as temporary,
-            temporary.open("wb") as file,
-        ):
-            np.savez(file, **arrays)
 
     def _load_state(self) -> None:
-        path = self.run_dir / STATE_FILE
-        if path.exists():
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = dict(archive)
+        state = read_state(self.run_dir, self._state())
+        if state is not None:
             for learner in self.learners:
-                learner.load_state(arrays)
-            self.timesteps = int(arrays["timesteps"])
-            self._elapsed_before = float(arrays["elapsed"])
-            logger.info("going on after generation %d", self.generation)
-        self._trim_metrics()
-
-    def _trim_metrics(self) -> None:
-        """Drop rows of generations whose state did not make it to disk."""
-        path = self.run_dir / METRICS_FILE
-        rows = []
-        if path.exists():
-            rows = [
-                row
-                for row in csv.DictReader(io.StringIO(path.read_text()))
-                # A row that was cut off by a crash lacks its last columns.
-                if row["re_eval_stdev"] is not None
-                and int(row["generation"]) <= self.generation
-            ]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, METRIC_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(path, text.getvalue())
-
-    def _append_metrics(self, rows: list[dict[str, Any]]) -> None:
-        with (self.run_dir / METRICS_FILE).open("a", newline="") as file:
-            csv.DictWriter(file, METRIC_COLUMNS, lineterminator="\n").writerows(rows)
+                learner.load_state(dict(state))
+            self.timesteps = int(state["timesteps"])
+            self._elapsed_before = float(state["elapsed"])
+            logger.info("resuming after generation %d", self.generation)
+        roles = [learner.role for learner in self.learners]
+        trim_metrics(self.run_dir, self.generation, roles)
 
 
 def summary(returns: list[float]) -> dict[str, float]:

@@ -73,6 +73,10 @@ def test_experiments_can_be_selected(only):
         (lambda c: c.update(scale="huge"), "scale: 'huge' is not one of full, smoke"),
         (lambda c: c.update(only="landr"), "did you mean lander"),
         (
+            lambda c: c.update(mongo_db="mongodb://user:geheim@host/db"),
+            r"mongo_db: has a password in it: (?!.*geheim).* \$NAME",
+        ),
+        (
             lambda c: c["experiments"]["lander"]["register"].update(policy_name="x"),
             r"experiments.lander.register.policy_name: 2 seeds make 2 agents",
         ),

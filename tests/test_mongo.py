@@ -90,27 +90,36 @@ def test_credentials_come_from_the_environment_and_stay_there(root, tmp_path):
     [
         ("mongodb://$ES_NOBODY@127.0.0.1:1/es", "variable ES_NOBODY is not set"),
         ("mongodb://127.0.0.1:1", "lacks the database"),
-        ("mongodb://a:secret@127.0.0.1:x/es", "not a valid mongodb:// URL"),
+        ("mongodb://a:$ES_PASSWORD@127.0.0.1:x/es", "not a valid mongodb:// URL"),
         ("not a database!", "is not IP:PORT:DATABASE"),
-        ("mongodb://a:secret@127.0.0.1:1/es", "no MongoDB server answers at 127.0.0.1"),
+        ("mongodb://a:$ES_PASSWORD@127.0.0.1:1/es", "answers at 127.0.0.1"),
+        ("mongodb://a:secret@127.0.0.1:1/es", "a password on the command line"),
+        ("mongodb://a:sec/ret@127.0.0.1:1/es", "a password on the command line"),
+        ("a:secret@127.0.0.1:1:es", "a password on the command line"),
+        (
+            "mongodb://127.0.0.1:1/es?tlsCertificateKeyFilePassword=secret",
+            "a password on the command line",
+        ),
     ],
 )
 def test_a_database_that_cannot_be_used_is_reported_at_once(
     root, tmp_path, argument, message
 ):
-    result = train(root, tmp_path, "-m", argument, "with", *SETTINGS)
+    arguments = ("-m", argument, "with", *SETTINGS)
+    result = train(root, tmp_path, *arguments, ES_PASSWORD="secret")
     assert result.returncode == 1
     assert message in result.stderr
-    assert "Traceback" not in result.stderr
-    assert "secret" not in result.stdout + result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "sec" not in result.stdout + result.stderr
     assert not list(tmp_path.iterdir())
 
 
 def test_wrong_credentials_are_reported_at_once(root, tmp_path):
     with MongoServer("alice", PASSWORD) as server:
-        url = f"mongodb://alice:wrong@127.0.0.1:{server.port}/es"
+        url = f"mongodb://alice:$ES_PASSWORD@127.0.0.1:{server.port}/es"
         url += "?authSource=admin&authMechanism=SCRAM-SHA-256"
-        result = train(root, tmp_path, "-m", url, "with", *SETTINGS)
+        arguments = ("-m", url, "with", *SETTINGS)
+        result = train(root, tmp_path, *arguments, ES_PASSWORD="wrong")
     assert result.returncode == 1
     assert "does not accept the credentials" in result.stderr
     assert "wrong" not in result.stdout + result.stderr

@@ -106,7 +106,7 @@ def test_trainer_commands_run(command, tmp_path):
     result = shell(command, scripts)
     assert result.returncode == 0, result.stderr
     shown = "popsize = " in result.stdout + result.stderr
-    assert shown or list(scripts.rglob("*iter1.pickle"))
+    assert shown or list(tmp_path.rglob("*iter1.pickle"))
 
 
 def test_the_converter_alone(done, tmp_path):

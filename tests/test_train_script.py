@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -32,7 +33,7 @@ def run(root, *command, cwd=None):
 
 def printed_config(output: str) -> dict[str, str]:
     plain = re.sub(r"\x1b\[\d*m", "", output)
-    return dict(re.findall(r"^  (\w+) = (\S+)", plain, re.MULTILINE))
+    return dict(re.findall(r"^  (\w+) = (\[.*?\]|\S+)", plain, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,8 @@ def printed_config(output: str) -> dict[str, str]:
             {
                 "env_name": "'LunarLanderContinuous-v2'",
                 "popsize": "200",
-                "num_interactions": "None",
-                "popsize_max": "None",
+                "num_interactions": "-1",
+                "popsize_max": "-1",
                 "max_speed": "0.3",
                 "center_lr": "0.15",
                 "radius": "4.5",
@@ -134,7 +135,7 @@ def test_without_observer_it_trains_in_a_folder_of_its_own(root, tmp_path):
     ("setting", "message"),
     [
         ("popsize=7", "popsize has to be even, not 7"),
-        ("popsiez=8", "popsiez"),
+        ("popsiez=8", "unknown setting 'popsiez'; did you mean popsize?"),
         # Sacred calculates other settings with this one.
         ("popsize=many", "train.py: popsize has to be a whole number, not 'many'"),
     ],
@@ -145,6 +146,151 @@ def test_wrong_settings_end_with_one_message(root, tmp_path, setting, message):
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.rglob("*.pickle"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            ["hidden_size=32", "num_hidden=2", "num_interactions=-1"],
+            {"hidden": "[32, 32]", "num_interactions": "-1"},
+        ),
+        (["num_hidden=2"], {"hidden": "[64, 64]"}),
+        (["hidden_size=0", "num_hidden=0"], {"hidden": "[]"}),
+        # As the original's train_lunarlandercontinuous.sh has it.
+        (
+            [
+                *("popsize=200", "popsize_max=-1", "num_interactions=-1"),
+                *("max_speed=0.3", "center_lr=0.15", "radius=4.5", "obs_norm=False"),
+                *("hidden_size=0", "num_hidden=0", "env_name=LunarLanderContinuous-v2"),
+                *("re_eval_env_name=", "niters=50"),
+            ],
+            {
+                "popsize_max": "-1",
+                "hidden": "[]",
+                "re_eval_env_name": "'LunarLanderContinuous-v2'",
+            },
+        ),
+        (["popsize_max=None", "num_interactions=None"], {"popsize_max": "-1"}),
+    ],
+)
+def test_the_originals_settings_are_understood(root, tmp_path, settings, expected):
+    result = run(root, "train.py", "print_config", "with", *settings, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    shown = printed_config(result.stdout + result.stderr)
+    assert {name: shown.get(name) for name in expected} == expected
+    assert "WARNING" not in result.stdout + result.stderr
+
+
+def test_config_files_are_read_as_data_and_count_less_than_the_command(root, tmp_path):
+    (tmp_path / "a.yaml").write_text("popsize: 8\nenv_config: {a: [1]}\n")
+    (tmp_path / "b.json").write_text('{"popsize": 12, "max_speed": 0.5}')
+    result = run(
+        root,
+        *("train.py", "print_config", "with", "max_speed=0.25", "a.yaml", "b.json"),
+        *("env_config.b=2", "-l", "ERROR"),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    shown = printed_config(result.stdout + result.stderr)
+    assert shown["popsize"] == "12"
+    assert shown["max_speed"] == "0.25"
+    assert shown["popsize_max"] == "96"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.json",
+            '{"env_config": {"py/reduce": [{"py/function": "os.mkdir"}, ["hacked"]]}}',
+            "train.py: env_config: 'py/reduce' cannot be a key",
+        ),
+        (
+            "a.pickle",
+            "cos\nmkdir\n(S'hacked'\ntR.",
+            "train.py: a.pickle: is not a .yaml, .yml or .json file",
+        ),
+        (
+            "a.yaml",
+            "env_config:\n  a: !!python/object/apply:os.mkdir [hacked]",
+            "train.py: a.yaml, line 2: the tag "
+            "'tag:yaml.org,2002:python/object/apply:os.mkdir' is not allowed",
+        ),
+        (
+            "a.yaml",
+            "env_config: &a\n  a: *a",
+            "train.py: a.yaml, line 2: *a stands within itself",
+        ),
+        ("a.yaml", "a: [", "train.py: a.yaml, line 1: "),
+        ("b.yaml", "", "train.py: a.yaml: no such file"),
+    ],
+)
+def test_config_files_execute_nothing(root, tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    given = "a.yaml" if name == "b.yaml" else name
+    result = run(root, "train.py", "print_config", "with", given, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(message)
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "env_config={'py/reduce': [{'py/function': 'os.mkdir'}, ['hacked']]}",
+        "env_config={'a': {'py/object': 'os.mkdir'}}",
+        "env_config={'json://\"a\"': 1}",
+        "env_config={'a': b'bytes'}",
+        "env_config={'a': {1, 2}}",
+        "env_config={'a': 1e999}",
+        "env_config={1: 2}",
+        "env_config.py/object=os.mkdir",
+        "env_config=" + "[" * 60 + "]" * 60,
+    ],
+)
+def test_settings_on_the_command_line_are_plain_data(root, tmp_path, setting):
+    result = run(root, "train.py", "print_config", "with", setting, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("train.py: env_config")
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_run_takes_the_seed_of_its_folder(root, tmp_path):
+    small = [setting for setting in SMALL if not setting.startswith("seed")]
+    settings = ["env_name=CartPole-v1", *small, "hidden=[]", "run_dir=run"]
+    for niters in (1, 2):
+        command = ("train.py", "with", *settings, f"niters={niters}")
+        result = run(root, *command, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    (first,) = (tmp_path / "run" / "policies").glob("*_iter1.pickle")
+    (second,) = (tmp_path / "run" / "policies").glob("*_iter2.pickle")
+    seeds = {policy_metadata(path)["seed"] for path in (first, second)}
+    assert seeds == {
+        json.loads((tmp_path / "run/run.json").read_text())["config"]["seed"]
+    }
+    result = run(root, *command, "seed=1", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "holds a run of another configuration (seed: " in result.stderr
+
+
+def test_nothing_is_left_beside_the_scripts(root, tmp_path):
+    project = tmp_path / "project"
+    for folder in ("src", "workflow/scripts"):
+        shutil.copytree(
+            root / folder,
+            project / folder,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    scripts = project / "workflow" / "scripts"
+    before = sorted(scripts.rglob("*"))
+    settings = ["env_name=CartPole-v1", *SMALL, "hidden=[]", "niters=1"]
+    result = run(project, "train.py", "with", *settings, cwd=scripts)
+    assert result.returncode == 0, result.stderr
+    assert sorted(scripts.rglob("*")) == before
+    assert len(list((project / "runs").rglob("*_iter1.pickle"))) == 1
 
 
 def test_settings_of_the_caller_win(root):

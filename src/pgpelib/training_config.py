@@ -47,12 +47,13 @@ _POSITIVE = (
     "center_lr",
     "radius",
     "stdev_max_change",
-    "re_eval_interval",
     "re_eval_num_episodes",
     "save_interval",
     "worker_timeout",
 )
-_NOT_NEGATIVE = ("stdev_lr", "lstm_size", "seed")
+_NOT_NEGATIVE = ("stdev_lr", "lstm_size", "seed", "re_eval_interval")
+# None for no limit, which the original trainer writes as -1.
+LIMITS = ("popsize_max", "num_interactions", "stdev_max_change")
 _MINUS_ONE_FOR_ALL = ("max_episode_length", "num_cpus")
 
 
@@ -94,7 +95,8 @@ class TrainingConfig:
         Generations.
     popsize, popsize_max, num_interactions
         Solutions of a generation; with `num_interactions` more are sampled, `popsize`
-        at a time, until that many simulator steps or `popsize_max` solutions.
+        at a time, until that many simulator steps or `popsize_max` solutions. -1 and
+        None are no limit.
     max_speed, center_lr
         ClipUp's bound on the velocity, and its step size; with Adam `center_lr` alone.
     optimizer
@@ -103,11 +105,13 @@ class TrainingConfig:
         Initial distance of solutions from the center:
         stdev_init = sqrt(radius^2 / n_params).
     stdev_lr, stdev_max_change
-        Learning rate of standard deviations and largest relative change of one update.
+        Learning rate of standard deviations and largest relative change of one update
+        (-1 or None for any).
     solution_ranking
         Use centered ranks as fitnesses.
     re_eval_interval, re_eval_num_episodes
-        Generations between re-evaluations of the center, and episodes of each.
+        Generations between re-evaluations of the center (0 for one at the end), and
+        episodes of each.
     save_interval
         Generations between saved policies.
     num_cpus
@@ -163,6 +167,9 @@ class TrainingConfig:
         self.check_types(vars(self))
         for name in ("hidden", "head", "roles", "partners"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in LIMITS:
+            if getattr(self, name) == -1:
+                object.__setattr__(self, name, None)
         for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not value > 0:

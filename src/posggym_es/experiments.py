@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from pgpelib.credentials import HINT, has_literal_password
 from pgpelib.hints import did_you_mean
 from pgpelib.training_config import TrainingConfig
 from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
@@ -160,6 +161,8 @@ class Experiments:
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
+        if has_literal_password(config.get("mongo_db", "")):
+            raise ConfigError(f"mongo_db: has a password in it: {HINT}")
         self.scale = str(config.get("scale", FULL_SCALE))
         scales: dict[str, dict[str, Any]] = config.get("scales", {})
         if self.scale != FULL_SCALE and self.scale not in scales:

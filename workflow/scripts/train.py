@@ -9,8 +9,10 @@ Examples
     python train.py -m IP:PORT:DATABASE
     python train.py -m 'mongodb://$MONGO_USER:$MONGO_PASSWORD@HOST/DATABASE'
 
+    python train.py with settings.yaml popsize=200
+
 Without further settings it trains HumanoidBulletEnv-v0 as in the ClipUp paper
-(arXiv 2008.02387). Give `run_dir=DIR` to be able to go on after an interruption: the
+(arXiv 2008.02387). Give `run_dir=DIR` to be able to resume after an interruption: the
 same command on the same folder continues after the last completed generation.
 """
 
@@ -32,19 +34,43 @@ import pgpelib.threads  # noqa: F401
 
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
-from sacred import SETTINGS, Experiment
-from sacred.arg_parser import get_config_updates
+from docopt import docopt
+from sacred import SETTINGS
+from sacred import Experiment as SacredExperiment
 from sacred.observers import FileStorageObserver
 from sacred.run import Run
 from sacred.utils import SacredError
 from tqdm import tqdm
 
+from pgpelib.command_line import as_updates, read_settings
+from pgpelib.credentials import HINT, has_literal_password
 from pgpelib.training import GenerationReport, Training
 from pgpelib.training_config import TrainingConfig
 
 # Workers inherit file descriptors; capturing at that level would wait for them.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Experiment(SacredExperiment):
+    """Sacred's experiment, with a line instead of a traceback for full disks etc."""
+
+    def run(self, *args: Any, **kwargs: Any) -> Run:
+        """Run a command, see Sacred."""
+        try:
+            return super().run(*args, **kwargs)
+        except OSError as error:
+            raise SacredError(message_of(error), print_traceback=False) from error
+
+
+def message_of(error: Exception) -> str:
+    """Return what is wrong, in one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
 
 ex = Experiment("pgpe", save_git_info=False)
 
@@ -60,34 +86,37 @@ def default_config() -> None:
     env_config = {}  # keyword arguments of the environment
     # environment of re-evaluations; None: the standard form of the training one
     re_eval_env_name = None
-    hidden = [64]  # sizes of the hidden layers; []: linear policy
+    # sizes of the hidden layers; []: linear policy (or hidden_size and num_hidden)
+    hidden = [64]
     activation = "tanh"  # tanh or relu
     lstm_size = 0  # cells of an LSTM after the hidden layers; 0: none
     head = []  # sizes of the hidden layers after the LSTM
     roles = []  # POSGGym agent ids with policies of their own; []: one for all agents
     partners = []  # registered policies to play with, for a best response
     obs_norm = True  # normalise observations by their running statistics
-    max_episode_length = -1  # steps; -1: the environment's own limit
+    # steps of a training episode; -1: the environment's own limit
+    max_episode_length = -1
     decrease_rewards_by = 0.0  # subtracted from each training reward
     niters = 1000  # generations
     popsize = 10000  # solutions asked for at a time
-    popsize_max = 8 * popsize  # most solutions of a generation
-    num_interactions = int(popsize * 200 * 0.75)  # steps of a generation, at least
+    popsize_max = 8 * popsize  # most solutions of a generation; -1: no limit
+    # simulator steps of a generation, at least; -1: popsize solutions, however long
+    num_interactions = int(popsize * 200 * 0.75)
     max_speed = 0.15  # ClipUp: bound on the velocity
     center_lr = max_speed / 2  # step size
     optimizer = "clipup"  # clipup or adam
     radius = 15 * max_speed  # stdev_init = sqrt(radius^2 / n_params)
     stdev_lr = 0.1  # learning rate of the standard deviations
-    stdev_max_change = 0.2  # largest relative change of a stdev in one update
+    stdev_max_change = 0.2  # largest relative change of a stdev in one update; -1: any
     solution_ranking = True  # centered ranks as fitnesses
-    re_eval_interval = 10  # generations between re-evaluations of the center
+    re_eval_interval = 10  # generations between re-evaluations; 0: only at the end
     re_eval_num_episodes = 16  # episodes of a re-evaluation
     save_interval = 10  # generations between saved policies
     num_cpus = -1  # worker processes (with slurm of each node); -1: all cores
     engine = "local"  # local, ray (the cluster that RAY_ADDRESS names) or slurm
     worker_timeout = 3600.0  # seconds without a result before workers are replaced
     tensorboard = False  # also write TensorBoard's event files
-    run_dir = None  # folder to work in, and to go on from after an interruption
+    run_dir = None  # folder to work in, and to resume from after an interruption
 
 
 class Progress:
@@ -165,7 +194,10 @@ def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
             return Path(observer.dir) / "run"
     name = config.env_name.rpartition(":")[2]
     stamp = datetime.datetime.now().strftime("%Y_%m_%d_%H_%M_%S")
-    return Path("pgpe_runs") / f"{stamp}_{name}_{os.getpid()}"
+    # Not among the files of this project, where working state has a folder.
+    inside = Path.cwd().is_relative_to(PROJECT)
+    base = PROJECT / "runs" / "alone" if inside else Path("pgpe_runs")
+    return base / f"{stamp}_{name}_{os.getpid()}"
 
 
 @ex.main
@@ -218,6 +250,8 @@ def train(
             )
         try:
             training.run(on_generation)
+        except OSError:
+            raise
         except Exception as error:
             # Sacred's filter of tracebacks fails on errors that come from workers.
             raise SacredError(str(error), filter_traceback="never") from error
@@ -244,20 +278,32 @@ def take_database(arguments: list[str]) -> list[str]:
     return others
 
 
-def check_types(arguments: list[str]) -> None:
-    """Refuse settings of another type; Sacred would calculate with them first."""
-    if "with" in arguments:
-        given = arguments[arguments.index("with") + 1 :]
-        updates, _ = get_config_updates(given)
-        try:
-            TrainingConfig.check_types(updates)
-        except ValueError as error:
-            sys.exit(f"train.py: {error}")
+def take_settings(arguments: list[str]) -> list[str]:
+    """Return the arguments with the settings among them as literals, for Sacred."""
+    usage = ex.get_usage()[2]
+    # As Sacred does: options may stand behind the settings.
+    updates = docopt(usage, arguments, default_help=False)["UPDATE"]
+    if not updates:
+        return arguments
+    place = arguments.index("with")
+    others = [arg for arg in arguments[place + 1 :] if arg not in updates]
+    settings = as_updates(read_settings(updates))
+    return [*arguments[:place], *others, "with", *settings]
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command that the arguments say."""
+    if any(has_literal_password(argument) for argument in arguments):
+        sys.exit(f"train.py: a password on the command line: {HINT}")
+    try:
+        arguments = take_settings(arguments)
+    except (ValueError, OSError) as error:
+        sys.exit(f"train.py: {message_of(error)}")
+    ex.run_commandline([sys.argv[0], *take_database(arguments)])
 
 
 if __name__ == "__main__":
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
-    check_types(sys.argv[1:])
-    ex.run_commandline([sys.argv[0], *take_database(sys.argv[1:])])
+    main(sys.argv[1:])

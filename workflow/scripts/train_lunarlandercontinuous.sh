@@ -10,8 +10,8 @@ paper=(
     obs_norm=False
     niters=50
     popsize=200
-    popsize_max=None
-    num_interactions=None
+    popsize_max=-1
+    num_interactions=-1
     max_speed=0.3
 )
 run_train "$@"

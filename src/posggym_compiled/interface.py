@@ -298,6 +298,7 @@ class World:
 
 # The module of each environment's world; it has a `make_world(env) -> World`.
 MODULES = {
+    "DrivingContinuous-v0": "posggym_compiled.worlds.continuous.driving",
     "Driving-v1": "posggym_compiled.worlds.grid.driving",
 }
 

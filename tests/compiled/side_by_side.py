@@ -9,7 +9,7 @@ import numpy as np
 import posggym
 from posggym.agents.utils.processors import FlattenProcessor
 
-from posggym_compiled.interface import OneHot, World, world_for
+from posggym_compiled.interface import Discrete, OneHot, World, world_for
 from posggym_compiled.replay import replay
 
 # Episodes of each set of arguments; the long form is for changes of a world.
@@ -63,7 +63,7 @@ def check_episode(
         if t == len(record.rewards):
             break
         joint = dict(zip(world.agents, actions[t], strict=True))
-        if isinstance(world.actions[0].__class__, type) and actions.ndim == 2:
+        if isinstance(world.actions[0], Discrete):
             joint = {name: int(action) for name, action in joint.items()}
         seen, rewards, terminated, truncated, done, _ = env.step(joint)
         assert list(record.rewards[t]) == [rewards[i] for i in world.agents], t
@@ -73,12 +73,33 @@ def check_episode(
     return len(record.rewards)
 
 
+def random_actions(
+    world: World, rng: np.random.Generator, steps: int, repeat: float
+) -> np.ndarray:
+    """Return joint actions; those of a Box may lie outside of it."""
+    actions = world.action_buffer(steps)
+    for agent, spec in enumerate(world.actions):
+        shape = actions[:, agent].shape
+        if isinstance(spec, Discrete):
+            actions[:, agent] = rng.integers(spec.n, size=shape)
+        else:
+            beyond = (spec.high - spec.low) / 10
+            actions[:, agent] = rng.uniform(
+                spec.low - beyond, spec.high + beyond, shape
+            )
+    again = rng.random(actions.shape[:2]) < repeat
+    for t in range(1, steps):
+        actions[t][again[t]] = actions[t - 1][again[t]]
+    return actions
+
+
 def check_world(
     env_id: str,
     env_args: dict[str, Any],
     episodes: int = EPISODES,
     first_seed: int = 0,
     repeat: float = 0.0,
+    renew: bool = False,
 ) -> None:
     """Check episodes with random actions.
 
@@ -93,6 +114,9 @@ def check_world(
     repeat
         Probability that an agent goes on with its last action, for environments in
         which random steps lead nowhere.
+    renew
+        Make POSGGym's environment for each episode, where it keeps something of those
+        before.
     """
     world = world_for(env_id, **env_args)
     env = posggym.make(env_id, disable_env_checker=True, **env_args)
@@ -101,12 +125,10 @@ def check_world(
     limit = world.max_episode_steps
     assert limit is not None
     for episode in range(episodes):
-        actions = world.action_buffer(limit)
-        for agent, spec in enumerate(world.actions):
-            actions[:, agent] = rng.integers(spec.n, size=limit)
-        again = rng.random(actions.shape) < repeat
-        for t in range(1, limit):
-            actions[t][again[t]] = actions[t - 1][again[t]]
+        actions = random_actions(world, rng, limit, repeat)
         seed = first_seed + episode
+        if renew:
+            env.close()
+            env = posggym.make(env_id, disable_env_checker=True, **env_args)
         check_episode(world, state, env, seed, actions, episode < PROCESSED)
     env.close()

@@ -6,6 +6,7 @@ import os
 
 from pgpelib.evaluation import Engine, TaskConfig
 from pgpelib.local_engine import LocalEngine
+from pgpelib.ray_access import stay_on_this_machine
 from pgpelib.slurm_engine import make_slurm_engine
 
 
@@ -34,6 +35,8 @@ def make_engine(
         cores = len(os.sched_getaffinity(0))
         return LocalEngine(config, num_workers or cores, timeout)
     if name == "ray":
+        if "RAY_ADDRESS" not in os.environ:
+            stay_on_this_machine()
         try:
             from pgpelib.ray_engine import RayEngine
         except ImportError as error:

@@ -39,6 +39,9 @@ def _run_chunk(config: TaskConfig, common: Work, first: int, count: int) -> Any:
 class RayEngine:
     """A Ray cluster: the one that RAY_ADDRESS names, or a new one on this machine.
 
+    A new one listens on loopback and asks for a token that only this process and its
+    children have, if `stay_on_this_machine` was called before Ray was imported.
+
     Ray itself does chunks again that were lost with a worker or a node.
 
     Parameters
@@ -59,7 +62,8 @@ class RayEngine:
         if self._started:
             address = os.environ.get("RAY_ADDRESS")
             ray.init(
-                address=address,
+                # Without an address Ray would join any cluster that runs here.
+                address=address or "local",
                 num_cpus=None if address else num_workers,
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,

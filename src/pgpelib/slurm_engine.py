@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pgpelib.evaluation import TaskConfig, Work
 from pgpelib.local_engine import LocalEngine
+from pgpelib.ray_access import require_own_token
 from pgpelib.tasks.base import Rollout
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def allocated_nodes() -> int:
         return 1
     command = ["squeue", "--noheader", f"--job={job}", "--format=%D"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True
+        )
         return int(answer.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
         raise ValueError(
@@ -109,9 +111,7 @@ class SlurmEngine:
     def __init__(
         self, config: TaskConfig, nodes: int, workers_per_node: int, timeout: float
     ) -> None:
-        # Ray reads both when it is imported or started.
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        require_own_token()
         try:
             import ray
         except ImportError as error:

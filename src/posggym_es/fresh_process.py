@@ -54,7 +54,8 @@ def run_with_tree(tree: Path, code: str, *arguments: str) -> str:
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if run.returncode:
         # Killed by the system, for example, it says nothing.

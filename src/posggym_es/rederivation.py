@@ -76,7 +76,8 @@ def derive_again(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if result.returncode != 0:
         raise DerivationError(f"the chain failed:\n{result.stdout[-3000:]}")

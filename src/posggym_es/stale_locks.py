@@ -49,13 +49,17 @@ class Holder:
     @classmethod
     def _of(cls, pid: int) -> Holder | None:
         try:
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            boot = (
+                Path("/proc/sys/kernel/random/boot_id")
+                .read_text(encoding="utf-8")
+                .strip()
+            )
             namespace = str(Path("/proc/self/ns/pid").readlink())
             start = _start_time(pid)
         except (OSError, ValueError):
             return None
         try:
-            machine = Path("/etc/machine-id").read_text().strip()
+            machine = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
         except OSError:
             # Many containers have none; the boot's id is unique among machines, too.
             machine = ""
@@ -85,7 +89,7 @@ class Holder:
 
 
 def _start_time(pid: int) -> int:
-    text = Path(f"/proc/{pid}/stat").read_text()
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     # The second field is the program's name in parentheses, whatever it contains.
     return int(text.rpartition(")")[2].split()[19])
 

@@ -16,7 +16,9 @@ DRIVING = [
     {"grid": "14x14Blocks", "num_agents": 4, "obs_dim": (2, 3, 5)},
     {"grid": "14x14CrissCross", "num_agents": 8},
     {"grid": "14x14RoundAbout", "num_agents": 4, "obs_dim": (5, 2, 1)},
-    {"grid": parse_grid_str(CUSTOM_GRID, 2), "obs_dim": (4, 0, 2)},
+    pytest.param(
+        {"grid": parse_grid_str(CUSTOM_GRID, 2), "obs_dim": (4, 0, 2)}, id="custom grid"
+    ),
 ]
 
 

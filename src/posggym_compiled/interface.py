@@ -299,6 +299,9 @@ class World:
 # The module of each environment's world; it has a `make_world(env) -> World`.
 MODULES = {
     "DrivingContinuous-v0": "posggym_compiled.worlds.continuous.driving",
+    "DroneTeamCapture-v0": "posggym_compiled.worlds.continuous.drone_team_capture",
+    "PredatorPreyContinuous-v0": "posggym_compiled.worlds.continuous.predator_prey",
+    "PursuitEvasionContinuous-v0": "posggym_compiled.worlds.continuous.pursuit_evasion",
     "Driving-v1": "posggym_compiled.worlds.grid.driving",
 }
 

@@ -187,24 +187,27 @@ def matmul32(vector: Any, matrix: Any, out: Any) -> None:
 
 
 @helper
-def rotate64(rotation: Any, vector: Any, out: Any) -> None:
-    """Write `rotation.dot(vector)`, float64, shapes (2, 2) and (2,)."""
+def rotate64(rotation: Any, vectors: Any, out: Any) -> None:
+    """Write `rotation.dot(vectors[i])` to `out[i]`, float64, (2, 2), (n, 2), (n, 2)."""
     _matmul64(
-        (rotation.ctypes.data, vector.ctypes.data, out.ctypes.data),
-        (1, 2, 2, 1),
-        (0, 0, 0, 16, 8, 8, 8, 8, 8),
+        (rotation.ctypes.data, vectors.ctypes.data, out.ctypes.data),
+        (len(vectors), 2, 2, 1),
+        (0, 16, 16, 16, 8, 8, 8, 8, 8),
     )
 
 
 @helper
-def dot64(vector: Any, out: Any) -> None:
-    """Write `vector.dot(vector)` of two float64 values to `out[0]`."""
-    data = vector.ctypes.data
+def dot64(x: float, y: float, other_x: float, other_y: float) -> float:
+    """Return `np.dot` of two float64 vectors, each of shape (2,)."""
+    values = np.empty(5)
+    values[0], values[1], values[2], values[3] = x, y, other_x, other_y
+    data = values.ctypes.data
     _matmul64(
-        (data, data, out.ctypes.data),
+        (data, data + 16, data + 32),
         (1, 1, 2, 1),
         (0, 0, 0, 16, 8, 8, 8, 8, 8),
     )
+    return values[4]
 
 
 @helper

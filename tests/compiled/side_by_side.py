@@ -51,8 +51,12 @@ def check_episode(
     seed: int,
     actions: np.ndarray,
     processed: bool,
+    fails: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Play one episode both ways, compare all bits, and return its length."""
+    """Play one episode both ways, compare all bits, and return its length.
+
+    Nothing is compared from the step on in which POSGGym fails with one of `fails`.
+    """
     record = replay(world, state, seed, actions)
     seen, _ = env.reset(seed=seed)
     for t in range(len(actions) + 1):
@@ -65,7 +69,10 @@ def check_episode(
         joint = dict(zip(world.agents, actions[t], strict=True))
         if isinstance(world.actions[0], Discrete):
             joint = {name: int(action) for name, action in joint.items()}
-        seen, rewards, terminated, truncated, done, _ = env.step(joint)
+        try:
+            seen, rewards, terminated, truncated, done, _ = env.step(joint)
+        except fails:
+            return t
         assert list(record.rewards[t]) == [rewards[i] for i in world.agents], t
         assert list(record.terminated[t]) == [terminated[i] for i in world.agents], t
         over = record.all_done and t == len(record.rewards) - 1
@@ -100,6 +107,7 @@ def check_world(
     first_seed: int = 0,
     repeat: float = 0.0,
     renew: bool = False,
+    fails: tuple[type[Exception], ...] = (),
 ) -> None:
     """Check episodes with random actions.
 
@@ -117,6 +125,8 @@ def check_world(
     renew
         Make POSGGym's environment for each episode, where it keeps something of those
         before.
+    fails
+        Exceptions of POSGGym that end the comparison of an episode.
     """
     world = world_for(env_id, **env_args)
     env = posggym.make(env_id, disable_env_checker=True, **env_args)
@@ -130,5 +140,6 @@ def check_world(
         if renew:
             env.close()
             env = posggym.make(env_id, disable_env_checker=True, **env_args)
-        check_episode(world, state, env, seed, actions, episode < PROCESSED)
+        processed = episode < PROCESSED
+        check_episode(world, state, env, seed, actions, processed, fails)
     env.close()

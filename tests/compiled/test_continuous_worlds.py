@@ -7,7 +7,11 @@ import numpy as np
 import posggym
 import psutil
 import pytest
-from posggym.envs.continuous.driving_continuous import parseworld_str
+from posggym.envs.continuous import (
+    driving_continuous,
+    predator_prey_continuous,
+    pursuit_evasion_continuous,
+)
 from side_by_side import check_episode, check_world, random_actions
 
 from posggym_compiled.interface import UnsupportedError, world_for
@@ -16,8 +20,8 @@ from posggym_compiled.interface import UnsupportedError, world_for
 EPISODES = 250 if os.environ.get("COMPILED_LONG") else 3
 
 
-def check(env_id, env_args):
-    check_world(env_id, env_args, EPISODES, repeat=0.5, renew=True)
+def check(env_id, env_args, fails=()):
+    check_world(env_id, env_args, EPISODES, repeat=0.5, renew=True, fails=fails)
 
 
 DRIVING = [
@@ -36,16 +40,73 @@ def test_driving(env_args):
     check("DrivingContinuous-v0", env_args)
 
 
-def custom_world():
-    return parseworld_str("0..-\n.#.#\n...a\n-+.1\n", 2)
+PREDATOR_PREY = [
+    {},
+    {"world": "5x5", "num_predators": 4, "num_prey": 2, "prey_strength": 2},
+    {"world": "5x5Blocks", "num_prey": 4, "obs_dist": 1.5, "n_sensors": 5},
+    {"world": "10x10Blocks", "num_predators": 3, "num_prey": 1, "n_sensors": 33},
+    {"num_prey": 1, "prey_strength": 1, "cooperative": False},
+    {"world": "15x15", "num_prey": 6, "prey_strength": 1, "cooperative": False},
+    {"world": "20x20Blocks", "num_predators": 8, "prey_strength": 1, "obs_dist": 20.0},
+]
 
 
-def test_world_object():
-    world = world_for("DrivingContinuous-v0", world=custom_world())
+@pytest.mark.parametrize("env_args", PREDATOR_PREY, ids=str)
+def test_predator_prey(env_args):
+    # POSGGym divides by the predators around the place that a prey has left.
+    check("PredatorPreyContinuous-v0", env_args, (ZeroDivisionError,))
+
+
+PURSUIT_EVASION = [
+    {},
+    {"world": "8x8", "fov": 6.0, "n_sensors": 7},
+    {"world": "8x8", "use_progress_reward": False, "fov": 0.5, "n_sensors": 1},
+    {"world": "16x16", "max_obs_distance": 20.0, "n_sensors": 33},
+    {"world": "32x32", "normalize_reward": False, "max_obs_distance": 3.0},
+]
+
+
+@pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=str)
+def test_pursuit_evasion(env_args):
+    check("PursuitEvasionContinuous-v0", env_args)
+
+
+DRONE_TEAM_CAPTURE = [
+    {},
+    {"num_agents": 8, "n_communicating_pursuers": 4, "velocity_control": True},
+    {"num_agents": 2, "arena_radius": 200, "observation_limit": 150.0},
+    {"num_agents": 5, "arena_radius": 300.5, "capture_radius": 60},
+    {"use_q_reward": True, "observation_limit": 100, "capture_radius": 90.5},
+]
+
+
+@pytest.mark.parametrize("env_args", DRONE_TEAM_CAPTURE, ids=str)
+def test_drone_team_capture(env_args):
+    check("DroneTeamCapture-v0", env_args)
+
+
+OBJECTS = {
+    "DrivingContinuous-v0": lambda: driving_continuous.parseworld_str(
+        "0..-\n.#.#\n...a\n-+.1\n", 2
+    ),
+    "PredatorPreyContinuous-v0": lambda: predator_prey_continuous.parse_world_str(
+        "P....P\n..##..\n.p....\n....p.\n.#..p.\nP....P\n"
+    ),
+    "PursuitEvasionContinuous-v0": (
+        lambda: pursuit_evasion_continuous.convert_map_to_world(
+            "9 # 8\n  # 7\n 5   \n# # 2\n0 1# \n", 5, 5
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("env_id", OBJECTS)
+def test_world_object(env_id):
+    world = world_for(env_id, world=OBJECTS[env_id]())
     rng = np.random.default_rng(0)
     state = world.make_state(1)
     for seed in range(EPISODES):
-        env = posggym.make("DrivingContinuous-v0", world=custom_world())
+        env = posggym.make(env_id, world=OBJECTS[env_id]())
         actions = random_actions(world, rng, world.max_episode_steps, 0.5)
         check_episode(world, state, env, seed, actions, False)
 

@@ -61,7 +61,12 @@ def numpy_loops(values, angles, cosines, sines, rotation, vector, rotated):
     native.cos32(angles, cosines)
     native.sin32(angles, sines)
     native.rotate64(rotation, vector, rotated)
-    return native.norm32(angles[0], angles[1]), native.power(vector[0], 2.0)
+    x, y = vector[0]
+    return (
+        native.norm32(angles[0], angles[1]),
+        native.power(x, 2.0),
+        native.dot64(x, y, rotation[1, 0], rotation[1, 1]),
+    )
 
 
 def test_numpy_computes():
@@ -69,16 +74,18 @@ def test_numpy_computes():
     for _ in range(3000):
         x = rng.uniform(-100, 100, 2).astype(np.float32)
         angles = rng.uniform(-8, 8, 2 + rng.integers(30)).astype(np.float32)
-        rotation, vector = rng.normal(size=(2, 2)), rng.normal(size=2)
+        rotation, vector = rng.normal(size=(2, 2)), rng.normal(size=(3, 2))
         values = x.astype(np.float64)
         cosines, sines = np.empty_like(angles), np.empty_like(angles)
-        rotated = np.empty(2)
-        norm, power = numpy_loops(
+        rotated = np.empty((3, 2))
+        norm, power, product = numpy_loops(
             values, angles, cosines, sines, rotation, vector, rotated
         )
         assert list(values) == [x[0] ** 2, x[1] ** 2]
         assert list(cosines) == list(np.cos(angles))
         assert list(sines) == list(np.sin(angles))
-        assert list(rotated) == list(rotation.dot(vector))
+        for i in range(len(vector)):
+            assert list(rotated[i]) == list(rotation.dot(vector[i]))
         assert norm == np.linalg.norm(angles[:2])
-        assert power == float(vector[0]) ** 2
+        assert power == float(vector[0, 0]) ** 2
+        assert product == np.dot(list(vector[0]), list(rotation[1]))

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from posggym_compiled.jit import helper
 from posggym_compiled.native import norm32, power
+from posggym_compiled.worlds.continuous import chipmunk
+from posggym_compiled.worlds.continuous.chipmunk import Spaces
 
 Distances = npt.NDArray[np.int64]
 Floats32 = npt.NDArray[np.float32]
@@ -69,6 +71,13 @@ def rotated(x: float, y: float, angle: float) -> tuple[float, float]:
     """Return a vector turned by an angle, as `Vec2d(x, y).rotated(angle)`."""
     cos, sin = math.cos(np.float64(angle)), math.sin(np.float64(angle))
     return x * cos - y * sin, x * sin + y * cos
+
+
+@helper
+def drive(spaces: Spaces, env: int, i: int, angle: float, speed: float) -> None:
+    """Let a body go with a speed in a direction, as `linear_to_xy_velocity`."""
+    x, y = heading(angle)
+    chipmunk.move(spaces, env, i, angle, speed * x, speed * y)
 
 
 @helper

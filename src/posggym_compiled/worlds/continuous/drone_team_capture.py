@@ -1,0 +1,380 @@
+"""DroneTeamCapture: drones that hunt a faster target in a round arena.
+
+Source: `posggym.envs.continuous.drone_team_capture`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from posggym_compiled.interface import (
+    World,
+    implements,
+    observe,
+    reset,
+    seed,
+    step,
+)
+from posggym_compiled.jit import helper
+from posggym_compiled.native import dot64, power, rotate64, square64
+from posggym_compiled.random import python_random
+from posggym_compiled.worlds.continuous import chipmunk, core
+from posggym_compiled.worlds.continuous.chipmunk import Spaces
+
+Floats32 = npt.NDArray[np.float32]
+Floats64 = npt.NDArray[np.float64]
+
+
+class DroneTeamCaptureParams(NamedTuple):
+    """Constants of DroneTeamCapture.
+
+    Parameters
+    ----------
+    low, high
+        Bounds of an action: turn, and speed where it is controlled; float32 (1 or 2,).
+    starts
+        Where the drones start: x, y, angle; float32 (drones, 3).
+    arena
+        Radius of the arena.
+    nearest_start, farthest_start
+        Bounds of the target's distance from the center.
+    max_speed
+        Speed of a drone.
+    slowest_target, fastest_target
+        Bounds of the target's speed, relative to that.
+    heard
+        Number of other drones that a drone knows about.
+    sight
+        How far a drone sees; infinity for no limit.
+    max_rate
+        Greatest change of a distance in a step, as a part of the arena's diameter.
+    capture_distance
+        How near a drone has to come to the target.
+    capture_reward, team_reward, formation_reward, distance_reward
+        Rewards; the third is 0 where it is not used.
+    """
+
+    low: Floats32
+    high: Floats32
+    starts: Floats32
+    arena: float
+    nearest_start: float
+    farthest_start: float
+    max_speed: float
+    slowest_target: float
+    fastest_target: float
+    heard: int
+    sight: float
+    max_rate: float
+    capture_distance: float
+    capture_reward: float
+    team_reward: float
+    formation_reward: float
+    distance_reward: float
+
+
+class DroneTeamCaptureState(NamedTuple):
+    """State of DroneTeamCapture; the first dimension is the environments.
+
+    Parameters
+    ----------
+    rng
+        uint32 (n, 625): Python's random generators.
+    spaces
+        Physics.
+    bodies, old_bodies
+        float32 (n, drones + 1, 6): the bodies now and before the step; the target
+        comes last.
+    distances, old_distances
+        float64 (n, drones): distances of the target.
+    target_speed
+        float64 (n,).
+    """
+
+    rng: npt.NDArray[np.uint32]
+    spaces: Spaces
+    bodies: Floats32
+    old_bodies: Floats32
+    distances: Floats64
+    old_distances: Floats64
+    target_speed: Floats64
+
+
+def make_world(env: Any) -> World:
+    """Return the compiled form of a DroneTeamCapture environment."""
+    model, world = env.model, env.model.world
+    drones, arena = model.n_pursuers, model.r_arena
+    space = env.action_spaces[env.possible_agents[0]]
+    limit = model.observation_limit
+    params = DroneTeamCaptureParams(
+        low=space.low,
+        high=space.high,
+        starts=env.model.sample_initial_state().pursuer_states[:, :3].copy(),
+        arena=float(arena),
+        nearest_start=float(4 * world.agent_radius),
+        farthest_start=float(arena - world.agent_radius),
+        max_speed=float(model.max_pursuer_vel),
+        slowest_target=float(model.target_rel_vel_bounds[0]),
+        fastest_target=float(model.target_rel_vel_bounds[1]),
+        heard=model.n_com_pursuers,
+        sight=math.inf if limit is None else float(limit),
+        max_rate=float(model.norm_max_rel_dist_change),
+        capture_distance=float(model.capture_radius),
+        capture_reward=float(model.R_CAPTURE),
+        team_reward=float(model.R_CAPTURE_TEAM),
+        formation_reward=float(model.R_Q_COEFF) if model.use_q_reward else 0.0,
+        distance_reward=float(model.R_TARGET_DIST_COEFF),
+    )
+    parts = chipmunk.parts_of(world)
+
+    def make_state(num_envs: int) -> DroneTeamCaptureState:
+        bodies = num_envs, drones + 1, chipmunk.BODY_SIZE
+        return DroneTeamCaptureState(
+            rng=np.zeros((num_envs, python_random.SIZE), np.uint32),
+            spaces=chipmunk.make_spaces(parts, num_envs),
+            bodies=np.zeros(bodies, np.float32),
+            old_bodies=np.zeros(bodies, np.float32),
+            distances=np.zeros((num_envs, drones)),
+            old_distances=np.zeros((num_envs, drones)),
+            target_speed=np.zeros(num_envs),
+        )
+
+    return World.of(env, params, make_state)
+
+
+@implements(seed, DroneTeamCaptureParams)
+def _seed(
+    params: DroneTeamCaptureParams, state: DroneTeamCaptureState, env: int, value: Any
+) -> None:
+    python_random.seed_random(state.rng[env], value)
+
+
+@implements(reset, DroneTeamCaptureParams)
+def _reset(
+    params: DroneTeamCaptureParams, state: DroneTeamCaptureState, env: int
+) -> None:
+    bodies, rng, drones = state.bodies[env], state.rng[env], len(params.starts)
+    chipmunk.renew(state.spaces, env, bodies)
+    for i in range(drones):
+        for k in range(3):
+            bodies[i, k] = params.starts[i, k]
+    nearest, farthest = params.nearest_start, params.farthest_start
+    radius = math.sqrt(python_random.random(rng)) * (farthest - nearest) + nearest
+    angle = python_random.random(rng) * 2 * math.pi
+    bodies[drones, 0] = params.arena + radius * math.cos(angle)
+    bodies[drones, 1] = params.arena + radius * math.sin(angle)
+    slowest, fastest = params.slowest_target, params.fastest_target
+    speed = python_random.random(rng) * (fastest - slowest) + slowest
+    state.target_speed[env] = speed * params.max_speed
+    _measure(bodies, state.distances[env])
+    _remember(state, env)
+
+
+@helper
+def _remember(state: DroneTeamCaptureState, env: int) -> None:
+    """Keep the bodies and distances as those before the next step."""
+    for i in range(state.bodies.shape[1]):
+        for k in range(chipmunk.BODY_SIZE):
+            state.old_bodies[env, i, k] = state.bodies[env, i, k]
+    for i in range(state.distances.shape[1]):
+        state.old_distances[env, i] = state.distances[env, i]
+
+
+@helper
+def _measure(bodies: Floats32, distances: Floats64) -> None:
+    """Write the distances of the last of some bodies from the others."""
+    last = len(bodies) - 1
+    squares = np.empty(2 * last)
+    for i in range(last):
+        squares[2 * i] = bodies[i, 0] - bodies[last, 0]
+        squares[2 * i + 1] = bodies[i, 1] - bodies[last, 1]
+    square64(squares)
+    for i in range(last):
+        distances[i] = math.sqrt(squares[2 * i] + squares[2 * i + 1])
+
+
+@implements(step, DroneTeamCaptureParams)
+def _step(
+    params: DroneTeamCaptureParams,
+    state: DroneTeamCaptureState,
+    env: int,
+    actions: Any,
+    rewards: Any,
+    terminated: Any,
+) -> bool:
+    bodies, distances = state.bodies[env], state.distances[env]
+    target = len(bodies) - 1
+    for i in range(target):
+        chipmunk.place(state.spaces, env, i, bodies[i])
+        turn = core.clip(actions[i, 0], params.low[0], params.high[0])
+        speed = 1.0
+        if len(params.low) > 1:
+            speed = float(core.clip(actions[i, 1], params.low[1], params.high[1]))
+        angle = bodies[i, 2] + turn
+        core.drive(state.spaces, env, i, angle, speed * params.max_speed)
+    chipmunk.place(state.spaces, env, target, bodies[target])
+    x, y = _flee(params, bodies, state.target_speed[env])
+    chipmunk.move(state.spaces, env, target, bodies[target, 2], x, y)
+    _remember(state, env)
+    chipmunk.simulate(state.spaces, env, bodies)
+    _measure(bodies, distances)
+    formation = 0.0
+    if params.formation_reward != 0.0:
+        formation = params.formation_reward * _formation(bodies, distances)
+    done = False
+    for i in range(target):
+        rewards[i] = formation + params.distance_reward * distances[i]
+        if distances[i] < params.capture_distance:
+            done = True
+            rewards[i] += params.capture_reward
+    if done:
+        for i in range(target):
+            rewards[i] += params.team_reward
+    terminated[:] = done
+    return done
+
+
+@helper
+def _repulsion(x: float, y: float, factor: float) -> float:
+    """Return what a way to a threat is multiplied by to flee from it."""
+    length = abs(x) + abs(y)
+    strength = 50000 / power(length + 200, 2.0)
+    return -factor * strength / max(0.00001, length)
+
+
+@helper
+def _flee(
+    params: DroneTeamCaptureParams, bodies: Floats32, speed: float
+) -> tuple[float, float]:
+    """Return the velocity with which the target flees."""
+    drones, arena = len(bodies) - 1, params.arena
+    own = bodies[drones]
+    x = y = 0.0
+    for i in range(drones):
+        way_x, way_y = bodies[i, 0] - own[0], bodies[i, 1] - own[1]
+        # float32 as the ways, but their lengths are float64.
+        factor = np.float32(_repulsion(np.float64(way_x), np.float64(way_y), 1.0))
+        x += factor * way_x
+        y += factor * way_y
+    angle = -math.atan2(own[1] - arena, own[0] - arena)
+    wall_x = (arena + arena * math.cos(angle)) - own[0]
+    wall_y = (arena - arena * math.sin(angle)) - own[1]
+    repulsion = _repulsion(wall_x, wall_y, 0.5 * drones)
+    x += repulsion * wall_x
+    y += repulsion * wall_y
+    length = abs(x) + abs(y)
+    x, y = x / length, y / length
+    norm = math.sqrt(dot64(x, y, x, y))
+    return speed * x / norm, speed * y / norm
+
+
+@helper
+def _formation(bodies: Floats32, distances: Floats64) -> float:
+    """Return the Q parameter: how well the drones surround the target."""
+    drones = len(distances)
+    ways, closest, total = np.empty((drones, 2)), 0, 0.0
+    for i in range(drones):
+        ways[i, 0] = (bodies[drones, 0] - bodies[i, 0]) / distances[i]
+        ways[i, 1] = (bodies[drones, 1] - bodies[i, 1]) / distances[i]
+        if distances[i] < distances[closest]:
+            closest = i
+    one = ways[closest]
+    for i in range(drones):
+        if i != closest:
+            total += dot64(ways[i, 0], ways[i, 1], one[0], one[1]) + 1.0
+    return total / drones
+
+
+@helper
+def _half_turn(angle: float) -> float:
+    """Return an angle in (-pi, pi], as `convert_angle_to_negpi_pi_interval`."""
+    turned = np.float64(angle) % chipmunk.TWO_PI
+    return turned - chipmunk.TWO_PI if turned > math.pi else turned
+
+
+@helper
+def _directions(body: Floats32, others: Floats32, out: Floats64) -> None:
+    """Write where others are from a body, as parts of a half turn."""
+    cos, sin = math.cos(np.float64(body[2])), math.sin(np.float64(body[2]))
+    rotation = np.empty((2, 2))
+    rotation[0, 0], rotation[0, 1] = cos, sin
+    rotation[1, 0], rotation[1, 1] = -sin, cos
+    ways = np.empty((len(others), 2))
+    turned = np.empty((len(others), 2))
+    for i in range(len(others)):
+        ways[i, 0] = others[i, 0] - body[0]
+        ways[i, 1] = others[i, 1] - body[1]
+    rotate64(rotation, ways, turned)
+    for i in range(len(others)):
+        out[i] = _half_turn(math.atan2(turned[i, 1], turned[i, 0])) / math.pi
+
+
+@implements(observe, DroneTeamCaptureParams)
+def _observe(
+    params: DroneTeamCaptureParams,
+    state: DroneTeamCaptureState,
+    env: int,
+    agent: int,
+    out: Any,
+) -> None:
+    bodies, old_bodies = state.bodies[env], state.old_bodies[env]
+    body, old, target = bodies[agent], old_bodies[agent], len(bodies) - 1
+    width = 2 * params.arena
+    directions, before = np.empty(len(bodies)), np.empty(1)
+    _directions(body, bodies, directions)
+    _directions(old, old_bodies[target:], before)
+    distance = state.distances[env, agent]
+    old_distance = state.old_distances[env, agent]
+    turn = _half_turn(body[2]) / math.pi
+    out[0] = np.float32(turn)
+    out[1] = np.float32((turn - _half_turn(old[2]) / math.pi) / 2)
+    for k in range(2):
+        out[2 + k] = body[k] / np.float32(width) * np.float32(2) + np.float32(-1)
+    out[4:8] = -1
+    if distance <= params.sight:
+        out[4] = np.float32(directions[target])
+        out[5] = np.float32(distance / width)
+        if old_distance <= params.sight:
+            change = _half_turn((directions[target] - before[0]) * math.pi)
+            out[6] = np.float32(change / math.pi)
+            rate = distance / width - old_distance / width
+            out[7] = np.float32(
+                (rate + params.max_rate) / (params.max_rate + params.max_rate) * 2.0 - 1
+            )
+    _hear(params, bodies[:target], agent, directions, out[8:])
+
+
+@helper
+def _hear(
+    params: DroneTeamCaptureParams,
+    drones: Floats32,
+    agent: int,
+    directions: Floats64,
+    out: Any,
+) -> None:
+    """Write direction and distance of the other drones, those that are near first."""
+    distances, order = np.empty(len(drones)), np.empty(len(drones), np.int64)
+    squares = np.empty(2 * len(drones))
+    for i in range(len(drones)):
+        squares[2 * i] = drones[agent, 0] - drones[i, 0]
+        squares[2 * i + 1] = drones[agent, 1] - drones[i, 1]
+    square64(squares)
+    for i in range(len(drones)):
+        distances[i] = math.sqrt(squares[2 * i] + squares[2 * i + 1])
+        if i == agent or distances[i] > params.sight:
+            distances[i] = np.inf
+        j = i
+        while j > 0 and distances[order[j - 1]] > distances[i]:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = i
+    for k in range(params.heard):
+        other = order[k]
+        known = distances[other] < np.inf
+        out[2 * k] = np.float32(directions[other]) if known else -1.0
+        distance = np.float32(distances[other] / (2 * params.arena))
+        out[2 * k + 1] = distance if known else -1.0

@@ -1,4 +1,4 @@
-"""A real browser for the tests: Debian's Chromium, driven by Playwright."""
+"""A real browser for the tests: the machine's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, sync_playwright
 
-import debian
+import system_packages
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -18,14 +18,11 @@ def find() -> str | None:
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
-def install() -> str | None:
-    """Install Chromium where possible; return why it cannot be used, or None."""
+def why_not() -> str | None:
+    """Return why there is no browser and how to install one; None if there is one."""
     if find() is not None:
         return None
-    reason = debian.install(["chromium", "fonts-dejavu-core"])
-    if reason is not None:
-        return f"not installed, and {reason}"
-    return None if find() is not None else "cannot be installed"
+    return system_packages.advice(["Chromium"], system_packages.BROWSER)
 
 
 @contextlib.contextmanager

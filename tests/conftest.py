@@ -36,6 +36,10 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
+# Tests that ask for these run the pipeline, or need more than Python.
+SYSTEM_FIXTURES = {"browser", "cluster", "done", "hosts", "originals"}
+
+
 # Before xdist's own, which reads the groups.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     most failures show within seconds.
     """
     for item in items:
-        chain = "done" in getattr(item, "fixturenames", ())
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if not item.get_closest_marker("slow") and not fixtures & SYSTEM_FIXTURES:
+            item.add_marker(pytest.mark.unit)
+        chain = "done" in fixtures
         name = "chain" if chain else item.path.stem
         item.add_marker(pytest.mark.xdist_group(name))
     first = ["test_slurm", "chain"]
@@ -113,8 +120,8 @@ def done(root, tmp_path_factory) -> Workspace:
 @pytest.fixture(scope="session")
 def browser():
     """A real browser without a window."""
-    reason = chromium.install()
+    reason = chromium.why_not()
     if reason is not None:
-        pytest.skip(f"no Chromium: {reason}")
+        pytest.skip(reason)
     with chromium.launch() as browser:
         yield browser

@@ -1,8 +1,15 @@
-"""A Slurm of its own on this machine: two virtual nodes on the loopback interface."""
+"""A private Slurm on this machine: two virtual nodes on the loopback interface.
+
+It leaves everything outside its folder alone, a system's own Slurm included: commands
+and jobs find it by `SLURM_CONF`, it has its own munge socket and key, free ports, and
+only processes that its daemons started are ever killed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import getpass
 import os
 import shutil
 import signal
@@ -14,19 +21,18 @@ from pathlib import Path
 
 import psutil
 
-import debian
+import system_packages
 
 NODES = ("es1", "es2")
-# Where Slurm looks when nothing tells it: jobs do not inherit SLURM_CONF.
-DEFAULT_CONFIG = Path("/etc/slurm/slurm.conf")
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
+DAEMONS = ("munged", "slurmctld", "slurmd")
+CLIENTS = ("sbatch", "srun", "scancel", "scontrol", "sinfo", "squeue")
 
 _CONFIG = """\
-ClusterName=estest
+ClusterName={cluster}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld_port}
-SlurmUser=root
-SlurmdUser=root
+SlurmUser={user}
+SlurmdUser={user}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CryptoType=crypto/munge
@@ -51,6 +57,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmdSpoolDir={folder}/spool-%n
 StateSaveLocation={folder}/state
+PlugStackConfig={folder}/plugstack.conf
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 {nodes}
@@ -58,28 +65,26 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
 
-def install() -> str | None:
-    """Install Slurm where that is possible; return why it cannot be used, or None."""
-    if os.geteuid() != 0:
-        return "a Slurm of its own needs root"
-    if DEFAULT_CONFIG.exists():
-        return f"this machine has a Slurm already ({DEFAULT_CONFIG})"
-    if not _missing():
-        return None
-    reason = debian.install(["slurmctld", "slurmd", "slurm-client", "munge"])
-    if reason is not None:
-        return f"{', '.join(_missing())} not found, and {reason}"
-    missing = _missing()
-    return f"{', '.join(missing)} cannot be installed" if missing else None
+# Slurm does not tell jobs where its configuration is, and Snakemake's plugin removes
+# it from their environment: the commands themselves know it.
+_COMMAND = """\
+#!/bin/sh
+export SLURM_CONF={folder}/slurm.conf
+exec {program} "$@"
+"""
+
+# From <linux/prctl.h>: orphans below become children of the process that sets it.
+_PR_SET_CHILD_SUBREAPER = 36
 
 
-def _missing() -> list[str]:
-    path = os.environ.get("PATH", "") + ":/usr/sbin"
-    return [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+def why_not() -> str | None:
+    """Return why Slurm cannot be used and how to install it; None if it can."""
+    missing = system_packages.missing_programs([*DAEMONS, *CLIENTS])
+    return system_packages.advice(missing, system_packages.SLURM) if missing else None
 
 
 class SlurmCluster:
-    """munged, slurmctld and a slurmd for each virtual node, in a folder of their own.
+    """munged, slurmctld and a slurmd for each virtual node, in a temporary folder.
 
     Parameters
     ----------
@@ -100,23 +105,26 @@ class SlurmCluster:
         )
         (self.folder / "slurm.conf").write_text(
             _CONFIG.format(
+                cluster=f"estest{os.getpid()}",
+                user=getpass.getuser(),
                 host=socket.gethostname().split(".")[0],
                 ctld_port=ports[0],
                 folder=self.folder,
                 nodes=nodes,
             )
         )
+        (self.folder / "plugstack.conf").touch()
         (self.folder / "state").mkdir()
+        self._write_commands(self.folder / "bin")
+        # Of a job that runs the tests nothing may reach this cluster's jobs.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
         self.environment = {
-            **os.environ,
-            "PATH": f"{os.environ['PATH']}:/usr/sbin",
+            **inherited,
+            "PATH": f"{self.folder}/bin:{system_packages.SEARCH_PATH}",
             "SLURM_CONF": str(self.folder / "slurm.conf"),
         }
 
     def __enter__(self) -> SlurmCluster:
-        DEFAULT_CONFIG.unlink(missing_ok=True)
-        DEFAULT_CONFIG.parent.mkdir(exist_ok=True)
-        DEFAULT_CONFIG.symlink_to(self.folder / "slurm.conf")
         try:
             self._start_munge()
             self._start("slurmctld", "-D")
@@ -145,15 +153,7 @@ class SlurmCluster:
 
     def stop_node(self, name: str) -> None:
         """Take a node away at once, with all that runs on it, as a power cut does."""
-        daemon = self._processes.pop(name)
-        jobs = self.run("squeue", "--noheader", f"--nodelist={name}", "--format=%i")
-        for pid in [
-            daemon.pid,
-            *_descendants(daemon.pid),
-            *_processes_of(jobs.split()),
-        ]:
-            _kill(pid)
-        daemon.wait()
+        _kill_tree(self._processes.pop(name))
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=test")
 
     def run(self, *command: str) -> str:
@@ -173,12 +173,17 @@ class SlurmCluster:
     def close(self) -> None:
         """Stop everything and remove the folder."""
         for process in reversed(self._processes.values()):
-            for pid in [process.pid, *_descendants(process.pid)]:
-                _kill(pid)
-            process.wait()
+            _kill_tree(process)
         self._processes.clear()
-        DEFAULT_CONFIG.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_commands(self, folder: Path) -> None:
+        folder.mkdir()
+        for name in CLIENTS:
+            program = shutil.which(name, path=system_packages.SEARCH_PATH)
+            command = folder / name
+            command.write_text(_COMMAND.format(folder=self.folder, program=program))
+            command.chmod(0o755)
 
     def _start_munge(self) -> None:
         key = self.folder / "munge.key"
@@ -206,6 +211,7 @@ class SlurmCluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_adopt_orphans,
             )
 
     def _all_idle(self) -> bool:
@@ -240,27 +246,26 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _descendants(pid: int) -> list[int]:
-    """Return the processes below one: slurmd starts its steps in their own sessions."""
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+def _adopt_orphans() -> None:
+    """Keep all that a daemon starts below it: slurmd detaches the steps of jobs."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _processes_of(jobs: list[str]) -> list[int]:
-    """Return the processes of jobs, and of the daemons that look after them."""
-    pids = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            command = " ".join(process.cmdline())
-            own = process.environ().get("SLURM_JOB_ID") in jobs
-            keeper = any(f"slurmstepd: [{job}." in command for job in jobs)
-            if (own or keeper) and process.pid != os.getpid():
-                pids.append(process.pid)
-    return pids
+def _kill_tree(daemon: subprocess.Popen) -> None:
+    """Kill a daemon and everything below it."""
+    root = psutil.Process(daemon.pid)
+    # Stopped first, so that nothing is started between the look and the kill.
+    root.suspend()
+    while below := [p for p in root.children(recursive=True) if not _is_dead(p)]:
+        for process in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        time.sleep(0.01)
+    daemon.kill()
+    daemon.wait()
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _is_dead(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from pgpelib.restore import load_policy
-from slurm_cluster import NODES, SlurmCluster, install
+from slurm_cluster import NODES, SlurmCluster, why_not
 
 TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
 
@@ -40,9 +40,9 @@ def experiment(env_name: str, niters: int, **train) -> dict:
 
 @pytest.fixture(scope="module")
 def cluster():
-    reason = install()
+    reason = why_not()
     if reason is not None:
-        pytest.skip(f"no Slurm: {reason}")
+        pytest.skip(reason)
     with SlurmCluster() as cluster:
         yield cluster
 

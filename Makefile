@@ -4,62 +4,73 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
+EXTRAS := bootstrap,mongo,ray,slurm,tensorboard,test
+INSTALL := $(BIN)/python tools/install_environment.py
+INSTALLERS := $(wildcard tools/install_*.py) tools/locked_packages.py
+ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # One process more than cores, because those on Slurm mostly wait.
 TESTS = pytest -n $$(($(CORES) + 1)) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo env test lint coverage mutants audit lock clean
+.PHONY: help demo env test test-quick lint coverage mutants audit lock headline clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-env: $(STAMP) ## create the environment
+env: $(STAMP) ## create the environment from the lock, every file checked by its hash
 
-$(STAMP): pyproject.toml requirements.lock tools/install_posggym.py
+$(STAMP): pyproject.toml requirements.lock $(INSTALLERS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	sed 's/ --hash.*//' requirements.lock > $(VENV)/constraints.txt
-	PIP_CONSTRAINT=$(VENV)/constraints.txt $(BIN)/python tools/install_posggym.py
-	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
-		--editable '.[mongo,ray,slurm,tensorboard,test]'
+	$(INSTALL) --extras $(EXTRAS)
 	touch $@
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) register_all \
+	$(ACTIVE) snakemake --cores $(CORES) register_all \
 		--config only=lunarlander,driving_continuous
 	@cat results/registry/README.md
 
 test: $(STAMP) ## run all tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m $(TESTS)
+	$(ACTIVE) python -m $(TESTS)
 
-lint: $(STAMP) ## ruff, mypy and Snakemake's linter
+test-quick: $(STAMP) ## run the unit tests, in under 90 seconds on two cores
+	$(ACTIVE) python -m pytest -n $(CORES) --dist loadfile -m unit
+
+$(VENV)/.snakefmt: $(STAMP) tools/snakefmt.lock
+	$(PYTHON) -m venv $(VENV)/snakefmt
+	$(VENV)/snakefmt/bin/python -m pip install --quiet --require-hashes \
+		--requirement tools/snakefmt.lock
+	touch $@
+
+lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, snakefmt and Snakemake's linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	$(VENV)/snakefmt/bin/snakefmt --check Snakefile rules
+	$(ACTIVE) snakemake --lint
 
 $(VENV)/.quality: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
-		--editable '.[quality]'
+	$(INSTALL) --extras $(EXTRAS),quality
 	touch $@
 
 coverage: $(VENV)/.quality ## branch coverage of library and scripts by all tests
 	$(BIN)/coverage erase
-	PATH="$(CURDIR)/$(BIN):$$PATH" coverage run -m $(TESTS)
+	$(ACTIVE) coverage run -m $(TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 mutants: $(VENV)/.quality ## mutation score of the conversion and registry code
 	mkdir -p mutants/src
 	PROJECT_SHARED_DATA="$${PROJECT_SHARED_DATA:-$(CURDIR)/../shared/data}" \
-		PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 \
+		$(ACTIVE) OMP_NUM_THREADS=1 \
 		PYTHONPATH="$(CURDIR)/mutants/src" mutmut run --max-children $(CORES)
 	$(BIN)/mutmut results
 
-audit: $(VENV)/.quality ## look for known vulnerabilities of the packages (online)
-	sed 's/ --hash.*//' requirements.lock > $(VENV)/audited.txt
-	$(BIN)/pip-audit --vulnerability-service osv $(AUDIT) --disable-pip --no-deps \
-		--requirement $(VENV)/audited.txt
+audit: $(VENV)/.quality ## look for known vulnerabilities of the locked packages (online)
+	$(BIN)/pip-audit --vulnerability-service osv $(AUDIT) --disable-pip \
+		--require-hashes --requirement requirements.lock
 
-lock: $(VENV)/.quality ## write versions, hashes and licences of all packages anew
-	$(BIN)/python tools/lock_environment.py
+lock: $(VENV)/.quality ## resolve again: versions, hashes and licences of all packages
+	$(BIN)/python tools/lock_environment.py $(LOCK)
+
+headline: $(STAMP) ## resume the unfinished runs of the paper's results (days; see benchmarks/headline)
+	$(ACTIVE) nice -n 19 python benchmarks/headline.py $(HEADLINE)
 
 clean: ## remove the environment (results stay)
 	rm -rf $(VENV)

@@ -1,36 +1,109 @@
 #!/usr/bin/env python
 """Write which packages the environment consists of: versions, hashes, licences.
 
-`requirements.lock` has every package that pip would install for this project, with the
-SHA-256 of the file for this platform; `make env` installs these versions.
-`docs/licences.md` lists their licences. Run it after changing `pyproject.toml`, in the
-environment itself (`make lock`).
+`requirements.lock` has every package that may be installed for this project, with the
+SHA-256 of every file of that release in the package index, so that it holds on other
+platforms and Python versions, too. `docs/licences.md` lists the licences. Run it with
+`make lock` after changing `pyproject.toml`; versions that still fit stay.
+
+PyTorch has two builds of one release: `2.13.0` in the package index, which brings
+CUDA's libraries as packages, and `2.13.0+cpu`, which pip prefers where it is configured
+to find it. The lock accepts both: it has the hashes of both and the packages that
+either needs. It constrains an installation and lists more than one machine installs.
+Hashes of a build that is not found on this machine are kept from the previous lock.
 
 Examples
 --------
     .venv/bin/python tools/lock_environment.py
+    .venv/bin/python tools/lock_environment.py --upgrade
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import dataclasses
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-LOCK_FILE = ROOT / "requirements.lock"
+from locked_packages import (
+    LOCK_FILE,
+    PROJECT_FILE,
+    ROOT,
+    LockedPackage,
+    normal_name,
+    parse_lock,
+    pip,
+)
+
 LICENCES_FILE = ROOT / "docs" / "licences.md"
-EXTRAS = "mongo,ray,slurm,tensorboard,test,quality"
-OWN_NAME = "posggym-es"
+# snakefmt needs another Black than the one that formats generated code.
+SNAKEFMT_INPUT = ROOT / "tools" / "snakefmt.in"
+SNAKEFMT_LOCK = ROOT / "tools" / "snakefmt.lock"
+HEADER = """\
+# Written by `make lock`: what may be installed, with the SHA-256 of acceptable files.
+# PyTorch's build for CPUs (+cpu) counts as its release; only its other build needs
+# CUDA's packages. tools/lock_environment.py explains it.
+"""
 
 
-def resolve() -> list[dict[str, Any]]:
-    """Return what pip would install, from its report.
+def compile_requirements(source: Path, output: Path, upgrade: bool) -> None:
+    """Resolve requirements with uv, which lists the hashes of all files of a release.
+
+    Parameters
+    ----------
+    source
+        A `pyproject.toml`, all of whose extras are resolved, or a `.in` file.
+    output
+        Where the lock is written; versions that stand there stay where they fit.
+    upgrade
+        Whether newer versions are taken instead.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If it fails; its own message is on the terminal.
+    """
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
+    command += ["--native-tls", "--generate-hashes", "--strip-extras"]
+    command += ["--python-version", "3.11", "--no-header", "--no-annotate"]
+    command += ["--all-extras"] if source.suffix == ".toml" else []
+    command += ["--upgrade"] if upgrade else []
+    command += ["--output-file", str(output), str(source)]
+    subprocess.run(command, check=True)
+
+
+def resolve(
+    before: dict[str, LockedPackage], upgrade: bool
+) -> dict[str, LockedPackage]:
+    """Return all packages with the index's hashes, by normal name.
+
+    Parameters
+    ----------
+    before
+        The lock as it is, by normal name.
+    upgrade
+        Whether newer versions are taken where `pyproject.toml` leaves a choice.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If uv fails; its own message is on the terminal.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / LOCK_FILE.name
+        pins = (f"{package.name}=={package.version}\n" for package in before.values())
+        output.write_text("".join(pins), encoding="utf-8")
+        compile_requirements(PROJECT_FILE, output, upgrade)
+        return parse_lock(output.read_text(encoding="utf-8"))
+
+
+def pip_report(packages: Iterable[LockedPackage]) -> list[dict[str, Any]]:
+    """Return what pip would install of these packages here, with its metadata.
 
     Raises
     ------
@@ -39,64 +112,90 @@ def resolve() -> list[dict[str, Any]]:
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = ["install", "--dry-run", "--ignore-installed", "--quiet"]
-        command += ["--report", str(report), "--editable", f"{ROOT}[{EXTRAS}]"]
-        subprocess.run([sys.executable, "-m", "pip", *command], check=True)
-        items: list[dict[str, Any]] = json.loads(report.read_text())["install"]
-    found = [item for item in items if item["metadata"]["name"] != OWN_NAME]
-    return sorted(found, key=lambda item: item["metadata"]["name"].lower())
+        command = ["install", "--dry-run", "--ignore-installed", "--quiet", "--no-deps"]
+        asked = [f"{package.name}=={package.version}" for package in packages]
+        pip(*command, "--report", str(report), *asked)
+        content = json.loads(report.read_text(encoding="utf-8"))
+    items: list[dict[str, Any]] = content["install"]
+    return items
 
 
-def lock_text(items: list[dict[str, Any]]) -> str:
-    """Return the lock file: a package a line, with the hash of its file.
+def local_builds(items: Iterable[dict[str, Any]]) -> dict[str, frozenset[str]]:
+    """Return the hashes of builds with a local label in pip's report, by name."""
+    return {
+        normal_name(item["metadata"]["name"]): frozenset(
+            [item["download_info"]["archive_info"]["hashes"]["sha256"]]
+        )
+        for item in items
+        if "+" in item["metadata"]["version"]
+    }
 
-    Builds with a local label (torch 2.13.0+cpu) are locked by version alone: which one
-    an index gives depends on the machine.
+
+def merge(
+    found: dict[str, LockedPackage],
+    local: dict[str, frozenset[str]],
+    before: dict[str, LockedPackage],
+) -> list[LockedPackage]:
+    """Return the packages of a resolution, sorted, with all acceptable hashes.
+
+    Parameters
+    ----------
+    found
+        The resolution, by normal name.
+    local
+        Hashes of local builds, by normal name.
+    before
+        A lock whose hashes stay where the version has stayed.
     """
-    lines = [
-        "# Written by `make lock`. Versions are for every platform; hashes are of the",
-        "# files for Linux on x86_64 and Python 3.11.",
-    ]
-    for item in items:
-        name, version = item["metadata"]["name"], item["metadata"]["version"]
-        line = f"{name}=={version.partition('+')[0]}"
-        if "+" not in version:
-            digest = item["download_info"]["archive_info"]["hashes"]["sha256"]
-            line += f" --hash=sha256:{digest}"
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+    merged = []
+    for name, package in sorted(found.items()):
+        old = before.get(name)
+        kept = old.hashes if old and old.version == package.version else frozenset()
+        hashes = package.hashes | local.get(name, frozenset()) | kept
+        merged.append(dataclasses.replace(package, hashes=hashes))
+    return merged
 
 
-def licence(name: str) -> str:
-    """Return the licence that an installed package names."""
-    metadata = importlib.metadata.metadata(name)
-    fields = {key: metadata[key] for key in set(metadata)}
-    if fields.get("License-Expression"):
-        return fields["License-Expression"]
+def lock_text(packages: list[LockedPackage]) -> str:
+    """Return the lock file."""
+    lines = [HEADER]
+    for package in packages:
+        hashes = (f"    --hash=sha256:{digest}" for digest in sorted(package.hashes))
+        lines.append(
+            f"{package.name}=={package.version} \\\n" + " \\\n".join(hashes) + "\n"
+        )
+    return "".join(lines)
+
+
+def licence(metadata: dict[str, Any]) -> str:
+    """Return the licence that a package's metadata names."""
+    if metadata.get("license_expression"):
+        return metadata["license_expression"]
     prefix = "License :: "
     classifiers = [
         value.rpartition(" :: ")[2]
-        for value in metadata.get_all("Classifier") or []
+        for value in metadata.get("classifier") or []
         if value.startswith(prefix) and value != f"{prefix}OSI Approved"
     ]
-    text = fields.get("License", "").strip()
+    text = (metadata.get("license") or "").strip()
     first = text.splitlines()[0] if text else ""
     return ", ".join(classifiers) or first or "not stated"
 
 
-def licences_text(items: list[dict[str, Any]]) -> str:
+def licences_text(packages: list[LockedPackage], items: list[dict[str, Any]]) -> str:
     """Return the page of licences."""
+    licences = {normal_name(item["name"]): licence(item) for item in items}
     lines = [
-        "# Licences of the packages in the environment",
+        "# Licences of the packages that may be installed",
         "",
         "As the packages state them; written by `make lock`.",
         "",
         "| Package | Version | Licence |",
         "|---|---|---|",
     ]
-    for item in items:
-        name, version = item["metadata"]["name"], item["metadata"]["version"]
-        lines.append(f"| {name} | {version.partition('+')[0]} | {licence(name)} |")
+    for package in packages:
+        stated = licences[normal_name(package.name)]
+        lines.append(f"| {package.name} | {package.version} | {stated} |")
     return "\n".join(lines) + "\n"
 
 
@@ -105,11 +204,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args()
-    items = resolve()
-    LOCK_FILE.write_text(lock_text(items))
-    LICENCES_FILE.write_text(licences_text(items))
-    print(f"{len(items)} packages in {LOCK_FILE.name} and {LICENCES_FILE.name}")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="take newer versions where they fit"
+    )
+    args = parser.parse_args()
+    before = parse_lock(LOCK_FILE.read_text(encoding="utf-8"))
+    try:
+        found = resolve(before, args.upgrade)
+        items = pip_report(found.values())
+        compile_requirements(SNAKEFMT_INPUT, SNAKEFMT_LOCK, args.upgrade)
+    except (ValueError, subprocess.CalledProcessError) as error:
+        sys.exit(f"lock_environment.py: {error}")
+    packages = merge(found, local_builds(items), before)
+    metadata = [item["metadata"] for item in items]
+    LOCK_FILE.write_text(lock_text(packages), encoding="utf-8")
+    LICENCES_FILE.write_text(licences_text(packages, metadata), encoding="utf-8")
+    print(f"{len(packages)} packages in {LOCK_FILE.name} and {LICENCES_FILE.name}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Example
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,6 +17,46 @@ import pandas as pd
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+
+
+def draw(
+    tables: Sequence[Path], title: str, published: float | None, output: Path
+) -> None:
+    """Draw learning curves.
+
+    Parameters
+    ----------
+    tables
+        `metrics.csv` of each run.
+    title
+        Heading.
+    published
+        Score of a published agent, drawn as a line; None for none.
+    output
+        The image file.
+    """
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for number, path in enumerate(tables):
+        table, color = pd.read_csv(path), f"C{number}"
+        # One entry in the legend for all runs.
+        population, re_evaluation = (
+            ("population median", "re-evaluation") if number == 0 else (None, None)
+        )
+        axes.plot(table.timesteps, table.pop_median, color, alpha=0.6, label=population)
+        seen = table.dropna(subset=["re_eval_mean"])
+        axes.plot(
+            seen.timesteps, seen.re_eval_mean, f"{color}o-", ms=4, label=re_evaluation
+        )
+        low, high = seen.re_eval_min, seen.re_eval_max
+        axes.fill_between(seen.timesteps, low, high, color=color, alpha=0.15)
+    if published is not None:
+        label = f"published agent: {published:g}"
+        axes.axhline(published, color="grey", linestyle="--", label=label)
+    axes.set(xlabel="simulator steps", ylabel="return", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(output, dpi=110, metadata={"Software": None})
+    plt.close(figure)
 
 
 def main() -> None:
@@ -28,29 +69,7 @@ def main() -> None:
     parser.add_argument("--published", type=float)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for number, path in enumerate(args.metrics):
-        table, color = pd.read_csv(path), f"C{number}"
-        axes.plot(
-            table.timesteps,
-            table.pop_median,
-            color,
-            alpha=0.6,
-            label="population median",
-        )
-        seen = table.dropna(subset=["re_eval_mean"])
-        axes.plot(
-            seen.timesteps, seen.re_eval_mean, f"{color}o-", ms=4, label="re-evaluation"
-        )
-        low, high = seen.re_eval_min, seen.re_eval_max
-        axes.fill_between(seen.timesteps, low, high, color=color, alpha=0.15)
-    if args.published is not None:
-        label = f"published agent: {args.published:g}"
-        axes.axhline(args.published, color="grey", linestyle="--", label=label)
-    axes.set(xlabel="simulator steps", ylabel="return", title=args.title)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(args.output, dpi=110, metadata={"Software": None})
+    draw(args.metrics, args.title, args.published, args.output)
 
 
 if __name__ == "__main__":

@@ -5,25 +5,41 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import struct
 import subprocess
-import zipfile
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
+from archive_tricks import NOT_SAVED, parts_of, saved, tricks, with_pickle
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from pgpelib.restore import PolicyFileError, load_policy
 from pgpelib.saving import save_policy, to_plain
+from pickle_bombs import (
+    Bomb,
+    blob,
+    call,
+    integer,
+    name,
+    number_bombs,
+    pickled,
+    plain_bombs,
+    storage,
+    storage_bytes,
+    tensor_bombs,
+    text,
+)
 from posggym_es.checkpoint_names import CheckpointError
 from posggym_es.conversion import convert
 from posggym_es.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.ppo_checkpoints import load_checkpoint
 from test_ppo_checkpoints import save_checkpoint
 
+FOUND = Path(__file__).parent / "found_by_fuzzing"
 KINDS = ("policy", "model", "checkpoint")
 SUFFIX = {"policy": ".pickle", "model": ".pkl", "checkpoint": ".pt"}
 READERS: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
@@ -87,11 +103,11 @@ def attacks(marker: Path) -> dict[str, bytes]:
         "numpy.load": Call(np.load, str(marker)),
     }
     files = {}
-    for name, call in calls.items():
+    for key, attack in calls.items():
         for protocol in (0, 2, 4):
-            files[f"{name}-{protocol}"] = pickle.dumps(call, protocol)
-            hidden = {"format": "pgpelib-policy", "version": 1, "notes": [call]}
-            files[f"{name}-{protocol}-hidden"] = pickle.dumps(hidden, protocol)
+            files[f"{key}-{protocol}"] = pickle.dumps(attack, protocol)
+            hidden = {"format": "pgpelib-policy", "version": 1, "notes": [attack]}
+            files[f"{key}-{protocol}-hidden"] = pickle.dumps(hidden, protocol)
     # Opcodes that name or call without the usual ones.
     files["inst"] = f"(S'{touch}'\nios\nsystem\n.".encode()
     files["obj"] = b"(cos\nsystem\n" + f"S'{touch}'\no.".encode()
@@ -102,99 +118,79 @@ def attacks(marker: Path) -> dict[str, bytes]:
     return files
 
 
-def bombs() -> dict[str, bytes]:
-    """Return small pickles that ask for much time or memory."""
-    doubling = b"(lp0\n" + b"".join(
-        b"(lp%d\ng%d\nag%d\na" % (k + 1, k, k) for k in range(60)
-    )
-    tuples = b")q\x00" + b"".join(
-        b"h" + bytes([k]) + b"h" + bytes([k]) + b"\x86q" + bytes([k + 1])
-        for k in range(60)
-    )
-    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tS'b'\ntR"
-    dtype = b"cnumpy\ndtype\n(S'f8'\ntR"
-    huge = b"J" + struct.pack("<i", 2**31 - 1)
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n("
-    storage = io.BytesIO()
-    torch.save(torch.zeros(4).storage(), storage)
-    bytes_ = storage.getvalue()
-    stored = b"ctorch.storage\n_load_from_bytes\n(B" + struct.pack("<i", len(bytes_))
-    stored += bytes_ + b"tR"
-    return {
-        "billion_lists": doubling + b".",
-        "billion_tuples": b"\x80\x02" + tuples + b".",
-        # Hashing the same tuples, as a key and in a set.
-        "key": b"\x80\x02}" + tuples + b"Ns.",
-        "set": b"\x80\x04\x8f(" + tuples + b"\x90.",
-        "frozenset": b"\x80\x04(" + tuples + b"\x91.",
-        "deep_lists": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
-        "deep_tuples": b"\x80\x02)" + b"\x85" * 400_000 + b".",
-        "memo": b"\x80\x02Nr\xff\xff\xff\x7f.",
-        "bytearray": b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b".",
-        "unicode": b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b".",
-        "operations": b"\x80\x02" + b"N0" * 1_000_000 + b"N.",
-        "array": b"\x80\x02" + array + b"(K\x01(" + huge * 3 + b"t" + dtype + b"I00\n"
-        b"B\x00\x00\x00\x00tb.",
-        "object_array": b"\x80\x02" + array + b"(K\x01(K\x01tcnumpy\ndtype\n(S'O'\ntR"
-        b"I00\n](NetB\x00\x00\x00\x00tb.",
-        "ndarray": b"\x80\x02cnumpy\nndarray\n(" + huge * 2 + b"ttR.",
-        "stride": b"\x80\x02"
-        + tensor
-        + stored
-        + b"K\x00("
-        + huge
-        + b"K\x64t(K\x00K\x00"
-        b"tI00\n}tR.",
-        "negative": b"\x80\x02" + tensor + stored + b"J\xf0\xff\xff\xff(K\x04t(K\x01t"
-        b"I00\n}tR.",
-        "orderedict": b"\x80\x02ccollections\nOrderedDict\n(](" + tuples + b"N\x86ttR.",
-        "digits": b"L" + b"9" * 1_000_000 + b"L\n.",
+def bombs(kind: str, valid: bytes) -> dict[str, Bomb]:
+    """Return files of a kind with a well-formed bomb in each place of a pickle."""
+    plain = {**plain_bombs(), **number_bombs()}
+    if kind == "checkpoint":
+        numbers = len(parts_of(valid)["checkpoint_1_P0/data/0"]) // 4
+        kind_of = name("torch", "FloatStorage")
+        identity = text("storage") + kind_of + text("0") + text("cpu")
+        of = b"(" + identity + integer(numbers) + b"tQ"
+        inside = {**plain, **tensor_bombs(of, numbers)}
+        return {
+            key: Bomb(with_pickle(valid, bomb.content), bomb.reason)
+            for key, bomb in inside.items()
+        } | tricks(valid)
+    of = storage(storage_bytes(5000))
+    return {**plain, **tensor_bombs(of, 5000), **storage_bombs(plain_bombs())}
+
+
+def storage_bombs(plain: dict[str, Bomb]) -> dict[str, Bomb]:
+    """Return pickles of tensors whose storage is something else, or two things."""
+    legacy, zipped = storage_bytes(), saved(torch.zeros(4).storage())
+    start = legacy.index(b"uu.") + 3
+    wrapped = {
+        "zip_appended": (legacy + zipped, "another size than it says"),
+        "zip_prepended": (zipped + legacy, NOT_SAVED),
+        "more_than_one": (legacy + bytes(4), "another size than it says"),
+        "other_length": (legacy[:-17] + b"\5" + legacy[-16:], "."),
+        "tar": (tar(legacy), "not one that PyTorch wrote"),
+        "whole_model": (saved({"a": torch.zeros(4)}), "which no such file needs"),
+        "text": (b"storage", "not one that PyTorch wrote"),
     }
+    result = {
+        f"storage_{key}": Bomb(pickled(storage(data)), reason)
+        for key, (data, reason) in wrapped.items()
+    }
+    result["one_storage_for_a_thousand_loads"] = Bomb(
+        pickled(
+            blob(storage_bytes(10_000)),
+            b"q\x00(",
+            call(name("torch.storage", "_load_from_bytes"), b"h\x00") * 1000,
+            b"t\x86",
+        ),
+        "unpacks to much more than its size",
+    )
+    for key, bomb in plain.items():
+        # Inner archives are for one storage: nothing else comes out of them.
+        inner = legacy[:start] + bomb.content + legacy[start:]
+        result[f"legacy_{key}"] = Bomb(pickled(storage(inner)), ".")
+        inner = with_pickle(zipped, bomb.content)
+        result[f"zip_{key}"] = Bomb(pickled(storage(inner)), ".")
+    for key, trick in tricks(zipped).items():
+        result[f"zip_{key}"] = Bomb(pickled(storage(trick.content)), ".")
+    return result
 
 
-def archives(checkpoint: bytes) -> dict[str, bytes]:
-    """Return zip files that are not what they seem."""
-    files = {}
-    with zipfile.ZipFile(io.BytesIO(checkpoint)) as whole:
-        parts = {name: whole.read(name) for name in whole.namelist()}
-    (pickle_name,) = [name for name in parts if name.endswith("data.pkl")]
-
-    def archive(contents: dict[str, bytes], compression: int = zipfile.ZIP_STORED):
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", compression) as target:
-            for name, content in contents.items():
-                target.writestr(name, content)
-        return buffer.getvalue()
-
-    zeros = bytes(200 * 2**20)
-    bomb = {**parts, pickle_name.replace("data.pkl", "data/0"): zeros}
-    files["bomb"] = archive(bomb, zipfile.ZIP_DEFLATED)
-    files["compressed"] = archive(parts, zipfile.ZIP_DEFLATED)
-    files["empty"] = archive({})
-    files["no_pickle"] = archive({k: v for k, v in parts.items() if k != pickle_name})
-    files["two_pickles"] = archive({**parts, "other/data.pkl": parts[pickle_name]})
-    for name, content in bombs().items():
-        files[f"pickle_{name}"] = archive({**parts, pickle_name: content})
-    weights = [name for name in parts if "/data/" in name]
-    for name in weights[:8]:
-        files[f"without_{Path(name).name}"] = archive(
-            {k: v for k, v in parts.items() if k != name}
-        )
-        files[f"short_{Path(name).name}"] = archive({**parts, name: parts[name][:3]})
-    return files
+def tar(data: bytes) -> bytes:
+    """Return a tar archive, which torch.load takes for one of its oldest format."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("pickle")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
 
 
-def wrong_policies() -> dict[str, bytes]:
+def wrong_policies() -> dict[str, Bomb]:
     """Return policy files with a valid format and impossible content."""
-    files = {}
     plain = to_plain(small_policy())
     # What files of the first version lack has defaults.
-    for name in set(plain) - {"notes", "obs_processor", "action_processor"}:
-        files[f"without_{name}"] = pickle.dumps(
-            {k: v for k, v in plain.items() if k != name}
-        )
-        if name != "env_config":
-            files[f"odd_{name}"] = pickle.dumps({**plain, name: [[1.5]]})
+    required = set(plain) - {"notes", "obs_processor", "action_processor"}
+    files = {
+        f"without_{key}": ({k: v for k, v in plain.items() if k != key}, ".")
+        for key in required
+    }
     weight, bias = plain["layers"][0]
     last = plain["layers"][1]
     layers = {
@@ -206,36 +202,103 @@ def wrong_policies() -> dict[str, bytes]:
         "gap": [last, last],
         "flat": [(weight.ravel(), bias), last],
         "scalar": [(np.float64(1), bias), last],
+        "no_axes": [(np.array(1.0), np.array(1.0)), last],
         "text": [("weights", bias), last],
+        "integers": [(weight.astype(np.int64), bias), last],
         "complex": [(weight.astype(complex), bias), last],
         "objects": [(weight.astype(object), bias), last],
         "none": [],
         "empty": [(np.zeros((0, 17)), np.zeros(0)), last],
         "half": [(weight,), last],
+        "four": [(weight, weight, weight, bias), last],
+        "number": [1, last],
     }
-    files |= {
-        f"layers_{name}": pickle.dumps({**plain, "layers": value})
-        for name, value in layers.items()
-    }
-    for name, change in {
+    action = plain["action"]
+    changes = {
         "mean_nan": {"obs_mean": np.full(17, np.nan)},
         "mean_size": {"obs_mean": np.zeros(3)},
+        "mean_list": {"obs_mean": [0.0] * 17},
         "stdev_zero": {"obs_stdev": np.zeros(17)},
         "stdev_negative": {"obs_stdev": -np.ones(17)},
         "stdev_missing": {"obs_stdev": None},
-        "bounds_nan": {"action": {**plain["action"], "low": np.full(6, np.nan)}},
-        "bounds_swapped": {"action": {**plain["action"], "low": np.full(6, 2.0)}},
-        "bounds_size": {"action": {**plain["action"], "high": np.ones(2)}},
-        "kind": {"action": {**plain["action"], "kind": "text"}},
+        "bounds_nan": {"action": {**action, "low": np.full(6, np.nan)}},
+        "bounds_swapped": {"action": {**action, "low": np.full(6, 2.0)}},
+        "bounds_size": {"action": {**action, "high": np.ones(2)}},
+        "bounds_bool": {"action": {**action, "high": np.ones(6, bool)}},
+        "kind": {"action": {**action, "kind": "text"}},
+        "kind_list": {"action": {**action, "kind": ["box"]}},
         "version": {"version": 99},
         "format": {"format": "other"},
         "extra": {"surprise": 1},
-    }.items():
-        files[f"with_{name}"] = pickle.dumps({**plain, **change})
-    return files
+        "activation": {"activation": ["tanh"]},
+    }
+    fields = {f"layers_{key}": {"layers": value} for key, value in layers.items()}
+    files |= {
+        key: ({**plain, **change}, ".") for key, change in {**fields, **changes}.items()
+    }
+    files |= {
+        f"odd_{key}_{number}": ({**plain, key: value}, key)
+        for key, values in ODD_FIELDS.items()
+        for number, value in enumerate(values)
+    }
+    files |= {
+        f"odd_note_{key}_{number}": ({**plain, "notes": {key: value}}, key)
+        for key, values in ODD_NOTES.items()
+        for number, value in enumerate(values)
+    }
+    return {key: Bomb(pickle.dumps(data, 4), why) for key, (data, why) in files.items()}
 
 
-def others(valid: dict[str, bytes]) -> dict[str, bytes]:
+ODD_FIELDS: dict[str, list[Any]] = {
+    "notes": [3, "text", [1], {1: 2}, {"x": {1, 2}}, {"a\nb": 1}, {"x": b"bytes"}],
+    "env_config": [3, "text", [1], {1: 2}, {"x": np.zeros(3)}, {"x": 2**100}],
+    "obs_processor": [3, "text", [1], ("a.b", {}), ("A", 3), (3, {}), ("A", {1: 2})],
+    "action_processor": [None, ("A", {}, 3)],
+}
+ODD_NOTES: dict[str, list[Any]] = {
+    "generation": ["7", 1.5, -1, [1], True, {}],
+    "timesteps": ["many", 1.5],
+    "seed": ["0", -1, [0]],
+    "role": [0, ["0"], "0\n1"],
+    "commit": [3],
+    "re_eval_env_name": [3, "a\nb", ["x"]],
+    "re_eval_returns": ["1.0", 3.0, [[1.0]], ["1.0"], {"0": 1.0}, [True]],
+    "partners": ["Random-v0", [1]],
+    "config": [3, "text", {"partners": "Random-v0"}],
+    "reference": [3, {}, {"returns": [1.0], "seeds": []}],
+}
+
+
+def wrong_models() -> dict[str, Bomb]:
+    """Return POSGGym policy files with all fields, some of which cannot be."""
+    model = convert(small_policy()).model._asdict()
+    weights = model["weights"]
+    bias = next(key for key in weights if key.endswith("bias"))
+    changes: dict[str, tuple[dict[str, Any], str]] = {
+        "huge_layer": ({"trunk_sizes": [10**9]}, "trunk.0.weight"),
+        "many_layers": ({"lstm_layers": 10**9}, "more layers than weights"),
+        "wide_lstm": ({"lstm_size": 10**9}, "lstm"),
+        "no_lstm": ({"lstm_size": 0}, "contradict"),
+        "text_sizes": ({"trunk_sizes": "64"}, "trunk_sizes is not"),
+        "float_sizes": ({"head_sizes": [64.0]}, "head_sizes is not"),
+        "bool_size": ({"lstm_size": True}, "lstm_size is not"),
+        "activation": ({"activation": 3}, "activation"),
+        "previous_action": ({"lstm_use_prev_action": True}, "lstm_use_prev_action"),
+        "list_of_weights": ({"weights": []}, "weights are not named"),
+        "no_weights": ({"weights": {}}, "more layers than weights"),
+        "nan": ({"weights": {**weights, bias: weights[bias] * torch.nan}}, "NaN"),
+        "integers": ({"weights": {**weights, bias: weights[bias].long()}}, bias),
+        "extra": ({"weights": {**weights, "x": weights[bias]}}, "unexpected x"),
+    }
+    return {
+        key: Bomb(
+            model_file_bytes(PPOTorchModelSaveFileFormat(**{**model, **change})), why
+        )
+        for key, (change, why) in changes.items()
+    }
+
+
+def others() -> dict[str, bytes]:
     """Return files of other formats, which have the right name."""
     return {
         "empty": b"",
@@ -250,15 +313,32 @@ def others(valid: dict[str, bytes]) -> dict[str, bytes]:
         "number": pickle.dumps(7),
         "list": pickle.dumps([1, 2]),
         "dict": pickle.dumps({"weights": 1}),
-        "cycle": b"\x80\x02]q\x00h\x00a.",
     }
 
 
-def corpus(folder: Path, marker: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Yield (kind, name, content) of files that have to be refused.
+class Case(NamedTuple):
+    """A file that has to be refused.
 
     Parameters
     ----------
+    name, content
+        What it is.
+    reason
+        What the message matches.
+    """
+
+    name: str
+    content: bytes
+    reason: str = "."
+
+
+def corpus(kind: str, folder: Path, marker: Path) -> Iterator[Case]:
+    """Yield the files that the reader of a kind has to refuse.
+
+    Parameters
+    ----------
+    kind
+        One of `KINDS`.
     folder
         A folder to work in.
     marker
@@ -266,23 +346,26 @@ def corpus(folder: Path, marker: Path) -> Iterator[tuple[str, str, bytes]]:
     """
     valid = valid_files(folder)
     rng = np.random.default_rng(0)
-    everywhere = {
-        **{f"attack_{k}": v for k, v in attacks(marker).items()},
-        **{f"bomb_{k}": v for k, v in bombs().items()},
-        **{f"other_{k}": v for k, v in others(valid).items()},
-    }
-    for kind in KINDS:
-        for name, content in everywhere.items():
-            yield kind, name, content
-        for cut in sorted(rng.choice(len(valid[kind]) - 1, 25, replace=False)):
-            yield kind, f"cut_{cut}", valid[kind][:cut]
-        for other in KINDS:
-            if other != kind:
-                yield kind, f"is_{other}", valid[other]
-    for name, content in wrong_policies().items():
-        yield "policy", name, content
-    for name, content in archives(valid["checkpoint"]).items():
-        yield "checkpoint", f"archive_{name}", content
+    for key, bomb in bombs(kind, valid[kind]).items():
+        yield Case(f"bomb_{key}", *bomb)
+    for key, content in attacks(marker).items():
+        yield Case(f"attack_{key}", content)
+        if kind == "checkpoint":
+            inside = with_pickle(valid[kind], content)
+            yield Case(f"attack_inside_{key}", inside, "which no such file needs|names")
+    for key, content in others().items():
+        yield Case(f"other_{key}", content)
+    for cut in sorted(rng.choice(len(valid[kind]) - 1, 25, replace=False)):
+        yield Case(f"cut_{cut}", valid[kind][:cut])
+    for other in KINDS:
+        if other != kind:
+            yield Case(f"is_{other}", valid[other])
+    # Found by fuzzing.
+    for path in sorted((FOUND / kind).glob("*")):
+        yield Case(f"found_{path.name}", path.read_bytes())
+    makers = {"policy": wrong_policies, "model": wrong_models}
+    for key, bomb in makers.get(kind, dict)().items():
+        yield Case(f"wrong_{key}", *bomb)
 
 
 def mutated(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:

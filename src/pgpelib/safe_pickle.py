@@ -487,7 +487,7 @@ def checked_key(key: Any) -> str | int | None:
         return key
     if isinstance(key, int) and abs(key) <= MAX_KEY:
         return key
-    raise ForeignFileError(f"it has the key {short(key)}, not text or a small integer")
+    raise ForeignFileError(f"a key is {short(key)}, neither text nor a small integer")
 
 
 def _build_dtype(target: DType, state: Any) -> None:

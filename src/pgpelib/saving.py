@@ -17,6 +17,8 @@ from pgpelib.policies import ActionSpec, SavedPolicy
 
 FORMAT = "pgpelib-policy"
 FORMAT_VERSION = 1
+# POSGGym's, which policies are trained with.
+PROCESSORS = ["IdentityProcessor", "FlattenProcessor", "RescaleProcessor"]
 
 
 def policy_file_name(
@@ -136,8 +138,8 @@ def _processor(value: Any, name: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError(f"{name} is not the name of a processor and its arguments")
     kind, config = value
-    if not isinstance(kind, str) or not kind.isidentifier():
-        raise ValueError(f"{name}: {str(kind)[:60]!r} is not the name of a processor")
+    if kind not in PROCESSORS:
+        raise ValueError(f"{name}: {str(kind)[:60]!r} is not one of {PROCESSORS}")
     if not isinstance(config, dict):
         raise ValueError(f"{name}: the arguments of {kind} are not a dictionary")
     return kind, plain(config, name)
@@ -158,10 +160,10 @@ def checked_notes(notes: Any) -> dict[str, Any]:
     for name, (is_valid, what) in _NOTES.items():
         value = result.get(name)
         if value is not None and not is_valid(value):
-            raise ValueError(f"{name} is not {what}")
+            raise ValueError(f"notes.{name} is not {what}")
     config = result.get("config") or {}
     if "partners" in config and not _are_lines(config["partners"]):
-        raise ValueError("config.partners is not a list of policy ids")
+        raise ValueError("notes.config.partners is not a list of policy ids")
     return result
 
 

@@ -53,6 +53,7 @@ _LEGACY_START = (
     b"\n\x00\x00\x00type_sizesq\x03}q\x04(X\x05\x00\x00\x00shortq\x05K\x02X\x03\x00\x00"
     b"\x00intq\x06K\x04X\x04\x00\x00\x00longq\x07K\x04uu."
 )
+_NOT_STORAGE = "a storage is not one that PyTorch wrote"
 # Entries besides the pickle and the storages; what they say changes nothing here.
 _EXTRAS = frozenset(
     {"version", ".format_version", ".storage_alignment", ".data/serialization_id"}
@@ -124,7 +125,7 @@ def _storage_from_bytes(budget: Budget, data: Any) -> Storage:
             return storage
     elif data.startswith(_LEGACY_START):
         return _load_legacy(data, budget)
-    raise ForeignFileError("a storage is not one that PyTorch wrote")
+    raise ForeignFileError(_NOT_STORAGE)
 
 
 TENSOR_NAMES: Names = {
@@ -215,6 +216,8 @@ def _load_legacy(data: bytes, budget: Budget) -> Storage:
     start = len(_LEGACY_START)
     machine = Machine(data, _STORAGE_NAMES, budget, storage, start)
     machine.run()
+    if len(announced) != 1:
+        raise ForeignFileError(_NOT_STORAGE)
     ((dtype, key, count),) = announced
     keys = Machine(data, {}, budget, position=machine.position)
     if keys.run() != [key]:

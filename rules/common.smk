@@ -173,6 +173,12 @@ def role_argument(wildcards):
     return [] if role is None else ["--role", role]
 
 
+def env_module_arguments(wildcards):
+    """Return arguments that name the modules of environments that the config names."""
+    modules = experiment_of(wildcards).env_modules
+    return [f"--env_module={module}" for module in modules]
+
+
 def sibling_specs(wildcards):
     """Return the specs of the agents that were trained together with an agent."""
     experiment = experiment_of(wildcards)

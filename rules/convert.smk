@@ -13,6 +13,7 @@ rule convert:
         source=lambda wildcards, input: Path(input[0]).parent,
         folder=lambda wildcards, output: Path(output.policy).parent,
         action_processor=action_processor,
+        env_modules=env_module_arguments,
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -25,4 +26,5 @@ rule convert:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --checkpoint_dir {params.source:q}"
-        " --output_dir {params.folder:q} {params.action_processor:q} > {log:q} 2>&1"
+        " --output_dir {params.folder:q} {params.action_processor:q} {params.env_modules:q}"
+        " > {log:q} 2>&1"

@@ -14,6 +14,7 @@ rule extract:
         folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoint=lambda wildcards: experiment_of(wildcards).checkpoint,
         role=role_argument,
+        env_modules=env_module_arguments,
         episodes=lambda wildcards: experiment_of(wildcards).verify_episodes,
     threads: 1
     resources:
@@ -27,5 +28,5 @@ rule extract:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --source {input.source:q} --checkpoint {params.checkpoint:q}"
-        " {params.role:q}"
+        " {params.role:q} {params.env_modules:q}"
         " --episodes {params.episodes} --output_dir {params.folder:q} > {log:q} 2>&1"

@@ -440,7 +440,7 @@ def test_policies_that_float32_cannot_hold_are_not_written(tmp_path):
 
 
 def test_folders_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(ConversionError, match="nowhere: no such folder$"):
+    with pytest.raises(ConversionError, match="nowhere: no such file or folder$"):
         convert_folder(tmp_path / "nowhere", tmp_path / "out")
 
 

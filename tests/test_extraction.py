@@ -31,6 +31,17 @@ def test_the_highest_generation_or_the_best_is_taken(tmp_path):
     assert converted.notes["generation"] == 11
 
 
+def test_returns_that_are_not_numbers_are_the_worst(tmp_path):
+    good = save(tmp_path, "a", generation=1, re_eval_returns=[-5.0])
+    for name, generation, returns in (
+        ("b", 2, [float("nan")]),
+        ("c", 3, None),
+        ("d", 4, [float("-inf"), 1.0]),
+    ):
+        save(tmp_path, name, generation=generation, re_eval_returns=returns)
+    assert pick_policy(tmp_path, "best")[0] == good
+
+
 def test_a_file_is_taken_as_it_is(tmp_path):
     path = save(tmp_path, "a")
     assert pick_policy(path, "latest")[0] == path

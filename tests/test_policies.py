@@ -16,6 +16,8 @@ from messages import exactly
 from pgpelib.networks import LSTM, fold_normalization
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from pgpelib.restore import (
+    ActionClipping,
+    ObservationNormalization,
     PolicyFileError,
     load_policy,
     policy_metadata,
@@ -192,6 +194,57 @@ def test_policies_of_the_original_trainer_load(shared_data):
     assert to_torch_module(lander)(torch.zeros(8)).shape == (2,)
     assert policy_metadata(lander)["env_name"] == "LunarLanderContinuous-v2"
     assert not policy_metadata(lander)["obs_norm"]
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+@pytest.mark.parametrize("obs_norm", [False, True])
+def test_layers_around_the_network_can_be_left_out(tmp_path, discrete, obs_norm):
+    policy = make_policy(discrete=discrete, obs_norm=obs_norm)
+    path = tmp_path / "policy.pickle"
+    save_policy(policy, path)
+    x = torch.tensor(
+        np.random.default_rng(1).normal(0, 5, (50, 4)), dtype=torch.float32
+    )
+    bare = to_torch_module(path, norm_layer=False, clip_layer=False)
+    assert not any(
+        isinstance(part, ObservationNormalization | ActionClipping) for part in bare
+    )
+    for norm_layer in (False, True):
+        seen = x
+        if norm_layer and obs_norm:
+            seen = (x - torch.tensor(policy.obs_mean)) / torch.tensor(policy.obs_stdev)
+        outputs = bare(seen.float()).detach()
+        for clip_layer in (False, True):
+            expected = outputs.numpy()
+            if clip_layer and not discrete:
+                expected = policy.action.decode(expected)
+            for source in (path, str(path), policy):
+                module = to_torch_module(
+                    source, norm_layer=norm_layer, clip_layer=clip_layer
+                )
+                found = module(x).detach().numpy()
+                assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    # Clipping is what makes the difference.
+    assert discrete or (expected != outputs.numpy()).any()
+
+
+def test_metadata_always_has_notes(tmp_path, shared_data):
+    policy = make_policy()
+    assert policy_metadata(policy)["notes"] is None
+    with_notes = dataclasses.replace(policy, notes={"notes": "the good one"})
+    save_policy(with_notes, tmp_path / "policy.pickle")
+    assert policy_metadata(tmp_path / "policy.pickle")["notes"] == "the good one"
+    for path in (shared_data / "pgpelib-agents").glob("*.pickle"):
+        assert "notes" in policy_metadata(path)
+
+
+def test_notes_do_not_hide_what_is_known():
+    policy = dataclasses.replace(
+        make_policy(), notes={"env_name": "other", "hidden": 1}
+    )
+    metadata = policy_metadata(policy)
+    assert metadata["env_name"] == "Walker2d-v4"
+    assert metadata["hidden"] == [5]
 
 
 class Exploit:

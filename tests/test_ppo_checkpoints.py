@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import posggym
@@ -26,7 +27,11 @@ from posggym_es.conversion import ConversionError
 from posggym_es.conversion_files import convert_folder
 from posggym_es.policy_file import read_policy, write_ppo_policy
 from posggym_es.posggym_model_file import model_file_bytes, read_model_file
-from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.ppo_checkpoints import (
+    WeightlessError,
+    load_checkpoint,
+    usable_checkpoints,
+)
 from posggym_es.ppo_policies import (
     TOLERANCE,
     ReferenceAgent,
@@ -242,6 +247,83 @@ def test_the_latest_update_is_that_of_the_highest_number(tmp_path):
     assert [path.name for path in written] == ["a_b.pkl", "c.pkl"]
 
 
+def test_other_names_are_their_policy_ids(tmp_path):
+    save_checkpoint(tmp_path, 3, "BR")
+    for name in ("P0_seed0.pt", "P1_seed0.pt"):
+        shutil.copy(tmp_path / "checkpoint_3_BR.pt", tmp_path / name)
+    latest = latest_checkpoints(tmp_path)
+    assert {k: v.name for k, v in latest.items()} == {
+        "BR": "checkpoint_3_BR.pt",
+        "P0_seed0": "P0_seed0.pt",
+        "P1_seed0": "P1_seed0.pt",
+    }
+    policy = load_checkpoint(tmp_path / "P0_seed0.pt")
+    assert policy.notes["policy_id"] == "P0_seed0"
+    assert policy.notes["update"] == 3
+    shutil.copy(tmp_path / "P0_seed0.pt", tmp_path / "BR.pt")
+    message = f"{tmp_path}: BR.pt and checkpoint_3_BR.pt are both of the policy BR"
+    with pytest.raises(CheckpointError, match=exactly(message)):
+        latest_checkpoints(tmp_path)
+
+
+def test_one_file_is_converted_alone(tmp_path):
+    save_checkpoint(tmp_path, 3, "BR")
+    save_checkpoint(tmp_path, 4, "other", seed=1)
+    single = tmp_path / "P0_seed0.pt"
+    shutil.copy(tmp_path / "checkpoint_3_BR.pt", single)
+    written = convert_folder(single, tmp_path / "out", observations=10)
+    assert list(written) == [tmp_path / "out" / "P0_seed0.pkl"]
+
+
+def weightless(folder: Path, update: int = 1) -> Path:
+    """Write what level-k runs save of their random policy."""
+    save_checkpoint(folder, update, "random")
+    path = folder / f"checkpoint_{update}_random.pt"
+    data = torch.load(path, weights_only=False)
+    torch.save({**data, "model": {}, "optimizer": None}, path)
+    return path
+
+
+def test_policies_without_weights_are_skipped_with_a_line(tmp_path, caplog):
+    path = weightless(tmp_path)
+    message = f"{path}: the policy has no weights"
+    with pytest.raises(WeightlessError, match=exactly(message)):
+        load_checkpoint(path)
+    message = f"{tmp_path}: no policy there has weights"
+    with pytest.raises(CheckpointError, match=exactly(message)):
+        usable_checkpoints(tmp_path)
+    caplog.clear()
+    save_checkpoint(tmp_path, 1, "KLR0")
+    # Another folder, because each weightless file is named once.
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path, again)
+    written = convert_folder(again, tmp_path / "out", observations=10)
+    assert [path.name for path in written] == ["KLR0.pkl"]
+    (record,) = caplog.records
+    line = f"{again / path.name}: the policy has no weights; skipped"
+    assert record.getMessage() == line
+
+
+def test_objects_in_the_config_do_not_matter(tmp_path):
+    """Training configurations hold paths, devices, spaces, generators and sets."""
+    things = {
+        "log_dir": Path("/tmp/run"),
+        "pure": PurePosixPath("a/b"),
+        "device": torch.device("cpu"),
+        "size": torch.Size([1, 2]),
+        "rng": np.random.default_rng(0),
+        "old_rng": np.random.RandomState(0),
+        "ids": {"0", "1"},
+        "space": spaces.Dict(a=spaces.MultiBinary(3), b=spaces.MultiDiscrete([2, 3])),
+        "tuple": spaces.Tuple((spaces.Discrete(2, seed=1),)),
+        "array": np.arange(3.0),
+    }
+    module = save_checkpoint(tmp_path, **things)
+    policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
+    for name, parameter in module.state_dict().items():
+        assert np.array_equal(policy.weights[name], parameter.numpy())
+
+
 def test_old_keys_are_understood(tmp_path):
     old = {"trunk_sizes": ..., "head_sizes": ..., "lstm_num_layers": ...}
     save_checkpoint(tmp_path, trunk_size=[8, 6], head_size=5, use_lstm=..., **old)
@@ -292,8 +374,7 @@ def test_what_cannot_be_expressed_is_refused_and_nothing_written(
 def test_weights_that_are_not_numbers_are_refused(tmp_path):
     save_checkpoint(tmp_path)
     path = tmp_path / "checkpoint_1_P0.pt"
-    with torch.serialization.safe_globals([spaces.Box, spaces.Discrete]):
-        data = torch.load(path, weights_only=False)
+    data = torch.load(path, weights_only=False)
     data["model"]["actor.0.bias"][0] = torch.nan
     torch.save(data, path)
     with pytest.raises(CheckpointError, match=r"P0.pt: actor.0.bias has values"):
@@ -340,17 +421,21 @@ def test_the_script_says_what_is_wrong_in_one_line(root, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["driving", "cooperative_reaching"])
-def test_real_checkpoints_are_converted(shared_data, tmp_path, name):
-    written = convert_folder(shared_data / "ppo-checkpoints" / name, tmp_path)
-    ((path, report),) = written.items()
-    assert path.name == "BR.pkl"
-    assert report["proof"]["max_difference"] < 1e-5
+def test_real_checkpoints_are_converted(shared_data, tmp_path):
+    """Folders of training runs and published files, paths in their config or not."""
+    files = sorted((shared_data / "ppo-checkpoints").rglob("*.pt"))
+    assert files
+    for number, file in enumerate(files):
+        written = convert_folder(file, tmp_path / str(number), observations=100)
+        ((path, report),) = written.items()
+        assert path.stem == load_checkpoint(file).notes["policy_id"]
+        assert path.stem in file.stem
+        assert report["proof"]["max_difference"] < 1e-5
 
 
 def test_real_policy_files_are_read_back_and_saved_equal(shared_data, tmp_path):
-    files = sorted((shared_data / "posggym-agent-models").rglob("*.pkl"))
-    assert len(files) == 7
+    files = sorted(shared_data.rglob("*.pkl"))
+    assert files
     for file in files:
         fields = read_model_file(file)
         again = tmp_path / "again.pkl"

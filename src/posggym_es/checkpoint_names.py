@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+CHECKPOINT_SUFFIX = ".pt"
 FILE_RE = re.compile(r"checkpoint_(\d+)_(.+)\.pt")
 
 
@@ -15,23 +16,40 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file and the reason."""
 
 
-def latest_checkpoints(folder: Path) -> dict[str, Path]:
-    """Return the checkpoint of the highest update for each policy id, sorted by id.
+def latest_checkpoints(source: Path) -> dict[str, Path]:
+    """Return the latest checkpoint of each policy id, sorted by id.
+
+    Parameters
+    ----------
+    source
+        A checkpoint, or a folder of them. Of `checkpoint_<update>_<policy_id>.pt` the
+        highest update of an id counts; the id of other names, such as the published
+        `P0_seed0.pt`, is the name without its suffix.
 
     Raises
     ------
     CheckpointError
-        If the folder holds none.
+        If there is none, or an id has two files of different kinds of names.
     """
+    if source.is_dir():
+        files = sorted(source.glob(f"*{CHECKPOINT_SUFFIX}"))
+    else:
+        files = [source] if source.is_file() else []
     latest: dict[str, tuple[int, Path]] = {}
-    for path in sorted(folder.glob("checkpoint_*.pt")):
+    for path in files:
         match = FILE_RE.fullmatch(path.name)
-        if match is not None:
-            update, policy_id = int(match[1]), match[2]
-            if policy_id not in latest or update > latest[policy_id][0]:
-                latest[policy_id] = update, path
+        update, policy_id = (int(match[1]), match[2]) if match else (-1, path.stem)
+        known = latest.get(policy_id)
+        if known is not None and (known[0] == -1) != (update == -1):
+            raise CheckpointError(
+                f"{source}: {known[1].name} and {path.name} are both of the policy "
+                f"{policy_id}"
+            )
+        if known is None or update > known[0]:
+            latest[policy_id] = update, path
     if not latest:
         raise CheckpointError(
-            f"{folder}: holds no checkpoints (checkpoint_<update>_<policy_id>.pt)"
+            f"{source}: holds no checkpoints (checkpoint_<update>_<policy_id>.pt, or "
+            "other names with .pt)"
         )
     return {policy_id: latest[policy_id][1] for policy_id in sorted(latest)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +15,40 @@ from posggym.agents.utils import processors
 from pgpelib.files import write_bytes, write_json
 from pgpelib.policies import SavedPolicy
 from posggym_es import ppo_policies
-from posggym_es.checkpoint_names import latest_checkpoints
+from posggym_es.checkpoint_names import CHECKPOINT_SUFFIX
 from posggym_es.conversion import ConversionError, convert, prove
 from posggym_es.conversion_report import MODEL_NAME, REPORT_FILE, conversion_report
 from posggym_es.environments import registered_env
 from posggym_es.extraction import pick_policy
+from posggym_es.policy_checks import check_fits, check_modules
 from posggym_es.policy_file import METADATA_FILE, read_policy
 from posggym_es.posggym_model_file import model_file_bytes
-from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.ppo_checkpoints import load_checkpoint, usable_checkpoints
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.spec import ProcessorSpec
 
 
-def read_checkpoint_dir(folder: Path) -> dict[str, SavedPolicy | PPOPolicyData]:
-    """Read the policies of a folder, by the names of the files to write.
+def read_checkpoint_dir(source: Path) -> dict[str, SavedPolicy | PPOPolicyData]:
+    """Read the policies of a folder or file, by the names of the files to write.
 
     Parameters
     ----------
-    folder
-        An extracted policy, or saved policies, of which the latest is taken: one
-        policy, named "policy". Or checkpoints of the PPO baselines: the latest of each
-        policy id, named by the id.
+    source
+        A folder with an extracted policy, or with saved policies, of which the latest
+        is taken, or one such file: one policy, named "policy". Or a folder with
+        checkpoints of the PPO baselines, or one of them: named by policy id.
     """
-    if not folder.is_dir():
-        raise ConversionError(f"{folder}: no such folder")
-    if (folder / METADATA_FILE).exists():
-        return {MODEL_NAME: read_policy(folder)}
-    if next(folder.glob("checkpoint_*.pt"), None) is not None:
+    if not source.exists():
+        raise ConversionError(f"{source}: no such file or folder")
+    if (source / METADATA_FILE).exists():
+        return {MODEL_NAME: read_policy(source)}
+    is_checkpoint = source.suffix == CHECKPOINT_SUFFIX
+    if is_checkpoint or next(source.glob(f"*{CHECKPOINT_SUFFIX}"), None) is not None:
         return {
             policy_id: load_checkpoint(path)
-            for policy_id, path in latest_checkpoints(folder).items()
+            for policy_id, path in usable_checkpoints(source).items()
         }
-    return {MODEL_NAME: pick_policy(folder, "latest")[1]}
+    return {MODEL_NAME: pick_policy(source, "latest")[1]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,7 @@ def convert_folder(
     output_dir: Path,
     action_processor: ProcessorSpec | None = None,
     observations: int = 1000,
+    env_modules: Collection[str] = (),
 ) -> dict[Path, dict[str, Any]]:
     """Convert the policies of `checkpoint_dir` and write files and proofs.
 
@@ -84,6 +87,9 @@ def convert_folder(
         See `posggym_es.conversion.convert`; not for PPO policies.
     observations
         See `posggym_es.conversion.prove`.
+    env_modules
+        Modules that the environment may be in, see
+        `posggym_es.policy_checks.check_modules`.
 
     Returns
     -------
@@ -99,6 +105,7 @@ def convert_folder(
     conversions = {}
     for name, policy in read_checkpoint_dir(checkpoint_dir).items():
         try:
+            check_modules(policy, env_modules)
             conversions[name] = (
                 _convert_ppo(policy, observations)
                 if isinstance(policy, PPOPolicyData)
@@ -123,9 +130,11 @@ def _convert(
     data = model_file_bytes(converted.model)
     made = contextlib.closing(registered_env(policy).make())
     with made as env, _written(data) as file:
+        agent = policy.notes.get("role") or env.possible_agents[0]
+        check_fits(policy, env, agent)
         loaded = PPOPolicy.load_from_path(
             env.model,
-            policy.notes.get("role") or env.possible_agents[0],
+            agent,
             "proof",
             file,
             deterministic=True,

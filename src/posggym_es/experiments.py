@@ -15,7 +15,8 @@ from typing import Any
 from pgpelib.credentials import HINT, has_literal_password
 from pgpelib.hints import did_you_mean
 from pgpelib.training_config import TrainingConfig
-from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
+from posggym_es.checkpoint_names import CheckpointError
+from posggym_es.ppo_checkpoints import usable_checkpoints
 from posggym_es.spec import ProcessorSpec, check_policy_name
 
 # The group of all agents together has its folder beside those of the experiments.
@@ -69,13 +70,16 @@ class Experiment:
     policy_file
         A saved policy to register instead of training one.
     checkpoint_dir
-        A folder with checkpoints of the PPO baselines to register instead.
+        A checkpoint of the PPO baselines to register instead, or a folder of them.
     seeds
         Seeds, one training run each.
     checkpoint
         Which policy of a run is registered: "latest" or "best".
     verify_episodes
         Episodes of references that are not the trainer's own re-evaluation.
+    env_modules
+        Modules that register the environments of policies: those that `train` names,
+        and those that are given.
     register
         Registration settings; `policy_name` may contain `{seed}` and `{role}`.
     resources
@@ -92,6 +96,7 @@ class Experiment:
     verify_episodes: int
     register: dict[str, Any]
     resources: dict[str, int]
+    env_modules: list[str]
 
     def training_config(self, seed: int) -> TrainingConfig:
         """Return the config of one run."""
@@ -111,7 +116,7 @@ class Experiment:
         """The agents by label: one a seed, a seed and role, or a given policy."""
         if self.checkpoint_dir is not None:
             role = next(iter(self.register.get("valid_agent_ids", [])), None)
-            latest = latest_checkpoints(Path(self.checkpoint_dir))
+            latest = usable_checkpoints(Path(self.checkpoint_dir))
             agents = [
                 Agent(_label(policy_id), 0, role, str(path), policy_id)
                 for policy_id, path in latest.items()
@@ -309,7 +314,7 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
     plain_name = register["policy_name"].replace("{seed}", "0")
     if "checkpoint_dir" in entry:
         try:
-            found = latest_checkpoints(Path(entry["checkpoint_dir"]))
+            found = usable_checkpoints(Path(entry["checkpoint_dir"]))
         except CheckpointError as error:
             raise ConfigError(f"{where}.checkpoint_dir: {error}") from error
         if len(found) > 1 and "{policy_id}" not in register["policy_name"]:
@@ -352,7 +357,16 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
         verify_episodes=verify_episodes,
         register=register,
         resources=resources | entry.get("resources", {}),
+        env_modules=_env_modules(entry),
     )
+
+
+def _env_modules(entry: dict[str, Any]) -> list[str]:
+    """Return the modules that the config names, in `env_modules` or before an id."""
+    train = entry.get("train") or {}
+    names = [train.get(key) or "" for key in ("env_name", "re_eval_env_name")]
+    modules = {name.rpartition(":")[0] for name in names}
+    return sorted((modules - {"", "posggym"}) | set(entry.get("env_modules", [])))
 
 
 def scaled(train: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pgpelib.restore import load_policy
 from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
 from posggym_es.environments import make_episodes, registered_env
 from posggym_es.playing import Player, company_of
+from posggym_es.policy_checks import check_fits
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.ppo_policies import ReferenceAgent
 
@@ -79,8 +81,10 @@ def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
     if checkpoint == "latest":
         return 0.0, generation
     if checkpoint == "best":
-        returns = policy.notes["re_eval_returns"]
-        return (float(np.mean(returns)) if returns else -np.inf), generation
+        returns = policy.notes.get("re_eval_returns")
+        mean = float(np.mean(returns)) if returns else -np.inf
+        # NaN would be the best or the worst, depending on where it stands.
+        return (-np.inf if np.isnan(mean) else mean), generation
     raise ExtractionError(
         f"unknown checkpoint {checkpoint!r}; choose one of {', '.join(CHECKPOINTS)}"
     )
@@ -117,6 +121,8 @@ def with_reference(
     seeds = [_seed(notes, index) for index in range(first, first + count)]
     if fresh or not returns:
         env = registered_env(policy)
+        with contextlib.closing(env.make()) as made:
+            check_fits(policy, made, notes.get("role") or made.possible_agents[0])
         is_posggym = policy.env_name.startswith(POSGGYM_PREFIX)
         prefix = POSGGYM_PREFIX if is_posggym else ""
         config = notes.get("config") or {}
@@ -144,7 +150,7 @@ def _seed(notes: dict[str, Any], index: int) -> int:
     if "generation" not in notes:
         return index
     return episode_seed(
-        int(notes["seed"]), RE_EVAL_STREAM, int(notes["generation"]), index
+        int(notes.get("seed", 0)), RE_EVAL_STREAM, int(notes["generation"]), index
     )
 
 

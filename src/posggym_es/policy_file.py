@@ -19,7 +19,9 @@ from safetensors.numpy import save as save_tensors
 
 from pgpelib.files import read_json, write_bytes, write_json
 from pgpelib.networks import LSTM, Layer
+from pgpelib.plain_data import is_integer, is_line
 from pgpelib.policies import ActionSpec, SavedPolicy
+from pgpelib.saving import checked, checked_notes
 from posggym_es.ppo_data import PPOPolicyData
 
 FORMAT = "posggym-es-policy"
@@ -130,26 +132,27 @@ def partners_of(notes: dict[str, Any]) -> list[str]:
 
 
 def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> SavedPolicy:
-    action = metadata["action"]
-    return SavedPolicy(
-        layers=[_layer(tensors, number) for number in range(metadata["num_layers"])],
-        activation=metadata["activation"],
-        obs_mean=tensors.get("obs_mean"),
-        obs_stdev=tensors.get("obs_stdev"),
-        action=ActionSpec(
-            action["kind"],
-            tensors.get("action_low"),
-            tensors.get("action_high"),
-            action["n"],
-        ),
-        env_name=metadata["env_name"],
-        env_config=metadata["env_config"],
-        obs_processor=(metadata["obs_processor"][0], metadata["obs_processor"][1]),
-        action_processor=(
-            metadata["action_processor"][0],
-            metadata["action_processor"][1],
-        ),
-        notes=metadata["notes"],
+    action, number = metadata["action"], metadata["num_layers"]
+    if not isinstance(action, dict) or not is_integer(number) or number > len(tensors):
+        raise ValueError("action or num_layers are not those of a policy")
+    return checked(
+        SavedPolicy(
+            layers=[_layer(tensors, layer) for layer in range(number)],
+            activation=metadata["activation"],
+            obs_mean=tensors.get("obs_mean"),
+            obs_stdev=tensors.get("obs_stdev"),
+            action=ActionSpec(
+                action["kind"],
+                tensors.get("action_low"),
+                tensors.get("action_high"),
+                action["n"],
+            ),
+            env_name=metadata["env_name"],
+            env_config=metadata["env_config"],
+            obs_processor=metadata["obs_processor"],
+            action_processor=metadata["action_processor"],
+            notes=metadata["notes"],
+        )
     )
 
 
@@ -165,4 +168,7 @@ def _assemble_ppo(
 ) -> PPOPolicyData:
     about_file = ("format", "version", "tensors_sha256")
     fields = {k: v for k, v in metadata.items() if k not in about_file}
-    return PPOPolicyData(tensors, **fields)
+    policy = PPOPolicyData(tensors, **fields)
+    if not is_line(policy.env_name) or not isinstance(policy.env_config, dict):
+        raise ValueError("env_name or env_config are not those of a policy")
+    return dataclasses.replace(policy, notes=checked_notes(policy.notes))

@@ -7,6 +7,8 @@ random generators. All of these become records, which keep their fields and do n
 
 from __future__ import annotations
 
+import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,10 @@ from pgpelib.safe_pickle import (
 from pgpelib.saving import checked_notes
 from pgpelib.tasks.registry import POSGGYM_PREFIX
 from pgpelib.torch_files import load_archive
-from posggym_es.checkpoint_names import FILE_RE, CheckpointError
+from posggym_es.checkpoint_names import FILE_RE, CheckpointError, latest_checkpoints
 from posggym_es.ppo_data import PPOPolicyData
+
+logger = logging.getLogger(__name__)
 
 
 class WeightlessError(CheckpointError):
@@ -55,6 +59,8 @@ _NAMES: Names = {
         "gymnasium.spaces.tuple.Tuple",
         "numpy.random._pickle.__generator_ctor",
         "numpy.random._pickle.__bit_generator_ctor",
+        "numpy.random._pickle.__randomstate_ctor",
+        "numpy.random._mt19937.MT19937",
         "numpy.random._pcg64.PCG64",
         "numpy.random.bit_generator.SeedSequence",
         "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
@@ -63,6 +69,7 @@ _NAMES: Names = {
         "pathlib.PurePosixPath",
         "pathlib.PureWindowsPath",
         "pathlib.WindowsPath",
+        "torch.Size",
         "torch.device",
     ),
 }
@@ -97,6 +104,44 @@ def load_checkpoint(path: Path) -> PPOPolicyData:
         return _policy(data, path)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def usable_checkpoints(source: Path) -> dict[str, Path]:
+    """Return the latest checkpoint of each policy id that has a network.
+
+    Others, such as the random policy that is saved with a level-k hierarchy, are
+    skipped with a line in the log.
+
+    Parameters
+    ----------
+    source
+        See `posggym_es.checkpoint_names.latest_checkpoints`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or one cannot be read.
+    """
+    found = latest_checkpoints(source)
+    usable = {
+        policy_id: path
+        for policy_id, path in found.items()
+        if _has_weights(path, path.stat().st_mtime_ns)
+    }
+    if not usable:
+        raise CheckpointError(f"{source}: no policy there has weights")
+    return usable
+
+
+@functools.cache
+def _has_weights(path: Path, _: int) -> bool:
+    """Return whether a checkpoint has a network, once for each time of its change."""
+    try:
+        load_checkpoint(path)
+    except WeightlessError as error:
+        logger.warning("%s; skipped", error)
+        return False
+    return True
 
 
 def _policy(data: dict[str, Any], path: Path) -> PPOPolicyData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from posggym_es.conversion_files import convert_folder
 from posggym_es.conversion_report import MODEL_NAME, read_processors
 from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
 from posggym_es.fresh_process import FreshProcessError, run_with_tree
+from posggym_es.policy_checks import check_modules
 from posggym_es.policy_file import (
     partners_of,
     read_policy,
@@ -34,6 +35,7 @@ def extract(
     episodes: int = 16,
     role: str | None = None,
     on_episode: Callable[[int], None] | None = None,
+    env_modules: Collection[str] = (),
 ) -> list[float]:
     """Write a saved policy in a safe format, with the returns to verify it by.
 
@@ -50,6 +52,9 @@ def extract(
         Episodes to play when the trainer's re-evaluation cannot be used.
     on_episode
         Called with the number of episodes played so far.
+    env_modules
+        Modules that the policy's environment may be in, see
+        `posggym_es.policy_checks.check_modules`.
 
     Returns
     -------
@@ -70,6 +75,10 @@ def extract(
         notes = ppo_policy.notes
     else:
         path, policy = pick_policy(source, checkpoint, role)
+        try:
+            check_modules(policy, env_modules)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         policy = with_reference(
             policy, _origin(path), episodes, checkpoint == "best", on_episode
         )

@@ -40,6 +40,13 @@ def main() -> None:
         help="episodes to play when the trainer's re-evaluation cannot be used",
     )
     parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument(
+        "--env_module",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module that the policy's environment, module:Id, may import",
+    )
     args = parser.parse_args()
 
     with tqdm(total=args.episodes, unit="episode", disable=None) as bar:
@@ -50,6 +57,7 @@ def main() -> None:
             args.episodes,
             args.role,
             on_episode=lambda _: bar.update(),
+            env_modules=args.env_module,
         )
     print(f"mean return {sum(returns) / len(returns):.3f} over {len(returns)} episodes")
 

@@ -7,11 +7,15 @@ and how closely the converted policy acts like the trained one over real rollout
 Examples
 --------
     save_to_posggym_format.py --checkpoint_dir DIR --output_dir DIR
+    save_to_posggym_format.py --checkpoint_dir P0_seed0.pt --output_dir DIR
 
-DIR of --checkpoint_dir holds an extracted policy (policy.safetensors, policy.json),
-policies saved by the trainer (*.pickle; the one of the highest generation is taken) or
-checkpoints of the PPO baselines (checkpoint_<update>_<policy_id>.pt; the latest of each
-policy id becomes <policy_id>.pkl, with its proof in <policy_id>.json).
+--checkpoint_dir is one of these, or one of their files:
+
+- an extracted policy (policy.safetensors, policy.json)
+- policies saved by the trainer (*.pickle; the one of the highest generation is taken)
+- checkpoints of the PPO baselines (*.pt; the latest checkpoint_<update>_<policy_id>.pt
+  of each policy id becomes <policy_id>.pkl, with its proof in <policy_id>.json; of
+  other names the policy id is the name without .pt)
 """
 
 from __future__ import annotations
@@ -40,9 +44,20 @@ def main() -> None:
         default=1000,
         help="observations to compare the converted policy on (default: 1000)",
     )
+    parser.add_argument(
+        "--env_module",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module that the policy's environment, module:Id, may import",
+    )
     args = parser.parse_args()
     written = convert_folder(
-        args.checkpoint_dir, args.output_dir, args.action_processor, args.observations
+        args.checkpoint_dir,
+        args.output_dir,
+        args.action_processor,
+        args.observations,
+        args.env_module,
     )
     for path, report in written.items():
         proof = ", ".join(f"{k} {v}" for k, v in report["proof"].items())

@@ -1,5 +1,6 @@
 """Real repositories: registration on a branch, publishing, and taking agents out."""
 
+
 rule register_in_repositories:
     """Register all agents on a branch of the pipeline's own clones."""
     input:

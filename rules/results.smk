@@ -24,7 +24,10 @@ rule results:
     params:
         script=SCRIPTS / "collect_results.py",
         config=lambda wildcards: json.dumps(
-            {"scale": EXPERIMENTS.scale, **dataclasses.asdict(experiment_of(wildcards))}
+            {
+                "scale": EXPERIMENTS.scale,
+                **dataclasses.asdict(experiment_of(wildcards)),
+            }
         ),
         agent_dirs=of_experiment(AGENT),
         films="--films" if config["films"] else "",

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
 
-from posggym_compiled.jit import OPTIONS
+from posggym_compiled.jit import LEAN, OPTIONS
 
 if TYPE_CHECKING:
     import posggym
@@ -89,10 +89,12 @@ def observe(params: Any, state: Any, env: int, agent: int, out: Any) -> None:
     raise NotImplementedError("compiled code only")
 
 
-_implementations: dict[tuple[Impl, Any], Impl] = {}
+_implementations: dict[tuple[Impl, Any, bool], Impl] = {}
 
 
-def implements(generic: Impl, params: type) -> Callable[[Impl], Impl]:
+def implements(
+    generic: Impl, params: type, *, lean: bool = False
+) -> Callable[[Impl], Impl]:
     """Make a function the implementation of a generic function for a world.
 
     Parameters
@@ -102,6 +104,8 @@ def implements(generic: Impl, params: type) -> Callable[[Impl], Impl]:
         names.
     params
         NamedTuple class of the world's constants.
+    lean
+        Whether it makes no arrays and copies none, see `jit.lean_helper`.
     """
 
     def register(function: Impl) -> Impl:
@@ -109,37 +113,28 @@ def implements(generic: Impl, params: type) -> Callable[[Impl], Impl]:
         wanted = list(inspect.signature(generic).parameters)
         if names != wanted:
             raise TypeError(f"{function.__name__}: parameters {names}, not {wanted}")
-        _implementations[generic, params] = function
+        _implementations[generic, params, lean] = function
         return function
 
     return register
 
 
-def _find(generic: Impl, params: Any) -> Impl | None:
-    return _implementations.get((generic, getattr(params, "instance_class", None)))
+def _overload(generic: Impl, *, lean: bool) -> None:
+    """Let Numba look up a generic function's implementations."""
+
+    def find(params: Any, *_: Any) -> Impl | None:
+        return _implementations.get(
+            (generic, getattr(params, "instance_class", None), lean)
+        )
+
+    # Not strict: Numba would compare annotations too. `implements` compares the names.
+    options = LEAN if lean else OPTIONS
+    overload(generic, strict=False, jit_options=options)(find)
 
 
-# Not strict: Numba would compare annotations too. `implements` compares the names.
-@overload(seed, strict=False, jit_options=OPTIONS)
-def _seed(params: Any, state: Any, env: Any, value: Any) -> Impl | None:
-    return _find(seed, params)
-
-
-@overload(reset, strict=False, jit_options=OPTIONS)
-def _reset(params: Any, state: Any, env: Any) -> Impl | None:
-    return _find(reset, params)
-
-
-@overload(step, strict=False, jit_options=OPTIONS)
-def _step(
-    params: Any, state: Any, env: Any, actions: Any, rewards: Any, terminated: Any
-) -> Impl | None:
-    return _find(step, params)
-
-
-@overload(observe, strict=False, jit_options=OPTIONS)
-def _observe(params: Any, state: Any, env: Any, agent: Any, out: Any) -> Impl | None:
-    return _find(observe, params)
+for _generic in (seed, reset, step, observe):
+    _overload(_generic, lean=False)
+    _overload(_generic, lean=True)
 
 
 # --- spaces -----------------------------------------------------------------------

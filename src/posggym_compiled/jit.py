@@ -23,7 +23,16 @@ PACKAGE = pathlib.Path(__file__).parent
 
 # Floats keep IEEE 754's rules and the order of the source, so the bits of a result do
 # not depend on the processor; division by zero gives an infinity instead of a branch.
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": False,
+    # Said explicitly, because it is inherited from callers otherwise.
+    "_nrt": True,
+}
+# Without Numba's runtime there are no reference counts, which take most of the time of
+# code that looks at parts of small arrays; such code cannot make arrays.
+LEAN = {**OPTIONS, "_nrt": False}
 
 
 @functools.cache
@@ -83,16 +92,29 @@ class _Cache(caching.Cache):
             super().save_overload(sig, data)
 
 
+def _cached(dispatcher: Any) -> Any:
+    dispatcher._cache = _Cache(dispatcher.py_func)
+    return dispatcher
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function at its first call, and keep it on disk.
 
     A home that cannot be written is no error: the kernel is compiled by each process.
     """
-    dispatcher = numba.njit(**OPTIONS)(function)
-    dispatcher._cache = _Cache(function)
-    return dispatcher
+    return _cached(numba.njit(**OPTIONS)(function))
+
+
+def lean_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel that makes no arrays and copies none: it is faster."""
+    return _cached(numba.njit(**LEAN)(function))
 
 
 def helper(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call: it is cached as a part of them."""
     return numba.njit(**OPTIONS)(function)
+
+
+def lean_helper(function: Callable[..., Any]) -> Any:
+    """Compile a helper that makes no arrays and copies none: it is faster."""
+    return numba.njit(**LEAN)(function)

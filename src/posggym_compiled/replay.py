@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posggym_compiled.interface import World, observe, reset, seed, step
-from posggym_compiled.jit import kernel
+from posggym_compiled.jit import lean_kernel
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def replay(world: World, state: Any, seed: int, actions: npt.NDArray[Any]) -> Re
     )
 
 
-@kernel
+@lean_kernel
 def _replay(
     params: Any,
     state: Any,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 
 Words = npt.NDArray[np.uint32]
 
@@ -36,12 +36,12 @@ def _initial_words() -> Words:
 _INITIAL = _initial_words()
 
 
-@helper
+@lean_helper
 def _mix(word: np.uint64, previous: np.uint64, factor: np.uint64) -> np.uint64:
     return word ^ ((previous ^ (previous >> np.uint64(30))) * factor)
 
 
-@helper
+@lean_helper
 def seed_random(rng: Words, value: np.uint64) -> None:
     """Seed a generator as `random.Random(value)` does, for 0 <= value < 2**64."""
     low = np.uint64(value) & _MASK
@@ -69,7 +69,7 @@ def seed_random(rng: Words, value: np.uint64) -> None:
     rng[_N] = np.uint32(0)
 
 
-@helper
+@lean_helper
 def next_word(rng: Words) -> np.uint64:
     """Draw 32 random bits."""
     i = np.int64(rng[_N])
@@ -89,7 +89,7 @@ def next_word(rng: Words) -> np.uint64:
     return word ^ (word >> np.uint64(18))
 
 
-@helper
+@lean_helper
 def random(rng: Words) -> float:
     """Draw a float in [0, 1), as `Random.random()`."""
     a = next_word(rng) >> np.uint64(5)
@@ -97,13 +97,13 @@ def random(rng: Words) -> float:
     return float((a * np.float64(67108864.0) + b) * (1.0 / 9007199254740992.0))
 
 
-@helper
+@lean_helper
 def uniform(rng: Words, low: float, high: float) -> float:
     """Draw a float, as `Random.uniform(low, high)`."""
     return low + (high - low) * random(rng)
 
 
-@helper
+@lean_helper
 def randbelow(rng: Words, n: int) -> int:
     """Draw an integer in [0, n), 0 < n < 2**32, as `Random.choice` and others do.
 
@@ -120,13 +120,13 @@ def randbelow(rng: Words, n: int) -> int:
     return int(value)
 
 
-@helper
+@lean_helper
 def randint(rng: Words, low: int, high: int) -> int:
     """Draw an integer in [low, high], as `Random.randint(low, high)`."""
     return low + randbelow(rng, high - low + 1)
 
 
-@helper
+@lean_helper
 def shuffle(rng: Words, values: npt.NDArray[np.int64]) -> None:
     """Shuffle an array, as `Random.shuffle` does a list."""
     for i in range(len(values) - 1, 0, -1):

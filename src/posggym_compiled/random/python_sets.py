@@ -4,7 +4,8 @@ POSGGym draws from `list(some_set)` and pops from sets, so its episodes depend o
 order. Within a set, it is that of CPython's hash table.
 
 A set of the integers 0 to n - 1 is an int64 array: a header of four numbers (table size
-minus 1; used and dummy slots; elements; where `pop` begins to look), then the slots.
+minus 1; used and dummy slots; elements; where `pop` begins to look), the slots, and
+as much room for moving them when the table grows.
 A slot holds an element plus 1, 0 where it has never been used, and -1 where an element
 has been removed. Elements stand for Python objects, whose hashes are in a table of
 their own (`hashes[element]`), made by Python's `hash`.
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 
 Set = npt.NDArray[np.int64]
 
@@ -88,10 +89,10 @@ def set_length(elements: int) -> int:
     size = _SMALLEST
     while size <= 4 * max(elements, 1):
         size *= 2
-    return _HEADER + size
+    return _HEADER + 2 * size
 
 
-@helper
+@lean_helper
 def clear(s: Set) -> None:
     """Make a set empty, as a new one."""
     s[_MASK] = _SMALLEST - 1
@@ -101,7 +102,7 @@ def clear(s: Set) -> None:
     s[_HEADER : _HEADER + _SMALLEST] = 0
 
 
-@helper
+@lean_helper
 def _find(s: Set, hashes: Set, element: int) -> tuple[int, int]:
     """Return the index of an element's slot, or of the unused one where it belongs.
 
@@ -125,27 +126,30 @@ def _find(s: Set, hashes: Set, element: int) -> tuple[int, int]:
         i = np.int64(following & np.uint64(mask))
 
 
-@helper
+@lean_helper
 def _resize(s: Set, hashes: Set, minimum: int) -> None:
     size = _SMALLEST
     while size <= minimum:
         size *= 2
-    old = s[_HEADER : _HEADER + s[_MASK] + 1].copy()
+    slots = s[_MASK] + 1
+    spare = (len(s) + _HEADER) // 2
+    for i in range(slots):
+        s[spare + i] = s[_HEADER + i]
     s[_MASK] = size - 1
     s[_FILL] = s[_USED]
     s[_HEADER : _HEADER + size] = 0
-    for slot in old:
-        if slot > 0:
-            s[_find(s, hashes, slot - 1)[0]] = slot
+    for i in range(spare, spare + slots):
+        if s[i] > 0:
+            s[_find(s, hashes, s[i] - 1)[0]] = s[i]
 
 
-@helper
+@lean_helper
 def contains(s: Set, hashes: Set, element: int) -> bool:
     """Return whether an element is in a set."""
     return s[_find(s, hashes, element)[0]] != 0
 
 
-@helper
+@lean_helper
 def add(s: Set, hashes: Set, element: int) -> None:
     """Add an element, as `s.add(element)`."""
     slot, free = _find(s, hashes, element)
@@ -161,7 +165,7 @@ def add(s: Set, hashes: Set, element: int) -> None:
             _resize(s, hashes, s[_USED] * 4)
 
 
-@helper
+@lean_helper
 def discard(s: Set, hashes: Set, element: int) -> None:
     """Remove an element that may be there, as `s.discard(element)`."""
     slot = _find(s, hashes, element)[0]
@@ -170,7 +174,7 @@ def discard(s: Set, hashes: Set, element: int) -> None:
         s[_USED] -= 1
 
 
-@helper
+@lean_helper
 def pop(s: Set) -> int:
     """Remove and return an element of a set that is not empty, as `s.pop()`."""
     i = s[_FINGER] & s[_MASK]
@@ -183,7 +187,7 @@ def pop(s: Set) -> int:
     return element
 
 
-@helper
+@lean_helper
 def elements(s: Set, out: npt.NDArray[np.int64]) -> int:
     """Write a set's elements in their order, and return their number."""
     count = 0
@@ -194,7 +198,7 @@ def elements(s: Set, out: npt.NDArray[np.int64]) -> int:
     return count
 
 
-@helper
+@lean_helper
 def update(s: Set, hashes: Set, other: Set) -> None:
     """Add the elements of another set, as `s.update(other)`; `set(other)` if empty."""
     if other[_USED] == 0:
@@ -203,8 +207,9 @@ def update(s: Set, hashes: Set, other: Set) -> None:
         _resize(s, hashes, (s[_USED] + other[_USED]) * 2)
     same = s[_MASK] == other[_MASK] and other[_FILL] == other[_USED]
     if s[_FILL] == 0 and same:
-        s[_FILL : _USED + 1] = other[_FILL : _USED + 1]
-        s[_HEADER : _HEADER + s[_MASK] + 1] = other[_HEADER : _HEADER + s[_MASK] + 1]
+        s[_FILL] = s[_USED] = other[_USED]
+        for i in range(_HEADER, _HEADER + s[_MASK] + 1):
+            s[i] = other[i]
         return
     clean = s[_FILL] == 0
     for i in range(_HEADER, _HEADER + other[_MASK] + 1):
@@ -217,7 +222,7 @@ def update(s: Set, hashes: Set, other: Set) -> None:
         s[_FILL] = s[_USED] = other[_USED]
 
 
-@helper
+@lean_helper
 def difference(s: Set, hashes: Set, other: Set, out: Set) -> None:
     """Write the elements of a set that another lacks, as `s.difference(other)`."""
     clear(out)

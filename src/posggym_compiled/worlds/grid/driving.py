@@ -23,7 +23,7 @@ from posggym_compiled.interface import (
     seed,
     step,
 )
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.random import python_random, python_sets
 
 Coord = tuple[int, int]
@@ -226,14 +226,14 @@ def _sets(sets: list[set[Coord]], cells: dict[Coord, int], length: int) -> Integ
 # --- what Driving and DrivingGen share ------------------------------------------------
 
 
-@helper
+@lean_helper
 def draw(rng: Any, options: Integers, out: Integers) -> int:
     """Draw from the elements of a set, as `choice(list(options))`."""
     count = python_sets.elements(options, out)
     return out[python_random.randbelow(rng, count)]
 
 
-@helper
+@lean_helper
 def place_vehicle(
     rng: Any, board: Board, starts: Integers, dests: Integers, sets: Integers, v: Any
 ) -> None:
@@ -254,7 +254,7 @@ def place_vehicle(
     v[CRASHED] = 0
 
 
-@helper
+@lean_helper
 def set_distance(v: Any, row: int, distances: Integers) -> None:
     """Set the distances of a vehicle that begins."""
     v[DEST_ROW] = row
@@ -262,7 +262,7 @@ def set_distance(v: Any, row: int, distances: Integers) -> None:
     v[MIN_DIST] = v[INIT_DIST]
 
 
-@helper
+@lean_helper
 def next_speed(action: int, speed: int) -> int:
     """Return the speed after an action."""
     if action == ACCELERATE:
@@ -274,7 +274,7 @@ def next_speed(action: int, speed: int) -> int:
     return SLOW
 
 
-@helper
+@lean_helper
 def drive(
     board: Board, walls: Bytes, distances: Integers, vehicles: Any, i: int, action: int
 ) -> None:
@@ -313,7 +313,7 @@ def drive(
     v[SPEED] = speed
 
 
-@helper
+@lean_helper
 def step_vehicles(
     board: Board,
     walls: Bytes,
@@ -355,7 +355,7 @@ def step_vehicles(
     return all_done
 
 
-@helper
+@lean_helper
 def window_index(board: Board, v: Any, cell: int) -> int:
     """Return the number of a cell among those that a vehicle sees, or -1."""
     right = board.columns[cell] - board.columns[v[CELL]]
@@ -371,7 +371,7 @@ def window_index(board: Board, v: Any, cell: int) -> int:
     return -1
 
 
-@helper
+@lean_helper
 def look(board: Board, walls: Bytes, vehicles: Any, agent: int, out: Any) -> None:
     """Write the observation of an agent."""
     v = vehicles[agent]
@@ -399,12 +399,12 @@ def look(board: Board, walls: Bytes, vehicles: Any, agent: int, out: Any) -> Non
 # --- Driving ------------------------------------------------------------------------
 
 
-@implements(seed, DrivingParams)
+@implements(seed, DrivingParams, lean=True)
 def _seed(params: DrivingParams, state: DrivingState, env: int, value: Any) -> None:
     python_random.seed_random(state.rng[env], value)
 
 
-@implements(reset, DrivingParams)
+@implements(reset, DrivingParams, lean=True)
 def _reset(params: DrivingParams, state: DrivingState, env: int) -> None:
     sets = state.sets[env]
     python_sets.clear(sets[0])
@@ -417,7 +417,7 @@ def _reset(params: DrivingParams, state: DrivingState, env: int) -> None:
         set_distance(v, params.dest_rows[v[DEST]], params.distances)
 
 
-@implements(step, DrivingParams)
+@implements(step, DrivingParams, lean=True)
 def _step(
     params: DrivingParams,
     state: DrivingState,
@@ -439,7 +439,7 @@ def _step(
     )
 
 
-@implements(observe, DrivingParams)
+@implements(observe, DrivingParams, lean=True)
 def _observe(
     params: DrivingParams, state: DrivingState, env: int, agent: int, out: Any
 ) -> None:

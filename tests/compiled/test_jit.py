@@ -1,0 +1,39 @@
+"""Kernels are kept on disk for later processes, where that is possible."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import numpy
+from posggym_compiled.networks import Architecture, make_plan, pack, packed_weights
+plan = make_plan([Architecture(3, 2)])
+none = numpy.zeros(0)
+packed = packed_weights(plan)[0]
+pack(plan, 0, numpy.arange(8.0), none, none, packed)
+print(packed[:4, :2].ravel().tolist(), sum(pack.stats.cache_hits.values()))
+"""
+WEIGHTS = "[0.0, 3.0, 1.0, 4.0, 2.0, 5.0, 6.0, 7.0]"
+
+
+def run(cache):
+    """Pack weights in a new process; return them and the kernels found on disk."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+def test_later_processes_find_compiled_kernels(tmp_path):
+    assert run(tmp_path) == f"{WEIGHTS} 0"
+    assert run(tmp_path) == f"{WEIGHTS} 1"
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert run(file / "cache") == f"{WEIGHTS} 0"
+    assert file.read_text() == ""

@@ -1,0 +1,114 @@
+"""Compiled networks compute what the trainer's networks compute."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgpelib.networks import Network, fold_normalization
+from pgpelib.policies import Architecture as TrainerArchitecture
+from posggym_compiled.jit import kernel
+from posggym_compiled.networks import (
+    Architecture,
+    forward,
+    make_plan,
+    memory_for,
+    pack,
+    packed_weights,
+    scratch_for,
+    tanh,
+)
+
+SHAPES = [
+    {},
+    {"hidden": (32,)},
+    {"hidden": (13, 9), "activation": "relu"},
+    {"hidden": (7,), "lstm_size": 16},
+    {"lstm_size": 5, "head": (11,)},
+    {"hidden": (8,), "lstm_size": 3, "head": (4, 6), "activation": "relu"},
+]
+forward_once = kernel(lambda *args: forward(*args))
+
+
+@kernel
+def tanh_of(scratch, count):
+    tanh(scratch, 0, count)
+
+
+class Compiled:
+    """A compiled network, called with one observation after the other."""
+
+    def __init__(self, architecture, parameters, mean=None, stdev=None):
+        self.architecture = architecture
+        self.plan = make_plan([architecture])
+        self.packed = packed_weights(self.plan)[0]
+        none = np.zeros(0)
+        norm = (none, none) if mean is None else (mean, stdev)
+        pack(self.plan, 0, parameters, *norm, self.packed)
+        self.memory, self.scratch = memory_for(self.plan), scratch_for(self.plan)
+
+    def __call__(self, x):
+        into = forward_once(self.plan, 0, self.packed, x, self.memory, self.scratch)
+        return self.scratch[into].reshape(-1)[: self.architecture.output_size].copy()
+
+
+def pair(seed, shape, inputs, outputs, normalised):
+    """Return the same network twice, the trainer's first."""
+    rng = np.random.default_rng(seed)
+    theirs = TrainerArchitecture(inputs, outputs, **shape)
+    ours = Architecture(inputs, outputs, **shape)
+    assert ours.num_parameters == theirs.num_parameters
+    parameters = rng.standard_normal(ours.num_parameters)
+    norm = (None, None)
+    if normalised:
+        norm = rng.standard_normal(inputs), rng.uniform(0.1, 2.0, inputs)
+    layers = fold_normalization(theirs.layers(parameters), *norm)
+    return Network(layers, theirs.activation), Compiled(ours, parameters, *norm)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(SHAPES),
+    st.integers(1, 40),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_outputs_are_those_of_the_trainer(seed, shape, inputs, outputs, normalised):
+    theirs, ours = pair(seed, shape, inputs, outputs, normalised)
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        x = rng.standard_normal(inputs)
+        np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("normalised", [False, True])
+def test_one_hot_observations_give_the_outputs_of_their_vectors(shape, normalised):
+    _, ones = pair(0, shape, 30, 5, normalised)
+    _, dense = pair(0, shape, 30, 5, normalised)
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        indices = np.sort(rng.choice(30, 7, replace=False)).astype(np.int32)
+        vector = np.zeros(30)
+        vector[indices] = 1.0
+        assert ones(indices).tobytes() == dense(vector).tobytes()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.floats(-700, 700) | st.floats(-2, 2) | st.floats(-1e-3, 1e-3))
+def test_tanh_is_within_three_units_in_the_last_place(x):
+    scratch = np.zeros((5, 1, 8))
+    scratch[0, 0, 3] = x
+    tanh_of(scratch, 8)
+    expected = np.tanh(np.longdouble(x))
+    error = abs(np.longdouble(scratch[0, 0, 3]) - expected)
+    assert error <= 3 * np.spacing(np.float64(abs(expected)))
+    assert (scratch[0, 0, [0, 1, 2, 4, 5, 6, 7]] == 0).all()
+
+
+def test_architectures_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="unknown activation 'sigmoid'"):
+        Architecture(3, 2, activation="sigmoid")
+    with pytest.raises(ValueError, match="head only follows an LSTM"):
+        Architecture(3, 2, head=(4,))

@@ -14,11 +14,10 @@ from pgpelib.training import Training
 from pgpelib.training_config import TrainingConfig
 
 
-@pytest.fixture
-def policy(tmp_path, monkeypatch):
-    """A folder with a policy, to work in."""
+def train(folder, env_name, max_episode_length=-1):
     config = TrainingConfig(
-        env_name="CartPole-v1",
+        env_name=env_name,
+        max_episode_length=max_episode_length,
         hidden=(),
         niters=1,
         popsize=4,
@@ -27,9 +26,15 @@ def policy(tmp_path, monkeypatch):
         re_eval_num_episodes=3,
         num_cpus=1,
     )
-    with Training(config, tmp_path / "run") as training:
+    with Training(config, folder / "run") as training:
         (path,) = training.step().saved_policies
-    path.rename(tmp_path / "policy.pickle")
+    path.rename(folder / "policy.pickle")
+
+
+@pytest.fixture
+def policy(tmp_path, monkeypatch):
+    """A folder with a policy, to work in."""
+    train(tmp_path, "CartPole-v1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,3 +70,14 @@ def test_the_snakefile_does_not_pay_for_the_steps():
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert result.stdout.strip() == "False"
+
+
+def test_the_chain_ends_where_the_environment_has_no_time_limit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="set max_episode_length"):
+        train(tmp_path, "CliffWalking-v0")
+    train(tmp_path, "CliffWalking-v0", max_episode_length=20)
+    posggym_es.extract("policy.pickle", "extracted")
+    posggym_es.convert("extracted", "converted")
+    spec = posggym_es.register("extracted", "converted", "tree", policy_name="pgpe")
+    assert max(posggym_es.verify(spec, "extracted", "tree")["lengths"]) <= 20

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
+import posggym_gymnasium
 from messages import exactly
 from pgpelib.networks import Network
 from pgpelib.policies import Architecture
@@ -16,6 +17,7 @@ from pgpelib.tasks.base import MAX_SLOTS
 from pgpelib.tasks.casting import cast
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.tasks.lockstep import play as play_side_by_side
+from pgpelib.tasks.posggym_envs import PosggymEpisodes
 from pgpelib.tasks.posggym_task import derived_processor, make_processor
 from pgpelib.tasks.registry import make_task, standard_env_name
 
@@ -250,3 +252,43 @@ def test_standard_environments():
     assert standard_env_name(tiny) == "HumanoidBulletEnv-v0"
     assert standard_env_name("Walker2d-v2") == "Walker2d-v2"
     assert standard_env_name("posggym:Driving-v1") == "posggym:Driving-v1"
+
+
+ENDLESS = ["CliffWalking-v0", "Blackjack-v1", "posggym:RockPaperScissors-v0"]
+
+
+@pytest.mark.parametrize("env_name", ENDLESS)
+def test_environments_without_a_time_limit_need_one(env_name):
+    with pytest.raises(ValueError, match="no time limit.*set max_episode_length"):
+        make_task(env_name, {})
+    task = make_task(env_name, {}, 7)
+    # What re-evaluations play has the limit, too.
+    for each in (task, make_task(env_name, {}, 7, only_if_endless=True)):
+        assert play(each, seed=0)[1] <= 7
+
+
+def test_re_evaluations_have_the_environments_own_time_limit():
+    short = make_task("CartPole-v1", {"max_episode_steps": 9}, 3)
+    own = make_task("CartPole-v1", {"max_episode_steps": 9}, 3, only_if_endless=True)
+    assert play(short, seed=0)[1] == 3
+    assert play(own, seed=0)[1] > 3
+
+
+@pytest.mark.parametrize("env_id", ["RockPaperScissors-v0", "CliffWalking-v0"])
+def test_episodes_that_others_play_end(env_id):
+    posggym_gymnasium.ensure_registered(env_id)
+    episodes = PosggymEpisodes(env_id, None, endless_length=5)
+    assert episodes.endless
+    episodes.reset(0)
+    env, done, steps = episodes.env, False, 0
+    while not done:
+        actions = {i: env.action_spaces[i].sample() for i in env.agents}
+        *_, done, _ = env.step(actions)
+        steps += 1
+    assert steps == 5
+
+
+def test_time_limits_of_gymnasium_tasks_are_known():
+    posggym_gymnasium.ensure_registered("CartPole-v1")
+    assert not PosggymEpisodes("CartPole-v1", None).endless
+    assert not PosggymEpisodes("Driving-v1", None).endless

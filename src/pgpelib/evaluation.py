@@ -48,7 +48,7 @@ class TaskConfig:
         The training task, see `pgpelib.tasks`.
     re_eval_env_name
         The environment of re-evaluations, played with its standard rewards and
-        episode length.
+        episode length (`max_episode_length` if it has no time limit).
     hidden, activation, lstm_size, head
         The policy, see `Architecture`.
     partners
@@ -80,7 +80,12 @@ class TaskConfig:
     def re_eval_task(self, role: str | None = None) -> Task:
         """Make the task that gives re-evaluations to the learner of a role."""
         return make_task(
-            self.re_eval_env_name, self.env_config, role=role, partners=self.partners
+            self.re_eval_env_name,
+            self.env_config,
+            self.max_episode_length,
+            role=role,
+            partners=self.partners,
+            only_if_endless=True,
         )
 
     def architecture(self, task: Task) -> Architecture:

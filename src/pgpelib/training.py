@@ -123,8 +123,9 @@ class Training:
         self.run_dir = run_dir
         self._lock = self._lock_folder()
         try:
-            self._identity = self._claim_folder()
+            # They find what is wrong with the config: then nothing is written.
             self.learners = [Learner(config, role) for role in config.roles or (None,)]
+            self._identity = self._claim_folder()
             self.timesteps = 0
             self._elapsed_before = 0.0
             self._started = time.monotonic()

@@ -9,7 +9,12 @@ import posggym
 
 import posggym_gymnasium
 from pgpelib.policies import SavedPolicy
-from pgpelib.tasks.posggym_envs import PosggymEpisodes, complete_env_args
+from pgpelib.tasks.posggym_envs import (
+    ENDLESS_LENGTH,
+    PosggymEpisodes,
+    complete_env_args,
+    endless_length_of,
+)
 from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
@@ -27,24 +32,36 @@ class RegisteredEnv:
         Keyword arguments that the policy is for; None for any.
     env_type, env_name
         Folder names in POSGGym's layout.
+    endless_length
+        Steps after which an episode is stopped if the environment has no time limit.
     """
 
     env_id: str
     env_args: dict[str, Any] | None
     env_type: str
     env_name: str
+    endless_length: int = ENDLESS_LENGTH
 
     def make(self) -> posggym.Env[Any, Any, Any]:
-        """Make the environment, unwrapped but for POSGGym's own time limit."""
-        return make_episodes(self.env_id, self.env_args).env
+        """Make the environment, unwrapped but for its time limit."""
+        return self.make_episodes().env
+
+    def make_episodes(self) -> PosggymEpisodes:
+        """Make the environment for episodes that do not depend on each other."""
+        return make_episodes(
+            self.env_id, self.env_args, endless_length=self.endless_length
+        )
 
 
 def make_episodes(
-    env_id: str, env_args: dict[str, Any] | None, render_mode: str | None = None
+    env_id: str,
+    env_args: dict[str, Any] | None,
+    render_mode: str | None = None,
+    endless_length: int = ENDLESS_LENGTH,
 ) -> PosggymEpisodes:
     """Make a POSGGym environment; Gymnasium tasks are registered on the way."""
     known_id = posggym_gymnasium.ensure_registered(env_id)
-    return PosggymEpisodes(known_id, env_args, render_mode)
+    return PosggymEpisodes(known_id, env_args, render_mode, endless_length)
 
 
 def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
@@ -56,7 +73,10 @@ def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
     unless some were given.
     """
     name = policy.notes.get("re_eval_env_name") or standard_env_name(policy.env_name)
-    return env_of(name, policy.env_config)
+    return dataclasses.replace(
+        env_of(name, policy.env_config),
+        endless_length=endless_length_of(policy.notes),
+    )
 
 
 def env_of(name: str, env_config: dict[str, Any]) -> RegisteredEnv:

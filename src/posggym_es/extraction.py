@@ -14,7 +14,7 @@ from pgpelib.pgpe import RE_EVAL_STREAM, episode_seed
 from pgpelib.policies import SavedPolicy
 from pgpelib.restore import load_policy
 from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
-from posggym_es.environments import make_episodes, registered_env
+from posggym_es.environments import registered_env
 from posggym_es.playing import Player, company_of
 from posggym_es.policy_checks import check_fits
 from posggym_es.ppo_data import PPOPolicyData
@@ -129,8 +129,10 @@ def with_reference(
         task = make_task(
             prefix + env.env_id,
             policy.env_config,
+            env.endless_length,
             role=notes.get("role"),
             partners=config.get("partners", ()),
+            only_if_endless=True,
         )
         network, returns = policy.network(), []
         for episode in seeds:
@@ -184,7 +186,7 @@ def ppo_with_reference(
         If the policy cannot play all agents and no role is given.
     """
     env = registered_env(policy)
-    game = make_episodes(env.env_id, env.env_args)
+    game = env.make_episodes()
     if role is None and not game.env.is_symmetric:
         raise ExtractionError(
             f"{policy.env_name}: not symmetric; set register.valid_agent_ids to the "

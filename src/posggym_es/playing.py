@@ -11,7 +11,11 @@ import posggym
 import posggym.agents
 
 from pgpelib.tasks.casting import cast
-from pgpelib.tasks.posggym_envs import PosggymEpisodes
+from pgpelib.tasks.posggym_envs import (
+    ENDLESS_LENGTH,
+    PosggymEpisodes,
+    endless_length_of,
+)
 from pgpelib.tasks.posggym_task import partner_candidates
 from posggym_es.policy_file import partners_of
 from posggym_es.spec import AgentSpec
@@ -30,7 +34,7 @@ class Actor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Company:
-    """Who played with a policy in training, by their registered ids.
+    """Who played with a policy in training, by their registered ids, and how long.
 
     Parameters
     ----------
@@ -40,11 +44,14 @@ class Company:
         Policies of a best response's population.
     siblings
         Policies of the other agent ids that were trained together with this one.
+    endless_length
+        Steps after which an episode is stopped if the environment has no time limit.
     """
 
     role: str | None = None
     partners: list[str] = dataclasses.field(default_factory=list)
     siblings: dict[str, str] = dataclasses.field(default_factory=dict)
+    endless_length: int = ENDLESS_LENGTH
 
 
 def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
@@ -61,6 +68,7 @@ def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
         notes.get("role"),
         partners_of(notes),
         {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
+        endless_length_of(notes),
     )
 
 

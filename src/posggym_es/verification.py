@@ -43,6 +43,7 @@ _SCHEMA = {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
                 },
+                "endless_length": {"type": "integer", "minimum": 1},
             },
         },
     },
@@ -147,7 +148,7 @@ def registered_player(
             )
     read_model_file(posggym.config.AGENT_MODEL_DIR / spec.asset)
     return Player(
-        make_episodes(spec.env_id, spec.env_args, render_mode),
+        make_episodes(spec.env_id, spec.env_args, render_mode, company.endless_length),
         company,
         lambda model, agent: posggym.agents.make(spec.id, model, agent),
     )

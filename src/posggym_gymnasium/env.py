@@ -257,6 +257,8 @@ class GymnasiumModel(POSGModel):
         self._simulator = Simulator(env_id, env_config)
         env = self._simulator.env
         self.metadata: dict[str, Any] = dict(env.metadata)
+        # Steps after which Gymnasium truncates an episode; None for never.
+        self.time_limit = None if env.spec is None else env.spec.max_episode_steps
         # Copies: seeding the model's spaces must not reach into the simulator, which
         # may draw from its own.
         self.action_spaces = {AGENT_ID: copy.deepcopy(env.action_space)}

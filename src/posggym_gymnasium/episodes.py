@@ -64,6 +64,11 @@ class ExactEpisodes:
                 self._env.reset(seed=0)
         return self._env
 
+    @property
+    def endless(self) -> bool:
+        """Whether the environment has no time limit, so that episodes may not end."""
+        return self.env.spec is None or self.env.spec.max_episode_steps is None
+
     def reset(self, seed: int) -> Any:
         """Begin the episode of a seed and return its first observation."""
         unwrapped = self.env.unwrapped

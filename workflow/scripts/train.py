@@ -94,7 +94,7 @@ def default_config() -> None:
     roles = []  # POSGGym agent ids with policies of their own; []: one for all agents
     partners = []  # registered policies to play with, for a best response
     obs_norm = True  # normalise observations by their running statistics
-    # steps of a training episode; -1: the environment's own limit
+    # steps of a training episode; -1: the environment's own limit, if it has one
     max_episode_length = -1
     decrease_rewards_by = 0.0  # subtracted from each training reward
     niters = 1000  # generations

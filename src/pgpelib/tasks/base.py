@@ -43,6 +43,37 @@ class Rollout:
 Episode = Generator[None, None, Rollout]
 
 
+def episode_limit(
+    env_name: str, endless: bool, max_episode_length: int, only_if_endless: bool
+) -> int | None:
+    """Return the steps after which a task stops an episode; None for never.
+
+    Parameters
+    ----------
+    env_name
+        The environment, for errors.
+    endless
+        Whether the environment has no time limit.
+    max_episode_length
+        The limit that was set; -1 for none.
+    only_if_endless
+        Whether that limit is for environments without one of their own alone.
+
+    Raises
+    ------
+    ValueError
+        If there is no limit at all.
+    """
+    if endless and max_episode_length < 1:
+        raise ValueError(
+            f"{env_name}: has no time limit, so its episodes may never end; set "
+            "max_episode_length"
+        )
+    if max_episode_length < 1 or (only_if_endless and not endless):
+        return None
+    return max_episode_length
+
+
 class Task(abc.ABC):
     """An environment that can play episodes with given networks.
 

@@ -11,7 +11,14 @@ from gymnasium import spaces
 
 from pgpelib.networks import Array
 from pgpelib.policies import ActionSpec
-from pgpelib.tasks.base import Episode, ObservationRecorder, Others, Rollout, Task
+from pgpelib.tasks.base import (
+    Episode,
+    ObservationRecorder,
+    Others,
+    Rollout,
+    Task,
+    episode_limit,
+)
 from posggym_gymnasium.episodes import ExactEpisodes, quiet_stdout
 from posggym_gymnasium.ids import canonical_env_id
 
@@ -23,12 +30,18 @@ class Episodes(Protocol):
     def env(self) -> gymnasium.Env[Any, Any]:
         """The environment of the current episode."""
 
+    @property
+    def endless(self) -> bool:
+        """Whether the environment has no time limit."""
+
     def reset(self, seed: int) -> Any:
         """Begin the episode of a seed and return its first observation."""
 
 
 class _FastEpisodes:
     """The fast form of an environment, which resets exactly by itself."""
+
+    endless = False
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         self.env = env
@@ -78,11 +91,13 @@ class GymnasiumTask(Task):
     decrease_rewards_by
         Subtracted from the reward of every step (the paper's way of taking a
         constant alive bonus out of the fitness).
+    only_if_endless
+        Use `max_episode_length` only if the environment has no limit of its own.
 
     Raises
     ------
     ValueError
-        If a space cannot be represented by a policy.
+        If a space cannot be represented by a policy, or episodes have no limit.
     """
 
     def __init__(
@@ -91,6 +106,7 @@ class GymnasiumTask(Task):
         env_config: dict[str, Any],
         max_episode_length: int = -1,
         decrease_rewards_by: float = 0.0,
+        only_if_endless: bool = False,
     ) -> None:
         self._make = functools.partial(make_episodes, env_name, env_config)
         self._episodes = [self._make()]
@@ -99,7 +115,9 @@ class GymnasiumTask(Task):
             # Measured: several PyBullet simulations side by side run at 0.75 of the
             # speed of one, far more than batched forward passes gain.
             self.max_slots = 1
-        self._max_steps = max_episode_length if max_episode_length > 0 else None
+        self._max_steps = episode_limit(
+            env_name, self._episodes[0].endless, max_episode_length, only_if_endless
+        )
         self._decrease = decrease_rewards_by
         env = self._episodes[0].env
         space = self._observation_space = env.observation_space

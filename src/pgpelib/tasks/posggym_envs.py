@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import posggym
+from posggym.wrappers import TimeLimit
 
 from pgpelib.hints import did_you_mean
+from pgpelib.plain_data import is_integer
 
 
 def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
@@ -44,6 +46,22 @@ def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# Steps of an episode where neither the environment nor anybody else has a limit.
+ENDLESS_LENGTH = 1000
+
+
+def endless_length_of(notes: dict[str, Any]) -> int:
+    """Return a policy's episode length in an environment without a time limit.
+
+    Parameters
+    ----------
+    notes
+        Notes of the policy: the trainer's setting counts, if it had one.
+    """
+    length = (notes.get("config") or {}).get("max_episode_length")
+    return length if is_integer(length) and length > 0 else ENDLESS_LENGTH
+
+
 # Measured: on a used environment of this family 10 of 15 episodes differ from those of
 # a new one with the same seed and actions (its physics engine keeps its contacts); on
 # all others none does.
@@ -63,6 +81,8 @@ class PosggymEpisodes:
         Keyword arguments of `posggym.make`; None for the defaults.
     render_mode
         What `env.render()` gives, as for `posggym.make`.
+    endless_length
+        Steps after which an episode is stopped if the environment has no time limit.
     """
 
     def __init__(
@@ -70,8 +90,10 @@ class PosggymEpisodes:
         env_id: str,
         env_args: dict[str, Any] | None,
         render_mode: str | None = None,
+        endless_length: int = ENDLESS_LENGTH,
     ) -> None:
         self._env_id = env_id
+        self._endless_length = endless_length
         self._render_mode = render_mode
         self._env_args = env_args or {}
         entry_point = str(posggym.envs.registry[env_id].entry_point)
@@ -88,10 +110,21 @@ class PosggymEpisodes:
             self.env = self._make()
         return dict(self.env.reset(seed=seed)[0])
 
+    @property
+    def endless(self) -> bool:
+        """Whether the environment has no time limit, so that episodes may not end."""
+        if posggym.envs.registry[self._env_id].max_episode_steps is not None:
+            return False
+        # A Gymnasium task has its own.
+        return getattr(self.env.model, "time_limit", None) is None
+
     def _make(self) -> posggym.Env[Any, Any, Any]:
-        return posggym.make(
+        self.env = posggym.make(
             self._env_id,
             disable_env_checker=True,
             render_mode=self._render_mode,
             **self._env_args,
         )
+        if self.endless:
+            return TimeLimit(self.env, self._endless_length)
+        return self.env

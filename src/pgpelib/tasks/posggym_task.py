@@ -16,7 +16,14 @@ from posggym.agents.utils import processors
 from pgpelib.hints import did_you_mean
 from pgpelib.networks import Array, Network
 from pgpelib.policies import ActionSpec
-from pgpelib.tasks.base import Episode, ObservationRecorder, Others, Rollout, Task
+from pgpelib.tasks.base import (
+    Episode,
+    ObservationRecorder,
+    Others,
+    Rollout,
+    Task,
+    episode_limit,
+)
 from pgpelib.tasks.casting import cast
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.tasks.posggym_envs import PosggymEpisodes, complete_env_args
@@ -99,12 +106,15 @@ class PosggymTask(Task):
     partners
         Ids of registered policies. They play in turn, one in each episode; without a
         role the learner plays each agent in turn.
+    only_if_endless
+        Use `max_episode_length` only if the environment has no limit of its own.
 
     Raises
     ------
     ValueError
-        If a space cannot be represented, an agent id or a partner is unknown, or the
-        learner would have to play different kinds of agents.
+        If a space cannot be represented, an agent id or a partner is unknown, the
+        learner would have to play different kinds of agents, or episodes have no
+        limit.
     """
 
     def __init__(
@@ -115,9 +125,15 @@ class PosggymTask(Task):
         decrease_rewards_by: float = 0.0,
         role: str | None = None,
         partners: Sequence[str] = (),
+        only_if_endless: bool = False,
     ) -> None:
         env_args = complete_env_args(env_name, env_config)
-        self._make = functools.partial(PosggymEpisodes, env_name, env_args)
+        self._make = functools.partial(
+            PosggymEpisodes,
+            env_name,
+            env_args,
+            endless_length=max(max_episode_length, 1),
+        )
         self._episodes = [self._make()]
         self._recorders: list[ObservationRecorder] = []
         env = self._episodes[0].env
@@ -133,7 +149,9 @@ class PosggymTask(Task):
                 f"{', '.join(self._agents)}"
             )
         self._role = role
-        self._max_steps = max_episode_length if max_episode_length > 0 else None
+        self._max_steps = episode_limit(
+            env_name, self._episodes[0].endless, max_episode_length, only_if_endless
+        )
         self._decrease = decrease_rewards_by
         self._seats = {
             i: _Seat(env.observation_spaces[i], env.action_spaces[i], env_name)

@@ -29,6 +29,7 @@ def make_task(
     decrease_rewards_by: float = 0.0,
     role: str | None = None,
     partners: Sequence[str] = (),
+    only_if_endless: bool = False,
 ) -> Task:
     """Make the task of an environment.
 
@@ -40,6 +41,9 @@ def make_task(
         See `GymnasiumTask` and `PosggymTask`.
     role, partners
         See `PosggymTask`.
+    only_if_endless
+        Use `max_episode_length` only if the environment has no time limit, as
+        re-evaluations do.
 
     Raises
     ------
@@ -57,6 +61,7 @@ def make_task(
             decrease_rewards_by,
             role,
             partners,
+            only_if_endless,
         )
     if role is not None or partners:
         raise ValueError(
@@ -65,4 +70,10 @@ def make_task(
         )
     from pgpelib.tasks.gymnasium_task import GymnasiumTask
 
-    return GymnasiumTask(env_name, env_config, max_episode_length, decrease_rewards_by)
+    return GymnasiumTask(
+        env_name,
+        env_config,
+        max_episode_length,
+        decrease_rewards_by,
+        only_if_endless,
+    )

@@ -297,7 +297,11 @@ MODULES = {
     "DroneTeamCapture-v0": "posggym_compiled.worlds.continuous.drone_team_capture",
     "PredatorPreyContinuous-v0": "posggym_compiled.worlds.continuous.predator_prey",
     "PursuitEvasionContinuous-v0": "posggym_compiled.worlds.continuous.pursuit_evasion",
+    "CooperativeReaching-v0": "posggym_compiled.worlds.grid.cooperative_reaching",
     "Driving-v1": "posggym_compiled.worlds.grid.driving",
+    "PursuitEvasion-v1": "posggym_compiled.worlds.grid.pursuit_evasion",
+    "TwoPaths-v0": "posggym_compiled.worlds.grid.two_paths",
+    "UAV-v0": "posggym_compiled.worlds.grid.uav",
 }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from posggym.envs.grid_world.driving import parse_grid_str
+from posggym.envs.grid_world.uav import UAVGrid
 from side_by_side import check_world
 
 CUSTOM_GRID = "0+.-b\n.#.#.\n...#a\n-+..1\n"
@@ -25,3 +26,55 @@ DRIVING = [
 @pytest.mark.parametrize("env_args", DRIVING, ids=str)
 def test_driving(env_args):
     check_world("Driving-v1", env_args, repeat=0.3)
+
+
+COOPERATIVE_REACHING = [
+    {},
+    {"size": 3, "obs_distance": 0},
+    {"size": 6, "mode": "square", "num_goals": 7, "obs_distance": 2},
+    {"size": 5, "mode": "line", "num_goals": 3, "obs_distance": 1},
+]
+
+
+@pytest.mark.parametrize("env_args", COOPERATIVE_REACHING, ids=str)
+def test_cooperative_reaching(env_args):
+    check_world("CooperativeReaching-v0", env_args, repeat=0.3)
+
+
+TWO_PATHS = [
+    {},
+    {"grid_size": 3, "action_probs": 0.5},
+    {"grid_size": 4, "action_probs": (0.9, 0.6)},
+    {"grid_size": 7, "action_probs": (0.8, 1.0)},
+]
+
+
+@pytest.mark.parametrize("env_args", TWO_PATHS, ids=str)
+def test_two_paths(env_args):
+    check_world("TwoPaths-v0", env_args, repeat=0.3)
+
+
+UAV = [
+    {},
+    {"grid": 3},
+    {"grid": 8},
+    {"grid": UAVGrid(5, 5, {(1, 1), (3, 3)}, init_uav_coords=[(0, 0), (4, 4)])},
+]
+
+
+@pytest.mark.parametrize("env_args", UAV, ids=str)
+def test_uav(env_args):
+    check_world("UAV-v0", env_args, repeat=0.3)
+
+
+PURSUIT_EVASION = [
+    {},
+    {"grid": "8x8"},
+    {"grid": "8x8", "max_obs_distance": 3, "use_progress_reward": False},
+    {"grid": "16x16", "max_obs_distance": 5},
+]
+
+
+@pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=str)
+def test_pursuit_evasion(env_args):
+    check_world("PursuitEvasion-v1", env_args, repeat=0.3)

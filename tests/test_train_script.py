@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -274,6 +275,24 @@ def test_a_resumed_run_takes_the_seed_of_its_folder(root, tmp_path):
     result = run(root, *command, "seed=1", cwd=tmp_path)
     assert result.returncode == 1
     assert "holds a run of another configuration (seed: " in result.stderr
+
+
+@pytest.mark.parametrize("room", [100, 1200, 2000])
+def test_a_full_disk_is_one_line(root, tmp_path, room):
+    """As far as a process can tell: no file may grow beyond `room` bytes."""
+    settings = ["env_name=CartPole-v1", *SMALL, "hidden=[]", "run_dir=run"]
+    result = subprocess.run(
+        [sys.executable, root / "workflow/scripts/train.py", "with", *settings],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert result.returncode == 1
+    assert re.search(r"SacredError: run/[\w./-]+: File too large\n", result.stderr)
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_nothing_is_left_beside_the_scripts(root, tmp_path):

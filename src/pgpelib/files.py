@@ -16,6 +16,17 @@ SCRATCH_FOLDER = ".scratch"
 
 
 @contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Put a file's name into system errors that have none, such as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary sibling of `path` to write to, and rename it at the end.
 
@@ -41,7 +52,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with named_errors(path):
+            yield temporary
         # mkstemp makes private files; give what a plain open() would have given.
         umask = os.umask(0)
         os.umask(umask)

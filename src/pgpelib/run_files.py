@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pgpelib.files import atomic_path, read_json, write_json, write_text
+from pgpelib.files import named_errors, read_json, write_bytes, write_json, write_text
 from pgpelib.plain_data import is_integer
 
 RUN_FILE = "run.json"
@@ -132,11 +132,10 @@ def write_identity(run_dir: Path, identity: RunIdentity) -> None:
 
 def write_state(run_dir: Path, state: State) -> None:
     """Replace `state.npz`; it is durable when this returns."""
-    with (
-        atomic_path(run_dir / STATE_FILE) as temporary,
-        temporary.open("wb") as file,
-    ):
-        np.savez(file, **state)
+    # Not into the file itself: zipfile complains once more after a full disk.
+    archive = io.BytesIO()
+    np.savez(archive, **state)
+    write_bytes(run_dir / STATE_FILE, archive.getvalue())
 
 
 def read_state(run_dir: Path, expected: State) -> State | None:
@@ -176,7 +175,10 @@ def read_state(run_dir: Path, expected: State) -> State | None:
 def append_metrics(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append rows to `metrics.csv`; they are durable when this returns."""
     path = run_dir / METRICS_FILE
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with (
+        named_errors(path),
+        path.open("a", newline="", encoding="utf-8") as file,
+    ):
         csv.DictWriter(file, METRIC_COLUMNS, lineterminator="\n").writerows(rows)
         file.flush()
         os.fsync(file.fileno())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
 from collections import OrderedDict
 from types import SimpleNamespace
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -381,7 +383,7 @@ def test_converter_alone(root, shared_data, tmp_path):
 def test_reports_say_what_was_converted_and_how_well(shared_data, tmp_path):
     source = lander_dir(shared_data, tmp_path)
     output = tmp_path / "a" / "b"
-    written = convert_folder(source, output, observations=50)
+    written = convert_folder(source, output)
     assert list(written) == [output / "policy.pkl"]
     assert sorted(path.name for path in output.iterdir()) == [
         "conversion.json",
@@ -401,15 +403,17 @@ def test_reports_say_what_was_converted_and_how_well(shared_data, tmp_path):
     assert report["obs_processor"] == dataclasses.asdict(processors[0])
     assert report["action_processor"] == dataclasses.asdict(processors[1])
     proof = report["proof"]
-    assert 0 < proof["max_difference"] <= proof["tolerance"] == 1e-5
-    assert 50 <= proof["observations"] < 50 + 1000
+    assert proof["max_difference"] <= proof["tolerance"] == 1e-5
+    assert 0 < proof["max_rounding"] < 1e-6
+    assert 0 < proof["rounding_share"] < 1
+    assert 1000 <= proof["observations"] < 2000
     assert (proof["different_actions"], proof["ties"]) == (None, 0)
 
 
 def test_the_chosen_processor_is_reported(shared_data, tmp_path):
     source = lander_dir(shared_data, tmp_path)
     chosen = ProcessorSpec("RescaleProcessor", {"min_val": 0.0, "max_val": 2.0})
-    convert_folder(source, tmp_path / "out", chosen, observations=1)
+    convert_folder(source, tmp_path / "out", chosen)
     assert read_processors(tmp_path / "out")[1] == chosen
 
 
@@ -431,7 +435,7 @@ def test_policies_that_float32_cannot_hold_are_not_written(tmp_path):
     )
     write_policy(policy, tmp_path / "in")
     with pytest.raises(ConversionError, match="float32 cannot hold this policy$") as e:
-        convert_folder(tmp_path / "in", tmp_path / "out", observations=20)
+        convert_folder(tmp_path / "in", tmp_path / "out")
     assert str(e.value).startswith(
         f"{tmp_path / 'in'}, policy: the converted policy acts differently from the "
         "trained one: Proof(observations="
@@ -549,18 +553,153 @@ def test_observations_of_any_spread_are_normalised_exactly(tmp_path, stdev):
         assert loaded.step(observation) == pytest.approx(expected, abs=2e-5)
 
 
-@given(st.floats(1e-6, 1e15), st.integers(2, 6), st.integers(0, 1000))
-def test_the_largest_output_wins_at_any_scale(scale, count, seed):
-    """Softmaxes are one-hot from ties upwards, without overflow."""
+@settings(max_examples=30)
+@given(st.floats(1e-6, 1e15), st.integers(2, 6), st.integers(0, 1000), st.booleans())
+def test_the_largest_output_wins_at_any_scale(
+    tmp_path_factory, scale, count, seed, relu
+):
     outputs = np.random.default_rng(seed).normal(size=count) * scale
-    architecture = Architecture(1, count, (), "tanh")
+    architecture = Architecture(1, count, (), "relu" if relu else "tanh")
     parameters = np.concatenate([np.zeros(count), outputs])
     policy = make_policy(architecture, parameters, ActionSpec("discrete", n=count))
-    weights = convert(policy).model.weights
-    cell = np.tanh(weights["lstm.bias_ih_l0"].numpy()[2 * count : 3 * count])
-    head = weights["actor.0.weight"].numpy().astype(np.float64)
-    logits = head @ np.tanh(cell.astype(np.float64)) + weights["actor.0.bias"].numpy()
-    assert np.isfinite(logits).all()
-    order = np.sort(logits)
-    assert logits.argmax() == outputs.argmax()
-    assert order[-1] - order[-2] > 100
+    path = tmp_path_factory.mktemp("scale") / "policy.pkl"
+    loaded = load_in_posggym(policy, spaces.Discrete(count), path)
+    loaded.step(np.float32([1.0]))
+    probabilities = loaded._state["action_probs"].reshape(-1)
+    assert np.array_equal(probabilities, np.eye(count)[outputs.argmax()])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("bias", [0.0, 1e7, -1e12])
+def test_what_all_outputs_have_in_common_costs_no_precision(tmp_path, activation, bias):
+    rng = np.random.default_rng(0)
+    policy = make_policy(
+        Architecture(3, 5, (6,), activation),
+        np.append(rng.normal(size=54), np.full(5, bias)),
+        ActionSpec("discrete", n=5),
+    )
+    loaded = load_in_posggym(policy, spaces.Discrete(5), tmp_path / "p.pkl")
+    network = policy.network()
+    for observation in rng.normal(size=(500, 3)).astype(np.float32):
+        outputs = network(observation)
+        # What float64 resolves with such a bias, float32 resolves without it.
+        if np.diff(np.sort(outputs)[-2:])[0] > 1e-5 + 1e-15 * abs(bias):
+            assert loaded.step(observation) == outputs.argmax()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("lstm_size", [0, 3])
+def test_equal_outputs_are_resolved_as_the_trained_policy_does(
+    tmp_path, activation, lstm_size
+):
+    """Small whole numbers are exact in float32, and many sums of them are equal."""
+    rng = np.random.default_rng(0)
+    architecture = Architecture(3, 6, (), activation, lstm_size)
+    parameters = rng.integers(-1, 2, architecture.num_parameters)
+    policy = make_policy(architecture, parameters, ActionSpec("discrete", n=6))
+    if lstm_size:
+        # Its outputs are no whole numbers, so two actions are the same instead.
+        weight, bias = policy.layers[-1]
+        weight[4], bias[4] = weight[1], bias[1] = weight.sum(axis=0), 3.0
+    loaded = load_in_posggym(policy, spaces.Discrete(6), tmp_path / "p.pkl")
+    network, ties = policy.network(), 0
+    for observation in rng.integers(-1, 2, (100, 3)).astype(np.float32):
+        outputs = network(observation)
+        ties += (outputs == outputs.max()).sum() > 1
+        assert loaded.step(observation) == outputs.argmax()
+    assert ties > 20
+
+
+def test_more_actions_than_can_be_compared_are_refused():
+    action = ActionSpec("discrete", n=129)
+    policy = make_policy(Architecture(1, 129), np.zeros(258), action)
+    message = "129 discrete actions; at most 128 are exact"
+    with pytest.raises(ConversionError, match=exactly(message)):
+        convert(policy)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize(
+    "shape", [{}, {"hidden": (8,)}, {"lstm_size": 4}, {"hidden": (8,), "lstm_size": 4}]
+)
+def test_strong_normalisation_costs_no_digits(tmp_path, activation, shape):
+    """Means of 300 standard deviations would be terms that cancel."""
+    rng = np.random.default_rng(0)
+    architecture = Architecture(40, 2, activation=activation, **shape)
+    mean = rng.choice([-30.0, 30.0], 40)
+    policy = make_policy(
+        architecture,
+        0.1 * rng.normal(size=architecture.num_parameters),
+        ActionSpec("box", -np.ones(2), np.ones(2)),
+        obs_mean=mean,
+        obs_stdev=np.full(40, 0.1),
+    )
+    loaded = load_in_posggym(policy, spaces.Box(-1, 1, (2,)), tmp_path / "p.pkl")
+    network = policy.network()
+    for noise in rng.normal(size=(100, 40)):
+        observation = np.float32(mean + 0.1 * noise)
+        expected = policy.action.decode(network(observation))
+        assert loaded.step(observation) == pytest.approx(expected, abs=2e-6)
+
+
+def test_too_few_observations_prove_nothing(shared_data, root, tmp_path):
+    source = lander_dir(shared_data, tmp_path)
+    arguments = ("--checkpoint_dir", source, "--output_dir", tmp_path / "out")
+    result = run_converter(root, *arguments, "--observations", 999)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "save_to_posggym_format.py: 999 observations prove too little; compare at "
+        "least 1000"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+CONVERT = (
+    "import json, sys\n"
+    "from pathlib import Path\n"
+    "from posggym_es.conversion_files import convert_folder\n"
+    "(report,) = convert_folder(Path(sys.argv[1]), Path(sys.argv[2])).values()\n"
+    "print(json.dumps(report['proof']))\n"
+)
+
+
+@pytest.mark.slow
+def test_conversions_are_judged_alike_on_every_processor(tmp_path):
+    """A linear policy for Humanoid, as strongly normalised as the published ones."""
+    env = gymnasium.make("Humanoid-v4")
+    rng = np.random.default_rng(0)
+    observations = []
+    for seed in range(40):
+        observation, _ = env.reset(seed=seed)
+        done = False
+        while not done:
+            observations.append(observation)
+            action = rng.uniform(-0.4, 0.4, 17)
+            observation, _, done, _, _ = env.step(action)
+    stdev = np.sqrt(np.maximum(np.var(observations, axis=0), 1e-2))
+    policy = SavedPolicy(
+        layers=[(0.1 * rng.normal(size=(17, 376)), np.zeros(17))],
+        activation="tanh",
+        obs_mean=np.mean(observations, axis=0),
+        obs_stdev=stdev,
+        action=ActionSpec("box", np.full(17, -0.4), np.full(17, 0.4)),
+        env_name="Humanoid-v4",
+        env_config={},
+    )
+    write_policy(policy, tmp_path / "in")
+    proofs, files = [], set()
+    for isa in ("SSE41", "AVX", "AVX2", "ALL"):
+        run = subprocess.run(
+            [sys.executable, "-c", CONVERT, tmp_path / "in", tmp_path / isa],
+            env={**os.environ, "DNNL_MAX_CPU_ISA": isa},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        proofs.append(json.loads(run.stdout.splitlines()[-1]))
+        files.add((tmp_path / isa / "policy.pkl").read_bytes())
+    assert len(files) == 1
+    assert len({proof["max_difference"] for proof in proofs}) == 1
+    for proof in proofs:
+        assert proof["max_rounding"] < 1e-5
+        assert proof["rounding_share"] < 0.1

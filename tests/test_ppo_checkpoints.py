@@ -176,7 +176,7 @@ def test_originals_act_by_the_same_chance_as_converted_policies(tmp_path, contin
     else:
         env = posggym.make("CooperativeReaching-v0", **REACHING)
         save_checkpoint(tmp_path / "in")
-    ((path, report),) = convert_folder(tmp_path / "in", tmp_path, None, 1).items()
+    ((path, report),) = convert_folder(tmp_path / "in", tmp_path).items()
     converted = load_in_posggym(path, report, env, "1")
     policy = load_checkpoint(tmp_path / "in" / "checkpoint_1_P0.pt")
     original = ReferenceAgent(policy, env.model, "1")
@@ -201,8 +201,8 @@ def test_ppo_proofs_compare_whole_episodes(tmp_path):
     save_checkpoint(tmp_path / "a", seed=0)
     save_checkpoint(tmp_path / "b", seed=1)
     policy = load_checkpoint(tmp_path / "a" / "checkpoint_1_P0.pt")
-    (same,) = convert_folder(tmp_path / "a", tmp_path / "a", None, 1)
-    (other,) = convert_folder(tmp_path / "b", tmp_path / "b", None, 1)
+    (same,) = convert_folder(tmp_path / "a", tmp_path / "a")
+    (other,) = convert_folder(tmp_path / "b", tmp_path / "b")
     length = env.spec.max_episode_steps
     for minimum, count in ((1, 1), (length, 1), (length + 1, 2), (2 * length + 1, 3)):
         observations, difference = prove(policy, same, env, "0", minimum)
@@ -243,7 +243,7 @@ def test_the_latest_update_is_that_of_the_highest_number(tmp_path):
         "a_b": "checkpoint_1000_a_b.pt",
         "c": "checkpoint_7_c.pt",
     }
-    written = convert_folder(tmp_path, tmp_path / "out", observations=10)
+    written = convert_folder(tmp_path, tmp_path / "out")
     assert [path.name for path in written] == ["a_b.pkl", "c.pkl"]
 
 
@@ -367,7 +367,7 @@ def test_what_cannot_be_expressed_is_refused_and_nothing_written(
     save_checkpoint(tmp_path / "in", policy_id="a")
     save_checkpoint(tmp_path / "in", policy_id="z", **changes)
     with pytest.raises((CheckpointError, ConversionError), match=message):
-        convert_folder(tmp_path / "in", tmp_path / "out", observations=10)
+        convert_folder(tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

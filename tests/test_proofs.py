@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import posggym
 import pytest
+import torch
 from gymnasium import spaces
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
@@ -157,8 +158,8 @@ def test_folders_are_proved_for_the_agent_of_the_policy(
     env = posggym.make(env[0], **env[1])
     policy = make_policy(env, agent, role, seed=3)
     write_policy(policy, tmp_path / "in")
-    (report,) = convert_folder(tmp_path / "in", tmp_path, observations=450).values()
-    actions = actions_of(policy, env, agent, 0, role is None, 450)
+    (report,) = convert_folder(tmp_path / "in", tmp_path).values()
+    actions = actions_of(policy, env, agent, 0, role is None, 1000)
     assert report["proof"]["observations"] == len(actions)
     assert report["proof"]["different_actions"] == different
 
@@ -173,30 +174,50 @@ def test_by_default_the_first_thousand_observations_are_compared(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "others", "tie"),
-    [
-        (1.0, 1.0 + 1e-9, 0.0, True),
-        (1.0, 1.0 + 1e-5, 0.0, False),
-        # Sums of larger numbers have larger errors.
-        (1.0, 1.0 + 1e-5, -100.0, True),
-        (1.0, 1.0 + 1e-3, -100.0, False),
-        (-100.0, -100.0 + 1e-5, -100.0, True),
-        (-1.0, 1.0, -1.0, False),
-    ],
+    ("gap", "undecided"), [(1e-9, True), (1e-5, False), (1.0, False)]
 )
-def test_ties_are_what_float32_cannot_decide(tmp_path, first, second, others, tie):
-    """The second action is the better one, and another policy takes the first."""
+def test_ties_are_what_float32_cannot_decide(tmp_path, gap, undecided):
+    """The second action is the better one; equal ones are the first one."""
     env = posggym.make(REACHING[0], **REACHING[1])
-    biases = np.array([first, second, *[others - 1e-3] * 3])
-    policy = make_policy(env, biases=biases)
-    other = make_policy(env, biases=np.eye(5)[0])
-    other = in_posggym(other, env, tmp_path / "other.pkl")
-    proof = prove(policy, other, env, 1)
-    count = proof.observations
-    assert proof == Proof(count, None, count, count if tie else 0)
-    assert proof.holds == tie
-    # A converted policy is never wrong otherwise.
-    assert prove(policy, in_posggym(policy, env, tmp_path / "p.pkl"), env, 1).holds
+    policy = make_policy(env, biases=np.array([1.0, 1.0 + gap, 0.0, 0.0, 0.0]))
+    proof = prove(policy, in_posggym(policy, env, tmp_path / "p.pkl"), env, 1)
+    count = proof.observations if undecided else 0
+    assert proof == Proof(proof.observations, None, count, count)
+    # Not all observations may be ties.
+    assert proof.holds != undecided
+
+
+def test_other_policies_are_not_excused_as_ties(tmp_path):
+    env = posggym.make(REACHING[0], **REACHING[1])
+    policy = make_policy(env, seed=3)
+    # What float32 leaves of the policy with a bias of 1e8 at each output.
+    weight, bias = (np.float32(array + 1e8) for array in policy.layers[0])
+    rounded = [(weight - np.float64(1e8), bias - np.float64(1e8))]
+    other = dataclasses.replace(policy, layers=rounded)
+    proof = prove(policy, in_posggym(other, env, tmp_path / "other.pkl"), env, 1000)
+    assert proof.different_actions > 0.1 * proof.observations
+    assert not proof.holds
+    # With that bias, which changes no action, the policy itself is converted exactly.
+    weight, bias = policy.layers[0]
+    biased = dataclasses.replace(policy, layers=[(weight, bias + 1e8)])
+    proof = prove(policy, in_posggym(biased, env, tmp_path / "p.pkl"), env, 1000)
+    assert proof.different_actions == 0
+    assert proof.holds
+
+
+def test_networks_that_compute_something_else_are_found(tmp_path):
+    """Their weights are right, so only the bounds of float32 show it."""
+    env = posggym.make(DRIVING[0], **DRIVING[1])
+    policy = make_policy(env, seed=3)
+    loaded = in_posggym(policy, env, tmp_path / "p.pkl")
+    assert prove(policy, loaded, env, 1).holds
+    shift = torch.tensor([1e-4, 0.0, 0.0, 0.0])
+    loaded.policy_model.actor.register_forward_hook(lambda *args: args[-1] + shift)
+    proof = prove(policy, loaded, env, 1)
+    assert proof.max_difference <= proof.tolerance
+    assert proof.max_rounding <= proof.max_rounding_allowed
+    assert proof.rounding_share > 1
+    assert not proof.holds
 
 
 @pytest.mark.slow
@@ -220,11 +241,17 @@ def test_differences_of_continuous_actions_are_shares_of_the_range(tmp_path):
         ({"max_difference": 1e-5}, True),
         ({"max_difference": 1.1e-5}, False),
         ({"max_difference": 1.1e-5, "tolerance": 1e-4}, True),
+        ({"max_difference": float("nan")}, False),
+        ({"max_difference": 0.0, "max_rounding": 1e-3, "rounding_share": 1.0}, True),
+        ({"max_difference": 0.0, "max_rounding": 1.1e-3}, False),
+        ({"max_difference": 0.0, "rounding_share": 1.1}, False),
+        ({"max_difference": 0.0, "rounding_share": float("nan")}, False),
         ({"different_actions": 2, "ties": 2}, True),
         ({"different_actions": 2, "ties": 1}, False),
+        ({"different_actions": 3, "ties": 3}, False),
         ({"different_actions": 0}, True),
     ],
 )
 def test_proofs_hold_up_to_their_tolerance(changes, holds):
-    proof = Proof(10, None, None, 0)
+    proof = Proof(2000, None, None, 0)
     assert dataclasses.replace(proof, **changes).holds == holds

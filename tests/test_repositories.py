@@ -52,7 +52,7 @@ def make_agent(root, tmp_path_factory):
     def make(seed: int = 0, **settings):
         folder = tmp_path_factory.mktemp("agent")
         save_checkpoint(folder, seed=seed)
-        ((path, report),) = convert_folder(folder, folder, observations=10).items()
+        ((path, report),) = convert_folder(folder, folder).items()
         policy = ppo_with_reference(
             load_checkpoint(folder / "checkpoint_1_P0.pt"), {}, 2, None
         )

@@ -16,7 +16,7 @@ from pgpelib.files import write_bytes, write_json
 from pgpelib.policies import SavedPolicy
 from posggym_es import ppo_policies
 from posggym_es.checkpoint_names import CHECKPOINT_SUFFIX
-from posggym_es.conversion import ConversionError, convert, prove
+from posggym_es.conversion import MIN_OBSERVATIONS, ConversionError, convert, prove
 from posggym_es.conversion_report import MODEL_NAME, REPORT_FILE, conversion_report
 from posggym_es.environments import registered_env
 from posggym_es.extraction import pick_policy
@@ -71,7 +71,7 @@ def convert_folder(
     checkpoint_dir: Path,
     output_dir: Path,
     action_processor: ProcessorSpec | None = None,
-    observations: int = 1000,
+    observations: int = MIN_OBSERVATIONS,
     env_modules: Collection[str] = (),
 ) -> dict[Path, dict[str, Any]]:
     """Convert the policies of `checkpoint_dir` and write files and proofs.
@@ -86,7 +86,7 @@ def convert_folder(
     action_processor
         See `posggym_es.conversion.convert`; not for PPO policies.
     observations
-        See `posggym_es.conversion.prove`.
+        Observations to prove the conversion on, at least `MIN_OBSERVATIONS`.
     env_modules
         Modules that the environment may be in, see
         `posggym_es.policy_checks.check_modules`.
@@ -99,9 +99,14 @@ def convert_folder(
     Raises
     ------
     ConversionError
-        If a policy cannot be expressed, or a converted one acts differently. Nothing is
-        written then.
+        If a policy cannot be expressed, a converted one acts differently, or there are
+        too few observations to prove it. Nothing is written then.
     """
+    if observations < MIN_OBSERVATIONS:
+        raise ConversionError(
+            f"{observations} observations prove too little; compare at least "
+            f"{MIN_OBSERVATIONS}"
+        )
     conversions = {}
     for name, policy in read_checkpoint_dir(checkpoint_dir).items():
         try:

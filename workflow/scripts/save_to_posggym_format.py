@@ -23,6 +23,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from posggym_es import cli
+from posggym_es.conversion import MIN_OBSERVATIONS
 from posggym_es.conversion_files import convert_folder
 from posggym_es.spec import ProcessorSpec
 
@@ -41,8 +42,9 @@ def main() -> None:
     parser.add_argument(
         "--observations",
         type=int,
-        default=1000,
-        help="observations to compare the converted policy on (default: 1000)",
+        default=MIN_OBSERVATIONS,
+        help="observations to compare the converted policy on; %(default)s, the "
+        "default, is the least",
     )
     parser.add_argument(
         "--env_module",

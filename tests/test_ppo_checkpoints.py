@@ -271,7 +271,7 @@ def test_one_file_is_converted_alone(tmp_path):
     save_checkpoint(tmp_path, 4, "other", seed=1)
     single = tmp_path / "P0_seed0.pt"
     shutil.copy(tmp_path / "checkpoint_3_BR.pt", single)
-    written = convert_folder(single, tmp_path / "out", observations=10)
+    written = convert_folder(single, tmp_path / "out")
     assert list(written) == [tmp_path / "out" / "P0_seed0.pkl"]
 
 
@@ -297,7 +297,7 @@ def test_policies_without_weights_are_skipped_with_a_line(tmp_path, caplog):
     # Another folder, because each weightless file is named once.
     again = tmp_path / "again"
     shutil.copytree(tmp_path, again)
-    written = convert_folder(again, tmp_path / "out", observations=10)
+    written = convert_folder(again, tmp_path / "out")
     assert [path.name for path in written] == ["KLR0.pkl"]
     (record,) = caplog.records
     line = f"{again / path.name}: the policy has no weights; skipped"
@@ -426,7 +426,7 @@ def test_real_checkpoints_are_converted(shared_data, tmp_path):
     files = sorted((shared_data / "ppo-checkpoints").rglob("*.pt"))
     assert files
     for number, file in enumerate(files):
-        written = convert_folder(file, tmp_path / str(number), observations=100)
+        written = convert_folder(file, tmp_path / str(number))
         ((path, report),) = written.items()
         assert path.stem == load_checkpoint(file).notes["policy_id"]
         assert path.stem in file.stem

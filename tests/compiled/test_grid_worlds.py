@@ -78,3 +78,19 @@ PURSUIT_EVASION = [
 @pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=str)
 def test_pursuit_evasion(env_args):
     check_world("PursuitEvasion-v1", env_args, repeat=0.3)
+
+
+PREDATOR_PREY = [
+    {},
+    {"grid": "5x5", "num_prey": 1, "obs_dim": 1, "prey_strength": 1},
+    {"grid": "5x5Blocks", "num_predators": 3, "num_prey": 3, "obs_dim": 1},
+    {"grid": "10x10Blocks", "num_predators": 4, "cooperative": False},
+    {"num_predators": 8, "num_prey": 5, "prey_strength": 1, "cooperative": False},
+    {"grid": "15x15Blocks", "num_predators": 8, "num_prey": 8, "prey_strength": 2},
+    {"grid": "20x20", "num_predators": 2, "num_prey": 12, "obs_dim": 4},
+]
+
+
+@pytest.mark.parametrize("env_args", PREDATOR_PREY, ids=str)
+def test_predator_prey(env_args):
+    check_world("PredatorPrey-v0", env_args, repeat=0.5)

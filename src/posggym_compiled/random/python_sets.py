@@ -223,6 +223,13 @@ def update(s: Set, hashes: Set, other: Set) -> None:
 
 
 @lean_helper
+def drop_dummies(s: Set, hashes: Set) -> None:
+    """Do what CPython does at the end of removing elements by `difference_update`."""
+    if s[_FILL] - s[_USED] > s[_MASK] // 4:
+        _resize(s, hashes, s[_USED] * 4)
+
+
+@lean_helper
 def difference(s: Set, hashes: Set, other: Set, out: Set) -> None:
     """Write the elements of a set that another lacks, as `s.difference(other)`."""
     clear(out)
@@ -231,8 +238,7 @@ def difference(s: Set, hashes: Set, other: Set, out: Set) -> None:
         for i in range(_HEADER, _HEADER + other[_MASK] + 1):
             if other[i] > 0:
                 discard(out, hashes, other[i] - 1)
-        if out[_FILL] - out[_USED] > out[_MASK] // 4:
-            _resize(out, hashes, out[_USED] * 4)
+        drop_dummies(out, hashes)
         return
     for i in range(_HEADER, _HEADER + s[_MASK] + 1):
         if s[i] > 0 and not contains(other, hashes, s[i] - 1):

@@ -21,6 +21,7 @@ from posggym_compiled.interface import (
 from posggym_compiled.networks import Vector
 from posggym_compiled.random import python_random
 from posggym_compiled.worlds.grid.core import (
+    DIRECTIONS,
     Cells,
     PairState,
     make_cells,
@@ -28,9 +29,6 @@ from posggym_compiled.worlds.grid.core import (
     number,
     numbers,
 )
-
-# The directions of up, down, left and right, which are actions 1 to 4.
-DIRECTIONS = np.array([0, 2, 3, 1])
 
 
 class CooperativeReachingParams(NamedTuple):

@@ -15,6 +15,9 @@ from posggym_compiled.interface import Integers
 from posggym_compiled.random import python_random
 
 Coord = tuple[int, int]
+# The directions of up, down, left and right, which are actions 1 to 4 in worlds where
+# action 0 is to stay.
+DIRECTIONS = np.array([0, 2, 3, 1])
 
 
 class Cells(NamedTuple):

@@ -120,3 +120,10 @@ def test_a_set_in_memory_is_read_with_all_that_decides_its_order(removed):
         original.add(coord)
         python_sets.add(array, HASHES, NUMBERS[coord])
     assert order(array) == list(original)
+
+
+@given(*[st.integers(0, 2**61 - 2)] * 3)
+def test_hashes_of_tuples_are_those_of_python(x, y, z):
+    assert python_sets.hash_pair(x, y) == hash((x, y))
+    inner = python_sets.hash_pair(x, z)
+    assert python_sets.hash_triple(x, inner, y) == hash((x, (x, z), y))

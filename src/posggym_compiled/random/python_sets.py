@@ -92,6 +92,40 @@ def set_length(elements: int) -> int:
     return _HEADER + 2 * size
 
 
+_PRIME_1 = np.uint64(11400714785074694791)
+_PRIME_2 = np.uint64(14029467366897019727)
+_PRIME_5 = np.uint64(2870177450012600261)
+
+
+@lean_helper
+def _mix(total: np.uint64, item: int) -> np.uint64:
+    total += np.uint64(item) * _PRIME_2
+    total = (total << np.uint64(31)) | (total >> np.uint64(33))
+    return total * _PRIME_1
+
+
+@lean_helper
+def _finish(total: np.uint64, length: int) -> int:
+    total += np.uint64(length) ^ (_PRIME_5 ^ np.uint64(3527539))
+    return 1546275796 if total == ~np.uint64(0) else np.int64(total)
+
+
+@lean_helper
+def hash_pair(x: int, y: int) -> int:
+    """Return Python's hash of a tuple of two objects with these hashes.
+
+    That of a small integer that is not negative is the integer. Source: CPython's
+    `tupleobject.c`, which uses Collet's xxHash.
+    """
+    return _finish(_mix(_mix(_PRIME_5, x), y), 2)
+
+
+@lean_helper
+def hash_triple(x: int, y: int, z: int) -> int:
+    """Return Python's hash of a tuple of three objects with these hashes."""
+    return _finish(_mix(_mix(_mix(_PRIME_5, x), y), z), 3)
+
+
 @lean_helper
 def clear(s: Set) -> None:
     """Make a set empty, as a new one."""

@@ -154,7 +154,7 @@ def plain_bombs() -> dict[str, Bomb]:
         ),
         "bytes": Bomb(
             pickled(call(name("__builtin__", "bytes"), b"J\xff\xff\xff\x7f")),
-            "names __builtin__.bytes",
+            "__builtin__.bytes with other arguments",
         ),
         "memo": Bomb(
             pickled(b"Nr\xff\xff\xff\x7f"), "numbers a value beyond all its values"

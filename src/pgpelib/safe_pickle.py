@@ -168,6 +168,11 @@ def _encode(budget: Budget, text: Any, encoding: Any) -> bytes:
     return text.encode("latin-1")
 
 
+def _no_bytes(_: Budget) -> bytes:
+    """Stand for `bytes()`, as which old protocols store empty bytes."""
+    return b""
+
+
 def _ordered_dict(_: Budget) -> OrderedDict[Any, Any]:
     return OrderedDict()
 
@@ -190,6 +195,8 @@ def _record_maker(name: str) -> Make:
 PLAIN_NAMES: Names = {
     ("collections", "OrderedDict"): _ordered_dict,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): _no_bytes,
     ("numpy", "ndarray"): None,
     ("numpy", "dtype"): _dtype,
     **{

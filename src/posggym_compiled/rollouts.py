@@ -282,7 +282,7 @@ class Players:
 # --- what depends on the kind of spaces -----------------------------------------------
 
 
-def _process(scaling: Rescaling, agent: int, x: Any) -> None:
+def process(scaling: Rescaling, agent: int, x: Any) -> None:
     """Process an observation in place."""
     raise NotImplementedError("compiled code only")
 
@@ -301,7 +301,7 @@ def _is_integer(array: Any) -> bool:
     return isinstance(array.dtype, numba.types.Integer)
 
 
-@overload(_process, strict=False, jit_options=LEAN)
+@overload(process, strict=False, jit_options=LEAN)
 def _process_kind(scaling: Any, agent: Any, x: Any) -> Any:
     def leave(scaling: Rescaling, agent: int, x: Any) -> None:
         pass
@@ -386,7 +386,7 @@ def _episode(
         for agent in range(agents):
             x = observation[: lengths[agent]]
             observe(params, state, 0, agent, x)
-            _process(seen, agent, x)
+            process(seen, agent, x)
             network = cast[agent]
             if network == 0 and len(outcomes.counts):
                 outcomes.counts[n] += 1

@@ -107,7 +107,7 @@ def _mix(total: np.uint64, item: int) -> np.uint64:
 @lean_helper
 def _finish(total: np.uint64, length: int) -> int:
     total += np.uint64(length) ^ (_PRIME_5 ^ np.uint64(3527539))
-    return 1546275796 if total == ~np.uint64(0) else np.int64(total)
+    return 1546275796 if total == ~np.uint64(0) else int(np.int64(total))
 
 
 @lean_helper

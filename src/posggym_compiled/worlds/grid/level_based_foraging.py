@@ -125,7 +125,7 @@ def make_world(env: Any) -> World:
         shifts = spec.offsets - spec.starts
     params = LevelBasedForagingParams(
         cells=make_cells(model.grid),
-        all_cells=numbers(model.grid, itertools.product(range(size), repeat=2)),
+        all_cells=numbers(model.grid, itertools.product(range(size), range(size))),
         agent_places=numbers(model.grid, model._player_locations or []),
         food_places=numbers(model.grid, model._food_locations or []),
         shifts=shifts,

@@ -25,7 +25,7 @@ from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from posggym_compiled.interface import UnsupportedError
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 
 if sys.platform == "win32":
     raise UnsupportedError("continuous worlds: the C functions' calls are unknown here")
@@ -77,6 +77,33 @@ def fma32(typingctx: Any, x: _Type, y: _Type, z: _Type) -> Any:
         return builder.fma(*args)
 
     return number(number, number, number), codegen
+
+
+# --- numbers in memory, for code that makes no arrays ---------------------------------
+
+
+@intrinsic
+def _on_stack(typingctx: Any, values: _Type) -> Any:
+    """Return the address of numbers (a tuple), until the calling function returns."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = cgutils.unpack_tuple(builder, args[0])
+        array = cgutils.alloca_once(builder, ir.ArrayType(parts[0].type, len(parts)))
+        for i, part in enumerate(parts):
+            builder.store(part, cgutils.gep(builder, array, 0, i))
+        return builder.ptrtoint(array, context.get_value_type(types.intp))
+
+    return types.intp(values), codegen
+
+
+@intrinsic
+def _read(typingctx: Any, address: _Type, like: _Type) -> Any:
+    """Return the number at an address, of the type of another number."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], args[1].type.as_pointer()))
+
+    return like(types.intp, like), codegen
 
 
 # --- NumPy's loops ------------------------------------------------------------------
@@ -148,23 +175,19 @@ _matmul32 = _loop(np.matmul, "ff->f")
 _matmul64 = _loop(np.matmul, "dd->d")
 
 
-@helper
+@lean_helper
 def cos32(angles: Any, out: Any) -> None:
     """Write `np.cos(angles)` of a float32 array."""
     _cos32((angles.ctypes.data, out.ctypes.data), (len(angles),), (4, 4))
 
 
-@helper
+@lean_helper
 def sin32(angles: Any, out: Any) -> None:
     """Write `np.sin(angles)` of a float32 array."""
     _sin32((angles.ctypes.data, out.ctypes.data), (len(angles),), (4, 4))
 
 
-# Apart from the values: NumPy computes ranges that may overlap in another way.
-_TWO = np.array([2.0])
-
-
-@helper
+@lean_helper
 def square64(values: Any) -> None:
     """Replace float64 values by NumPy's `value**2`, as it is for float32 scalars.
 
@@ -172,21 +195,22 @@ def square64(values: Any) -> None:
     float64, which need not give the bits of a product or of libm's `pow`.
     """
     data = values.ctypes.data
-    _power64((data, _TWO.ctypes.data, data), (len(values),), (8, 0, 8))
+    # Apart from the values: NumPy computes ranges that may overlap in another way.
+    _power64((data, _on_stack((2.0,)), data), (len(values),), (8, 0, 8))
 
 
-@helper
-def matmul32(vector: Any, matrix: Any, out: Any) -> None:
-    """Write `np.matmul(vector, matrix.T)`, float32, shapes (2,), (m, 2) and (m,)."""
+@lean_helper
+def matmul32(x: np.float32, y: np.float32, matrix: Any, out: Any) -> None:
+    """Write `np.matmul([x, y], matrix.T)`, float32, shapes (m, 2) and (m,)."""
     m = len(matrix)
     _matmul32(
-        (vector.ctypes.data, matrix.ctypes.data, out.ctypes.data),
+        (_on_stack((x, y)), matrix.ctypes.data, out.ctypes.data),
         (1, 1, 2, m),
         (0, 0, 0, 8, 4, 4, 8, 4 * m, 4),
     )
 
 
-@helper
+@lean_helper
 def rotate64(rotation: Any, vectors: Any, out: Any) -> None:
     """Write `rotation.dot(vectors[i])` to `out[i]`, float64, (2, 2), (n, 2), (n, 2)."""
     _matmul64(
@@ -196,21 +220,16 @@ def rotate64(rotation: Any, vectors: Any, out: Any) -> None:
     )
 
 
-@helper
+@lean_helper
 def dot64(x: float, y: float, other_x: float, other_y: float) -> float:
     """Return `np.dot` of two float64 vectors, each of shape (2,)."""
-    values = np.empty(5)
-    values[0], values[1], values[2], values[3] = x, y, other_x, other_y
-    data = values.ctypes.data
-    _matmul64(
-        (data, data + 16, data + 32),
-        (1, 1, 2, 1),
-        (0, 0, 0, 16, 8, 8, 8, 8, 8),
-    )
-    return values[4]
+    one, other = _on_stack((x, y)), _on_stack((other_x, other_y))
+    out = _on_stack((0.0,))
+    _matmul64((one, other, out), (1, 1, 2, 1), (0, 0, 0, 16, 8, 8, 8, 8, 8))
+    return _read(out, 0.0)
 
 
-@helper
+@lean_helper
 def norm32(x: np.float32, y: np.float32) -> np.float32:
     """Return `np.linalg.norm` of a float32 vector, shape (2,).
 
@@ -219,8 +238,15 @@ def norm32(x: np.float32, y: np.float32) -> np.float32:
     first, second = x * x, y * y
     total = first + second
     if fma32(x, x, second) != total or fma32(y, y, first) != total:
-        vector, out = np.empty(2, np.float32), np.empty(1, np.float32)
-        vector[0], vector[1] = x, y
-        matmul32(vector, vector.reshape(1, 2), out)
-        total = out[0]
+        vector, out = _on_stack((x, y)), _on_stack((x,))
+        _matmul32((vector, vector, out), (1, 1, 2, 1), (0, 0, 0, 8, 4, 4, 4, 4, 4))
+        total = _read(out, x)
     return np.float32(math.sqrt(total))
+
+
+@lean_helper
+def squares64(x: float, y: float) -> tuple[float, float]:
+    """Return NumPy's `value**2` of two float32 scalars, given as float64."""
+    values, two = _on_stack((x, y)), _on_stack((2.0,))
+    _power64((values, two, values), (2,), (8, 0, 8))
+    return _read(values, 0.0), _read(values + 8, 0.0)

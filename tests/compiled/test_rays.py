@@ -1,12 +1,12 @@
 """Compiled sensors measure what POSGGym's do, bit for bit."""
 
-import numba
 import numpy as np
 import posggym
 import pytest
 from posggym.envs.continuous.core import CollisionType
 
 from posggym_compiled import native
+from posggym_compiled.jit import lean_kernel
 from posggym_compiled.worlds.continuous import rays
 
 WORLDS = [
@@ -18,11 +18,11 @@ WORLDS = [
 ]
 
 
-@numba.njit
-def measure(sensors, agent, others, there, distances, seen):
-    ends = rays.ray_ends(sensors, agent)
-    rays.see_agents(sensors, others, there, agent, ends, distances, seen)
-    rays.see_obstacles(sensors, agent, ends, distances, seen)
+@lean_kernel
+def measure(sensors, sight, agent, others):
+    rays.look(sensors, sight, 0, agent)
+    rays.see_agents(sensors, sight, 0, agent, others, 0, len(others), 0)
+    rays.see_obstacles(sensors, sight, 0, agent, 0)
 
 
 def random_agent(rng, size):
@@ -45,17 +45,18 @@ def test_sensors(env_id, env_args):
         agent = random_agent(rng, world.size)
         others = rng.uniform(0, world.size, (4, 2)).astype(np.float32)
         there = rng.random(4) < 0.5
-        distances = np.full(count, reach, np.float32)
-        seen = np.zeros(count, np.bool_)
-        measure(sensors, agent, others, there, distances, seen)
+        sight = rays.make_sight(sensors, 1, len(others))
+        sight.visible[0] = there
+        measure(sensors, sight, agent, others)
         expected, kinds = world.check_collision_circular_rays(
             tuple(agent), reach, count, others[there]
         )
-        np.testing.assert_array_equal(distances, expected)
-        np.testing.assert_array_equal(seen, kinds == CollisionType.AGENT.value)
+        met = kinds == CollisionType.AGENT.value
+        np.testing.assert_array_equal(sight.distances[0, 0], expected)
+        np.testing.assert_array_equal(sight.agent_met[0], met)
 
 
-@numba.njit
+@lean_kernel
 def numpy_loops(values, angles, cosines, sines, rotation, vector, rotated):
     native.square64(values)
     native.cos32(angles, cosines)
@@ -66,6 +67,7 @@ def numpy_loops(values, angles, cosines, sines, rotation, vector, rotated):
         native.norm32(angles[0], angles[1]),
         native.power(x, 2.0),
         native.dot64(x, y, rotation[1, 0], rotation[1, 1]),
+        native.squares64(np.float64(angles[0]), np.float64(angles[1])),
     )
 
 
@@ -78,7 +80,7 @@ def test_numpy_computes():
         values = x.astype(np.float64)
         cosines, sines = np.empty_like(angles), np.empty_like(angles)
         rotated = np.empty((3, 2))
-        norm, power, product = numpy_loops(
+        norm, power, product, squares = numpy_loops(
             values, angles, cosines, sines, rotation, vector, rotated
         )
         assert list(values) == [x[0] ** 2, x[1] ** 2]
@@ -86,6 +88,7 @@ def test_numpy_computes():
         assert list(sines) == list(np.sin(angles))
         for i in range(len(vector)):
             assert list(rotated[i]) == list(rotation.dot(vector[i]))
+        assert list(squares) == [angles[0] ** 2, angles[1] ** 2]
         assert norm == np.linalg.norm(angles[:2])
         assert power == float(vector[0, 0]) ** 2
         assert product == np.dot(list(vector[0]), list(rotation[1]))

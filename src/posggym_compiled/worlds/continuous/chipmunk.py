@@ -28,7 +28,7 @@ from numba.extending import intrinsic
 from pymunk._chipmunk_cffi import ffi, lib
 
 from posggym_compiled.interface import UnsupportedError
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.native import Address, bind, c_function
 
 Addresses = npt.NDArray[np.uint64]
@@ -265,7 +265,7 @@ def _free(made: list[_Space]) -> None:
 # --- playing, compiled ----------------------------------------------------------------
 
 
-@helper
+@lean_helper
 def renew(spaces: Spaces, env: int, entities: Bodies) -> None:
     """Make a space as good as new, with everything at rest at (0, 0).
 
@@ -277,17 +277,18 @@ def renew(spaces: Spaces, env: int, entities: Bodies) -> None:
         _remove_shape(space, spaces.shapes[env, i])
         _remove_body(space, spaces.bodies[env, i])
     _set_shape_ids(space, spaces.first_ids[env])
-    entities[:] = 0
     for i in range(spaces.bodies.shape[1]):
         body = spaces.bodies[env, i]
         # A move that takes no time uses up what the solver left to be pushed apart.
         _update_position(body, 0.0)
+        for k in range(BODY_SIZE):
+            entities[i, k] = 0
         place(spaces, env, i, entities[i])
         _add_body(space, body)
         _add_shape(space, spaces.shapes[env, i])
 
 
-@helper
+@lean_helper
 def place(spaces: Spaces, env: int, i: int, entity: Body) -> None:
     """Give a body its state, as POSGGym's `set_entity_state`."""
     body = spaces.bodies[env, i]
@@ -296,7 +297,7 @@ def place(spaces: Spaces, env: int, i: int, entity: Body) -> None:
     move(spaces, env, i, entity[2], entity[3], entity[4])
 
 
-@helper
+@lean_helper
 def move(spaces: Spaces, env: int, i: int, angle: float, x: float, y: float) -> None:
     """Give a body an angle and a velocity, as POSGGym's `update_entity_state`."""
     body = spaces.bodies[env, i]
@@ -304,7 +305,7 @@ def move(spaces: Spaces, env: int, i: int, angle: float, x: float, y: float) -> 
     _set_velocity(body, x, y)
 
 
-@helper
+@lean_helper
 def simulate(spaces: Spaces, env: int, entities: Bodies) -> None:
     """Let the bodies move for a step, and write their states.
 

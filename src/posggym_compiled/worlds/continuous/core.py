@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.native import norm32, power
 from posggym_compiled.worlds.continuous import chipmunk
 from posggym_compiled.worlds.continuous.chipmunk import Spaces
@@ -50,7 +50,7 @@ def path_distances(world: Any, destinations: list[Any]) -> Distances:
     return distances
 
 
-@helper
+@lean_helper
 def path_distance(distances: Distances, x: float, y: float) -> int:
     """Return the steps to a destination from the cell of a place."""
     column, row = math.floor(x), math.floor(y)
@@ -60,27 +60,27 @@ def path_distance(distances: Distances, x: float, y: float) -> int:
     return NO_WAY
 
 
-@helper
+@lean_helper
 def heading(angle: float) -> tuple[float, float]:
     """Return the unit vector of an angle, as `Vec2d(1, 0).rotated(angle)`."""
     return rotated(1.0, 0.0, angle)
 
 
-@helper
+@lean_helper
 def rotated(x: float, y: float, angle: float) -> tuple[float, float]:
     """Return a vector turned by an angle, as `Vec2d(x, y).rotated(angle)`."""
     cos, sin = math.cos(np.float64(angle)), math.sin(np.float64(angle))
     return x * cos - y * sin, x * sin + y * cos
 
 
-@helper
+@lean_helper
 def drive(spaces: Spaces, env: int, i: int, angle: float, speed: float) -> None:
     """Let a body go with a speed in a direction, as `linear_to_xy_velocity`."""
     x, y = heading(angle)
     chipmunk.move(spaces, env, i, angle, speed * x, speed * y)
 
 
-@helper
+@lean_helper
 def clamp_norm(x: float, y: float, longest: float) -> tuple[float, float]:
     """Return a vector shortened to a length, as POSGGym's `clamp_norm`."""
     if x == 0.0 and y == 0.0:
@@ -90,13 +90,13 @@ def clamp_norm(x: float, y: float, longest: float) -> tuple[float, float]:
     return factor * x, factor * y
 
 
-@helper
+@lean_helper
 def between(one: Floats32, other: Floats32) -> np.float32:
     """Return the distance of two float32 places, as `np.linalg.norm(one - other)`."""
     return norm32(one[0] - other[0], one[1] - other[1])
 
 
-@helper
+@lean_helper
 def clip(value: Any, low: Any, high: Any) -> Any:
     """Return a number within bounds."""
     return min(max(value, low), high)

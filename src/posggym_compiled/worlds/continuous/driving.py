@@ -21,7 +21,7 @@ from posggym_compiled.interface import (
     seed,
     step,
 )
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.random import python_random, python_sets
 from posggym_compiled.worlds.continuous import chipmunk, core
 from posggym_compiled.worlds.continuous.chipmunk import Spaces
@@ -29,8 +29,10 @@ from posggym_compiled.worlds.continuous.rays import (
     Flags,
     Floats32,
     Sensors,
+    Sight,
+    look,
     make_sensors,
-    ray_ends,
+    make_sight,
     see_agents,
     see_obstacles,
 )
@@ -97,6 +99,8 @@ class DrivingContinuousState(NamedTuple):
         bool (n, agents): crashed in this step.
     min_dists, old_min_dists
         float32 (n, agents): fewest steps to the destination so far, and before.
+    sight
+        Scratch.
     sets
         int64 (n, 4, length): scratch.
     """
@@ -111,6 +115,7 @@ class DrivingContinuousState(NamedTuple):
     hit: Flags
     min_dists: Floats32
     old_min_dists: Floats32
+    sight: Sight
     sets: Integers
 
 
@@ -170,6 +175,7 @@ def make_world(env: Any) -> World:
             hit=np.zeros(shape, np.bool_),
             min_dists=np.zeros(shape, np.float32),
             old_min_dists=np.zeros(shape, np.float32),
+            sight=make_sight(params.sensors, num_envs, agents),
             sets=np.zeros((num_envs, 4, length), np.int64),
         )
 
@@ -180,7 +186,7 @@ def _sets(sets: list[set[Any]], numbers: dict[Any, int], length: int) -> Integer
     return np.stack([python_sets.set_of(s, numbers, length) for s in sets])
 
 
-@implements(seed, DrivingContinuousParams)
+@implements(seed, DrivingContinuousParams, lean=True)
 def _seed(
     params: DrivingContinuousParams,
     state: DrivingContinuousState,
@@ -190,7 +196,7 @@ def _seed(
     python_random.seed_random(state.rng[env], value)
 
 
-@implements(reset, DrivingContinuousParams)
+@implements(reset, DrivingContinuousParams, lean=True)
 def _reset(
     params: DrivingContinuousParams, state: DrivingContinuousState, env: int
 ) -> None:
@@ -200,7 +206,7 @@ def _reset(
     python_sets.clear(state.sets[env, 1])
     for i in range(len(vehicles)):
         start, dest = _draw_way(params, state.rng[env], state.sets[env], i)
-        vehicles[i, :2] = params.places[start]
+        vehicles[i, 0], vehicles[i, 1] = params.places[start]
         state.dests[env, i] = dest
         state.reached[env, i] = False
         state.crashed[env, i] = False
@@ -209,7 +215,7 @@ def _reset(
         )
 
 
-@helper
+@lean_helper
 def _draw_way(
     params: DrivingContinuousParams, rng: Any, sets: Integers, i: int
 ) -> tuple[int, int]:
@@ -225,13 +231,13 @@ def _draw_way(
     return start, dest
 
 
-@helper
+@lean_helper
 def _draw(rng: Any, options: Integers, out: Integers) -> int:
     count = python_sets.elements(options, out)
     return out[python_random.randbelow(rng, count)]
 
 
-@implements(step, DrivingContinuousParams)
+@implements(step, DrivingContinuousParams, lean=True)
 def _step(
     params: DrivingContinuousParams,
     state: DrivingContinuousState,
@@ -256,7 +262,7 @@ def _step(
     return all_done
 
 
-@helper
+@lean_helper
 def _steer(
     params: DrivingContinuousParams,
     state: DrivingContinuousState,
@@ -281,7 +287,7 @@ def _steer(
     chipmunk.move(state.spaces, env, i, angle, x, y)
 
 
-@helper
+@lean_helper
 def _arrive(
     params: DrivingContinuousParams, state: DrivingContinuousState, env: int, i: int
 ) -> None:
@@ -305,7 +311,7 @@ def _arrive(
         state.min_dists[env, i] = steps
 
 
-@helper
+@lean_helper
 def _reward(
     params: DrivingContinuousParams, state: DrivingContinuousState, env: int, i: int
 ) -> float:
@@ -323,7 +329,7 @@ def _reward(
     return reward
 
 
-@implements(observe, DrivingContinuousParams)
+@implements(observe, DrivingContinuousParams, lean=True)
 def _observe(
     params: DrivingContinuousParams,
     state: DrivingContinuousState,
@@ -333,19 +339,20 @@ def _observe(
 ) -> None:
     vehicles, rays = state.vehicles[env], len(params.sensors.angles)
     if state.reached[env, agent] or state.crashed[env, agent]:
-        out[: 2 * rays + 5] = 0
+        for i in range(2 * rays + 5):
+            out[i] = 0
         return
     vehicle, dest = vehicles[agent], params.places[state.dests[env, agent]]
-    others = np.ones(len(vehicles), np.bool_)
-    others[agent] = False
-    ends = ray_ends(params.sensors, vehicle)
-    distances = np.full(rays, np.float32(params.sensors.reach))
-    seen = np.zeros(rays, np.bool_)
-    see_agents(params.sensors, vehicles, others, vehicle, ends, distances, seen)
-    see_obstacles(params.sensors, vehicle, ends, distances, seen)
-    out[: 2 * rays] = np.float32(params.sensors.reach)
+    sensors, sight = params.sensors, state.sight
+    look(sensors, sight, env, vehicle)
+    for i in range(len(vehicles)):
+        sight.visible[env, i] = i != agent
+    see_agents(sensors, sight, env, vehicle, vehicles, 0, len(vehicles), 0)
+    see_obstacles(sensors, sight, env, vehicle, 0)
     for i in range(rays):
-        out[rays + i if seen[i] else i] = distances[i]
+        out[i] = out[rays + i] = np.float32(sensors.reach)
+        met = sight.agent_met[env, i]
+        out[rays + i if met else i] = sight.distances[env, 0, i]
     own = out[2 * rays :]
     own[0] = np.float32(np.float64(vehicle[2]) % chipmunk.TWO_PI)
     own[1], own[2] = vehicle[3], vehicle[4]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posggym_compiled.interface import (
+    Integers,
     World,
     implements,
     observe,
@@ -19,7 +20,7 @@ from posggym_compiled.interface import (
     seed,
     step,
 )
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.native import dot64, power, rotate64, square64
 from posggym_compiled.random import python_random
 from posggym_compiled.worlds.continuous import chipmunk, core
@@ -93,6 +94,8 @@ class DroneTeamCaptureState(NamedTuple):
         float64 (n, drones): distances of the target.
     target_speed
         float64 (n,).
+    directions, apart, squares, ways, turned, rotation, order
+        Scratch.
     """
 
     rng: npt.NDArray[np.uint32]
@@ -102,6 +105,13 @@ class DroneTeamCaptureState(NamedTuple):
     distances: Floats64
     old_distances: Floats64
     target_speed: Floats64
+    directions: Floats64
+    apart: Floats64
+    squares: Floats64
+    ways: Floats64
+    turned: Floats64
+    rotation: Floats64
+    order: Integers
 
 
 def make_world(env: Any) -> World:
@@ -141,19 +151,26 @@ def make_world(env: Any) -> World:
             distances=np.zeros((num_envs, drones)),
             old_distances=np.zeros((num_envs, drones)),
             target_speed=np.zeros(num_envs),
+            directions=np.zeros((num_envs, drones + 1)),
+            apart=np.zeros((num_envs, drones)),
+            squares=np.zeros((num_envs, 2 * drones)),
+            ways=np.zeros((num_envs, drones + 1, 2)),
+            turned=np.zeros((num_envs, drones + 1, 2)),
+            rotation=np.zeros((num_envs, 2, 2)),
+            order=np.zeros((num_envs, drones), np.int64),
         )
 
     return World.of(env, params, make_state)
 
 
-@implements(seed, DroneTeamCaptureParams)
+@implements(seed, DroneTeamCaptureParams, lean=True)
 def _seed(
     params: DroneTeamCaptureParams, state: DroneTeamCaptureState, env: int, value: Any
 ) -> None:
     python_random.seed_random(state.rng[env], value)
 
 
-@implements(reset, DroneTeamCaptureParams)
+@implements(reset, DroneTeamCaptureParams, lean=True)
 def _reset(
     params: DroneTeamCaptureParams, state: DroneTeamCaptureState, env: int
 ) -> None:
@@ -170,11 +187,11 @@ def _reset(
     slowest, fastest = params.slowest_target, params.fastest_target
     speed = python_random.random(rng) * (fastest - slowest) + slowest
     state.target_speed[env] = speed * params.max_speed
-    _measure(bodies, state.distances[env])
+    _measure(bodies[:drones], bodies[drones], state.squares[env], state.distances[env])
     _remember(state, env)
 
 
-@helper
+@lean_helper
 def _remember(state: DroneTeamCaptureState, env: int) -> None:
     """Keep the bodies and distances as those before the next step."""
     for i in range(state.bodies.shape[1]):
@@ -184,20 +201,20 @@ def _remember(state: DroneTeamCaptureState, env: int) -> None:
         state.old_distances[env, i] = state.distances[env, i]
 
 
-@helper
-def _measure(bodies: Floats32, distances: Floats64) -> None:
-    """Write the distances of the last of some bodies from the others."""
-    last = len(bodies) - 1
-    squares = np.empty(2 * last)
-    for i in range(last):
-        squares[2 * i] = bodies[i, 0] - bodies[last, 0]
-        squares[2 * i + 1] = bodies[i, 1] - bodies[last, 1]
-    square64(squares)
-    for i in range(last):
+@lean_helper
+def _measure(
+    bodies: Floats32, place: Floats32, squares: Floats64, distances: Floats64
+) -> None:
+    """Write the distances of bodies from a place, as `euclidean_dist`."""
+    for i in range(len(bodies)):
+        squares[2 * i] = bodies[i, 0] - place[0]
+        squares[2 * i + 1] = bodies[i, 1] - place[1]
+    square64(squares[: 2 * len(bodies)])
+    for i in range(len(bodies)):
         distances[i] = math.sqrt(squares[2 * i] + squares[2 * i + 1])
 
 
-@implements(step, DroneTeamCaptureParams)
+@implements(step, DroneTeamCaptureParams, lean=True)
 def _step(
     params: DroneTeamCaptureParams,
     state: DroneTeamCaptureState,
@@ -221,10 +238,12 @@ def _step(
     chipmunk.move(state.spaces, env, target, bodies[target, 2], x, y)
     _remember(state, env)
     chipmunk.simulate(state.spaces, env, bodies)
-    _measure(bodies, distances)
+    _measure(bodies[:target], bodies[target], state.squares[env], distances)
     formation = 0.0
     if params.formation_reward != 0.0:
-        formation = params.formation_reward * _formation(bodies, distances)
+        formation = params.formation_reward * _formation(
+            bodies, state.ways[env], distances
+        )
     done = False
     for i in range(target):
         rewards[i] = formation + params.distance_reward * distances[i]
@@ -234,11 +253,12 @@ def _step(
     if done:
         for i in range(target):
             rewards[i] += params.team_reward
-    terminated[:] = done
+    for i in range(target):
+        terminated[i] = done
     return done
 
 
-@helper
+@lean_helper
 def _repulsion(x: float, y: float, factor: float) -> float:
     """Return what a way to a threat is multiplied by to flee from it."""
     length = abs(x) + abs(y)
@@ -246,7 +266,7 @@ def _repulsion(x: float, y: float, factor: float) -> float:
     return -factor * strength / max(0.00001, length)
 
 
-@helper
+@lean_helper
 def _flee(
     params: DroneTeamCaptureParams, bodies: Floats32, speed: float
 ) -> tuple[float, float]:
@@ -272,11 +292,11 @@ def _flee(
     return speed * x / norm, speed * y / norm
 
 
-@helper
-def _formation(bodies: Floats32, distances: Floats64) -> float:
+@lean_helper
+def _formation(bodies: Floats32, ways: Floats64, distances: Floats64) -> float:
     """Return the Q parameter: how well the drones surround the target."""
     drones = len(distances)
-    ways, closest, total = np.empty((drones, 2)), 0, 0.0
+    closest, total = 0, 0.0
     for i in range(drones):
         ways[i, 0] = (bodies[drones, 0] - bodies[i, 0]) / distances[i]
         ways[i, 1] = (bodies[drones, 1] - bodies[i, 1]) / distances[i]
@@ -289,31 +309,33 @@ def _formation(bodies: Floats32, distances: Floats64) -> float:
     return total / drones
 
 
-@helper
+@lean_helper
 def _half_turn(angle: float) -> float:
     """Return an angle in (-pi, pi], as `convert_angle_to_negpi_pi_interval`."""
-    turned = np.float64(angle) % chipmunk.TWO_PI
+    turned = float(angle) % chipmunk.TWO_PI
     return turned - chipmunk.TWO_PI if turned > math.pi else turned
 
 
-@helper
-def _directions(body: Floats32, others: Floats32, out: Floats64) -> None:
+@lean_helper
+def _directions(
+    state: DroneTeamCaptureState, env: int, body: Floats32, others: Floats32
+) -> None:
     """Write where others are from a body, as parts of a half turn."""
     cos, sin = math.cos(np.float64(body[2])), math.sin(np.float64(body[2]))
-    rotation = np.empty((2, 2))
+    rotation = state.rotation[env]
     rotation[0, 0], rotation[0, 1] = cos, sin
     rotation[1, 0], rotation[1, 1] = -sin, cos
-    ways = np.empty((len(others), 2))
-    turned = np.empty((len(others), 2))
+    ways, turned = state.ways[env], state.turned[env]
     for i in range(len(others)):
         ways[i, 0] = others[i, 0] - body[0]
         ways[i, 1] = others[i, 1] - body[1]
-    rotate64(rotation, ways, turned)
+    rotate64(rotation, ways[: len(others)], turned)
     for i in range(len(others)):
-        out[i] = _half_turn(math.atan2(turned[i, 1], turned[i, 0])) / math.pi
+        direction = _half_turn(math.atan2(turned[i, 1], turned[i, 0]))
+        state.directions[env, i] = direction / math.pi
 
 
-@implements(observe, DroneTeamCaptureParams)
+@implements(observe, DroneTeamCaptureParams, lean=True)
 def _observe(
     params: DroneTeamCaptureParams,
     state: DroneTeamCaptureState,
@@ -323,10 +345,10 @@ def _observe(
 ) -> None:
     bodies, old_bodies = state.bodies[env], state.old_bodies[env]
     body, old, target = bodies[agent], old_bodies[agent], len(bodies) - 1
-    width = 2 * params.arena
-    directions, before = np.empty(len(bodies)), np.empty(1)
-    _directions(body, bodies, directions)
-    _directions(old, old_bodies[target:], before)
+    directions, width = state.directions[env], 2 * params.arena
+    _directions(state, env, old, old_bodies[target:])
+    old_direction = directions[0]
+    _directions(state, env, body, bodies)
     distance = state.distances[env, agent]
     old_distance = state.old_distances[env, agent]
     turn = _half_turn(body[2]) / math.pi
@@ -334,37 +356,33 @@ def _observe(
     out[1] = np.float32((turn - _half_turn(old[2]) / math.pi) / 2)
     for k in range(2):
         out[2 + k] = body[k] / np.float32(width) * np.float32(2) + np.float32(-1)
-    out[4:8] = -1
+        out[4 + k] = out[6 + k] = -1.0
     if distance <= params.sight:
         out[4] = np.float32(directions[target])
         out[5] = np.float32(distance / width)
         if old_distance <= params.sight:
-            change = _half_turn((directions[target] - before[0]) * math.pi)
+            change = _half_turn((directions[target] - old_direction) * math.pi)
             out[6] = np.float32(change / math.pi)
             rate = distance / width - old_distance / width
             out[7] = np.float32(
                 (rate + params.max_rate) / (params.max_rate + params.max_rate) * 2.0 - 1
             )
-    _hear(params, bodies[:target], agent, directions, out[8:])
+    _hear(params, state, env, agent, out[8:])
 
 
-@helper
+@lean_helper
 def _hear(
     params: DroneTeamCaptureParams,
-    drones: Floats32,
+    state: DroneTeamCaptureState,
+    env: int,
     agent: int,
-    directions: Floats64,
     out: Any,
 ) -> None:
     """Write direction and distance of the other drones, those that are near first."""
-    distances, order = np.empty(len(drones)), np.empty(len(drones), np.int64)
-    squares = np.empty(2 * len(drones))
+    drones = state.bodies[env, : len(params.starts)]
+    distances, order = state.apart[env], state.order[env]
+    _measure(drones, drones[agent], state.squares[env], distances)
     for i in range(len(drones)):
-        squares[2 * i] = drones[agent, 0] - drones[i, 0]
-        squares[2 * i + 1] = drones[agent, 1] - drones[i, 1]
-    square64(squares)
-    for i in range(len(drones)):
-        distances[i] = math.sqrt(squares[2 * i] + squares[2 * i + 1])
         if i == agent or distances[i] > params.sight:
             distances[i] = np.inf
         j = i
@@ -375,6 +393,7 @@ def _hear(
     for k in range(params.heard):
         other = order[k]
         known = distances[other] < np.inf
-        out[2 * k] = np.float32(directions[other]) if known else -1.0
+        direction = np.float32(state.directions[env, other])
         distance = np.float32(distances[other] / (2 * params.arena))
+        out[2 * k] = direction if known else -1.0
         out[2 * k + 1] = distance if known else -1.0

@@ -24,7 +24,7 @@ from posggym_compiled.interface import (
     seed,
     step,
 )
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.random import python_random
 from posggym_compiled.worlds.continuous import chipmunk, core
 from posggym_compiled.worlds.continuous.chipmunk import Spaces
@@ -32,8 +32,10 @@ from posggym_compiled.worlds.continuous.rays import (
     Flags,
     Floats32,
     Sensors,
+    Sight,
+    look,
     make_sensors,
-    ray_ends,
+    make_sight,
     see_agents,
     see_obstacles,
 )
@@ -95,6 +97,10 @@ class PredatorPreyContinuousState(NamedTuple):
         The same before the step.
     angles
         float64 (n, predators + prey): where prey turns.
+    sight
+        Scratch.
+    distances
+        float32 (n, predators + prey): scratch.
     order
         int64 (n, most starts): scratch.
     """
@@ -106,6 +112,8 @@ class PredatorPreyContinuousState(NamedTuple):
     old_bodies: Floats32
     was_caught: Flags
     angles: npt.NDArray[np.float64]
+    sight: Sight
+    distances: Floats32
     order: Integers
 
 
@@ -147,13 +155,15 @@ def make_world(env: Any) -> World:
             old_bodies=np.zeros(bodies, np.float32),
             was_caught=np.zeros(shape, np.bool_),
             angles=np.zeros(shape),
+            sight=make_sight(params.sensors, num_envs, shape[1]),
+            distances=np.zeros(shape, np.float32),
             order=np.zeros((num_envs, max(map(len, starts))), np.int64),
         )
 
     return World.of(env, params, make_state)
 
 
-@implements(seed, PredatorPreyContinuousParams)
+@implements(seed, PredatorPreyContinuousParams, lean=True)
 def _seed(
     params: PredatorPreyContinuousParams,
     state: PredatorPreyContinuousState,
@@ -163,7 +173,7 @@ def _seed(
     python_random.seed_random(state.rng[env], value)
 
 
-@implements(reset, PredatorPreyContinuousParams)
+@implements(reset, PredatorPreyContinuousParams, lean=True)
 def _reset(
     params: PredatorPreyContinuousParams, state: PredatorPreyContinuousState, env: int
 ) -> None:
@@ -175,7 +185,7 @@ def _reset(
         state.caught[env, i] = False
 
 
-@helper
+@lean_helper
 def _start(
     state: PredatorPreyContinuousState, env: int, starts: Floats32, bodies: Floats32
 ) -> None:
@@ -189,7 +199,7 @@ def _start(
             bodies[i, k] = starts[order[i], k]
 
 
-@implements(step, PredatorPreyContinuousParams)
+@implements(step, PredatorPreyContinuousParams, lean=True)
 def _step(
     params: PredatorPreyContinuousParams,
     state: PredatorPreyContinuousState,
@@ -205,7 +215,7 @@ def _step(
         for k in range(chipmunk.BODY_SIZE):
             state.old_bodies[env, i, k] = bodies[i, k]
     for i in range(predators, len(bodies)):
-        state.angles[env, i] = _flee(params, state.rng[env], bodies, caught, i)
+        state.angles[env, i] = _flee(params, state, env, i)
     for i in range(len(bodies)):
         chipmunk.place(state.spaces, env, i, bodies[i])
         if i < predators:
@@ -221,26 +231,28 @@ def _step(
             caught[i] = _captors(params, bodies, bodies[i]) >= params.strength
         if caught[i]:
             bodies[i, 0] = bodies[i, 1] = -1
-            bodies[i, 2:] = 0
+            for k in range(2, chipmunk.BODY_SIZE):
+                bodies[i, k] = 0
         all_done = all_done and caught[i]
     _reward(params, state, env, rewards)
-    terminated[:] = all_done
+    for i in range(predators):
+        terminated[i] = all_done
     return all_done
 
 
-@helper
+@lean_helper
 def _flee(
     params: PredatorPreyContinuousParams,
-    rng: Any,
-    bodies: Floats32,
-    caught: Flags,
+    state: PredatorPreyContinuousState,
+    env: int,
     i: int,
 ) -> float:
     """Return where a prey turns: away from what is nearest, or anywhere."""
+    rng, bodies, caught = state.rng[env], state.bodies[env], state.caught[env]
     if caught[i]:
         return 0.0
+    distances = state.distances[env]
     predators, free = params.predators, 0
-    distances = np.empty(len(bodies), np.float32)
     for j in range(predators):
         distances[j] = _distance(bodies[i], bodies[j])
     nearest = _choose_nearest(params, rng, distances[:predators])
@@ -258,7 +270,7 @@ def _flee(
     return python_random.uniform(rng, 0.0, chipmunk.TWO_PI)
 
 
-@helper
+@lean_helper
 def _choose_nearest(
     params: PredatorPreyContinuousParams, rng: Any, distances: Floats32
 ) -> int:
@@ -279,19 +291,19 @@ def _choose_nearest(
     return -1
 
 
-@helper
+@lean_helper
 def _away(place: Floats32, other: Floats32) -> float:
     return math.atan2(np.float64(place[1] - other[1]), np.float64(place[0] - other[0]))
 
 
-@helper
+@lean_helper
 def _distance(place: Floats32, other: Floats32) -> np.float32:
     """Return the distance of two places, as one row of `np.linalg.norm(axis=1)`."""
     x, y = place[0] - other[0], place[1] - other[1]
     return np.float32(math.sqrt(x * x + y * y))
 
 
-@helper
+@lean_helper
 def _captors(
     params: PredatorPreyContinuousParams, bodies: Floats32, prey: Floats32
 ) -> int:
@@ -302,7 +314,7 @@ def _captors(
     return count
 
 
-@helper
+@lean_helper
 def _reward(
     params: PredatorPreyContinuousParams,
     state: PredatorPreyContinuousState,
@@ -310,7 +322,8 @@ def _reward(
     rewards: Any,
 ) -> None:
     bodies, new = state.bodies[env], 0
-    rewards[:] = 0
+    for i in range(params.predators):
+        rewards[i] = 0.0
     for i in range(params.predators, len(bodies)):
         if state.caught[env, i] and not state.was_caught[env, i]:
             new += 1
@@ -322,10 +335,11 @@ def _reward(
                     if _distance(prey, bodies[j]) <= params.capture_distance:
                         rewards[j] += params.prey_reward / captors
     if params.cooperative:
-        rewards[:] = new * params.prey_reward
+        for i in range(params.predators):
+            rewards[i] = new * params.prey_reward
 
 
-@implements(observe, PredatorPreyContinuousParams)
+@implements(observe, PredatorPreyContinuousParams, lean=True)
 def _observe(
     params: PredatorPreyContinuousParams,
     state: PredatorPreyContinuousState,
@@ -334,28 +348,18 @@ def _observe(
     out: Any,
 ) -> None:
     bodies, predators = state.bodies[env], params.predators
-    rays, own = len(params.sensors.angles), bodies[agent]
-    visible = np.empty(len(bodies), np.bool_)
+    sensors, sight, own = params.sensors, state.sight, bodies[agent]
+    look(sensors, sight, env, own)
     for i in range(len(bodies)):
-        visible[i] = i != agent and not state.caught[env, i]
-    ends = ray_ends(params.sensors, own)
-    seen = np.zeros(rays, np.bool_)
-    distances = np.full((3, rays), np.float32(params.sensors.reach))
-    see_obstacles(params.sensors, own, ends, distances[0], seen)
-    for kind, first, last in ((1, 0, predators), (2, predators, len(bodies))):
-        see_agents(
-            params.sensors,
-            bodies[first:last],
-            visible[first:last],
-            own,
-            ends,
-            distances[kind],
-            seen,
-        )
-    out[: 3 * rays] = np.float32(params.sensors.reach)
+        sight.visible[env, i] = i != agent and not state.caught[env, i]
+    see_obstacles(sensors, sight, env, own, 0)
+    see_agents(sensors, sight, env, own, bodies, 0, predators, 1)
+    see_agents(sensors, sight, env, own, bodies, predators, len(bodies), 2)
+    rays, distances = len(sensors.angles), sight.distances[env]
     for i in range(rays):
-        kind = 0
-        for other in (1, 2):
-            if distances[other, i] < distances[kind, i]:
-                kind = other
-        out[kind * rays + i] = distances[kind, i]
+        nearest = 0
+        for kind in range(3):
+            out[kind * rays + i] = np.float32(sensors.reach)
+            if distances[kind, i] < distances[nearest, i]:
+                nearest = kind
+        out[nearest * rays + i] = distances[nearest, i]

@@ -21,16 +21,18 @@ from posggym_compiled.interface import (
     seed,
     step,
 )
-from posggym_compiled.jit import helper
-from posggym_compiled.native import square64
+from posggym_compiled.jit import lean_helper
+from posggym_compiled.native import squares64
 from posggym_compiled.random import python_random
 from posggym_compiled.worlds.continuous import chipmunk, core
 from posggym_compiled.worlds.continuous.chipmunk import Spaces
 from posggym_compiled.worlds.continuous.rays import (
     Floats32,
     Sensors,
+    Sight,
+    look,
     make_sensors,
-    ray_ends,
+    make_sight,
     see_agents,
     see_obstacles,
 )
@@ -99,8 +101,10 @@ class PursuitEvasionContinuousState(NamedTuple):
         int64 (n, 2): number of the evader's start, and of its goal.
     steps_left
         int64 (n,): fewest steps to the goal so far.
-    sight
+    met
         float32 (n, 2, 2, rays): what each agent's rays meet, obstacles and agent.
+    sight
+        Scratch.
     """
 
     rng: npt.NDArray[np.uint32]
@@ -109,7 +113,8 @@ class PursuitEvasionContinuousState(NamedTuple):
     starts: Floats32
     goals: Integers
     steps_left: Integers
-    sight: Floats32
+    met: Floats32
+    sight: Sight
 
 
 def make_world(env: Any) -> World:
@@ -164,18 +169,14 @@ def make_world(env: Any) -> World:
             starts=np.zeros((num_envs, 2, 2), np.float32),
             goals=np.zeros((num_envs, 2), np.int64),
             steps_left=np.zeros(num_envs, np.int64),
-            sight=np.zeros((num_envs, 2, 2, model.n_sensors), np.float32),
+            met=np.zeros((num_envs, 2, 2, model.n_sensors), np.float32),
+            sight=make_sight(params.sensors, num_envs, 2),
         )
 
     return World.of(env, params, make_state)
 
 
-@helper
-def _body(state: PursuitEvasionContinuousState, env: int, agent: int) -> Floats32:
-    return state.bodies[env, 1 - agent]
-
-
-@implements(seed, PursuitEvasionContinuousParams)
+@implements(seed, PursuitEvasionContinuousParams, lean=True)
 def _seed(
     params: PursuitEvasionContinuousParams,
     state: PursuitEvasionContinuousState,
@@ -185,7 +186,7 @@ def _seed(
     python_random.seed_random(state.rng[env], value)
 
 
-@implements(reset, PursuitEvasionContinuousParams)
+@implements(reset, PursuitEvasionContinuousParams, lean=True)
 def _reset(
     params: PursuitEvasionContinuousParams,
     state: PursuitEvasionContinuousState,
@@ -208,16 +209,16 @@ def _reset(
     _look(params, state, env, PURSUER)
 
 
-@helper
+@lean_helper
 def _start(
     state: PursuitEvasionContinuousState, env: int, agent: int, place: Floats32
 ) -> None:
-    body = _body(state, env, agent)
+    body = state.bodies[env, 1 - agent]
     for k in range(2):
         body[k] = state.starts[env, agent, k] = place[k]
 
 
-@implements(step, PursuitEvasionContinuousParams)
+@implements(step, PursuitEvasionContinuousParams, lean=True)
 def _step(
     params: PursuitEvasionContinuousParams,
     state: PursuitEvasionContinuousState,
@@ -226,15 +227,16 @@ def _step(
     rewards: Any,
     terminated: Any,
 ) -> bool:
+    bodies = state.bodies[env]
     for agent in range(2):
-        body = _body(state, env, agent)
+        body = bodies[1 - agent]
         turn = core.clip(actions[agent, 0], params.low[0], params.high[0])
         speed = core.clip(actions[agent, 1], params.low[1], params.high[1])
         chipmunk.place(state.spaces, env, 1 - agent, body)
         core.drive(state.spaces, env, 1 - agent, body[2] + turn, speed)
-    chipmunk.simulate(state.spaces, env, state.bodies[env])
+    chipmunk.simulate(state.spaces, env, bodies)
     _look(params, state, env, EVADER)
-    evader, pursuer = _body(state, env, EVADER), _body(state, env, PURSUER)
+    evader, pursuer = bodies[1 - EVADER], bodies[1 - PURSUER]
     start, goal = state.goals[env]
     steps = core.path_distance(params.distances[start, goal], evader[0], evader[1])
     reward = 0.0
@@ -250,27 +252,25 @@ def _step(
     if params.normalize:
         reward = 2 * (reward - params.lowest_return) / params.return_range - 1
     rewards[EVADER], rewards[PURSUER] = reward, -reward
-    terminated[:] = caught or escaped
+    terminated[EVADER] = terminated[PURSUER] = caught or escaped
     return caught or escaped
 
 
-@helper
+@lean_helper
 def _squares(one: Floats32, other: Floats32) -> float:
     """Return the square of a distance, as `squared_euclidean_dist`."""
-    squares = np.empty(2)
-    squares[0], squares[1] = one[0] - other[0], one[1] - other[1]
-    square64(squares)
-    return squares[0] + squares[1]
+    x, y = squares64(np.float64(one[0] - other[0]), np.float64(one[1] - other[1]))
+    return x + y
 
 
-@helper
+@lean_helper
 def _touch(
     params: PursuitEvasionContinuousParams, one: Floats32, other: Floats32
 ) -> bool:
     return _squares(one, other) <= params.touching
 
 
-@helper
+@lean_helper
 def _look(
     params: PursuitEvasionContinuousParams,
     state: PursuitEvasionContinuousState,
@@ -278,22 +278,23 @@ def _look(
     agent: int,
 ) -> bool:
     """Keep what an agent's rays meet, and return whether it sees the other one."""
-    own, rays = _body(state, env, agent), len(params.sensors.angles)
-    reach = np.float32(params.sensors.reach)
-    ends = ray_ends(params.sensors, own)
-    distances = np.full(rays, reach)
-    seen, visible = np.zeros(rays, np.bool_), np.ones(1, np.bool_)
-    other = state.bodies[env, agent : agent + 1]
-    see_agents(params.sensors, other, visible, own, ends, distances, seen)
-    see_obstacles(params.sensors, own, ends, distances, seen)
-    sight = state.sight[env, agent]
-    for i in range(rays):
-        sight[0, i] = reach if seen[i] else distances[i]
-        sight[1, i] = distances[i] if seen[i] else reach
-    return bool(seen.any())
+    own, sensors, sight = state.bodies[env, 1 - agent], params.sensors, state.sight
+    look(sensors, sight, env, own)
+    for i in range(2):
+        sight.visible[env, i] = i == agent
+    # Bodies are in the other order: that of the opponent has the agent's number.
+    see_agents(sensors, sight, env, own, state.bodies[env], 0, 2, 0)
+    see_obstacles(sensors, sight, env, own, 0)
+    any_met = False
+    for i in range(len(sensors.angles)):
+        met = sight.agent_met[env, i]
+        any_met = any_met or met
+        state.met[env, agent, 0, i] = state.met[env, agent, 1, i] = sensors.reach
+        state.met[env, agent, int(met), i] = sight.distances[env, 0, i]
+    return any_met
 
 
-@implements(observe, PursuitEvasionContinuousParams)
+@implements(observe, PursuitEvasionContinuousParams, lean=True)
 def _observe(
     params: PursuitEvasionContinuousParams,
     state: PursuitEvasionContinuousState,
@@ -302,11 +303,11 @@ def _observe(
     out: Any,
 ) -> None:
     rays = len(params.sensors.angles)
-    own, other = _body(state, env, agent), _body(state, env, 1 - agent)
+    own, other = state.bodies[env, 1 - agent], state.bodies[env, agent]
     start, goal = state.goals[env]
     for i in range(rays):
-        out[i] = state.sight[env, agent, 0, i]
-        out[rays + i] = state.sight[env, agent, 1, i]
+        out[i] = state.met[env, agent, 0, i]
+        out[rays + i] = state.met[env, agent, 1, i]
     rest = out[2 * rays :]
     rest[0] = math.sqrt(_squares(own, other)) <= params.hearing_distance
     for k in range(2):

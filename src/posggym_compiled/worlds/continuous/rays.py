@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posggym_compiled.interface import UnsupportedError
-from posggym_compiled.jit import helper
+from posggym_compiled.jit import lean_helper
 from posggym_compiled.native import cos32, fma32, matmul32, sin32
 
 Floats32 = npt.NDArray[np.float32]
@@ -23,6 +23,8 @@ Floats64 = npt.NDArray[np.float64]
 
 # `np.isclose(x, 0.0)`
 _PARALLEL = 1e-8
+# What is farther away than a ray is long, by more than it takes to be sure of it.
+_MARGIN = 1.01
 
 
 class Sensors(NamedTuple):
@@ -49,6 +51,57 @@ class Sensors(NamedTuple):
     border: Floats32
     walls: Floats32
     blocks: Floats64
+
+
+class Sight(NamedTuple):
+    """What an agent sees: scratch, which the next agent overwrites.
+
+    Parameters
+    ----------
+    turned
+        float32 (num_envs, 3, rays): angles of the rays, their cosines, their sines.
+    ends
+        float32 (num_envs, rays, 2): where the rays end if they meet nothing.
+    distances
+        float32 (num_envs, 3, rays): how far each ray gets, for up to three kinds of
+        things that do not hide each other.
+    agent_met
+        bool (num_envs, rays): whether an agent is what a ray meets.
+    visible
+        bool (num_envs, bodies): bodies that there are to see.
+    near
+        int64 (num_envs, lines): walls that a ray might reach.
+    points, from_lines
+        float32 (num_envs, lines, 2).
+    row
+        float32 (num_envs, lines).
+    """
+
+    turned: Floats32
+    ends: Floats32
+    distances: Floats32
+    agent_met: Flags
+    visible: Flags
+    near: npt.NDArray[np.int64]
+    points: Floats32
+    from_lines: Floats32
+    row: Floats32
+
+
+def make_sight(sensors: Sensors, num_envs: int, bodies: int) -> Sight:
+    """Return room for what agents see."""
+    rays, lines = len(sensors.angles), max(len(sensors.border), len(sensors.walls))
+    return Sight(
+        turned=np.zeros((num_envs, 3, rays), np.float32),
+        ends=np.zeros((num_envs, rays, 2), np.float32),
+        distances=np.zeros((num_envs, 3, rays), np.float32),
+        agent_met=np.zeros((num_envs, rays), np.bool_),
+        visible=np.zeros((num_envs, bodies), np.bool_),
+        near=np.zeros((num_envs, lines), np.int64),
+        points=np.zeros((num_envs, lines, 2), np.float32),
+        from_lines=np.zeros((num_envs, lines, 2), np.float32),
+        row=np.zeros((num_envs, lines), np.float32),
+    )
 
 
 def make_sensors(
@@ -82,25 +135,32 @@ def _lines(starts: Floats32, ends: Floats32) -> Floats32:
     return np.ascontiguousarray(lines, np.float32)
 
 
-@helper
-def ray_ends(sensors: Sensors, agent: Floats32) -> Floats32:
-    """Return the end of each ray, float32 (rays, 2), for an agent's x, y and angle."""
-    rays = len(sensors.angles)
-    angles = np.empty(rays, np.float32)
-    for i in range(rays):
-        angles[i] = sensors.angles[i] + agent[2]
-    cosines, sines = np.empty(rays, np.float32), np.empty(rays, np.float32)
-    cos32(angles, cosines)
-    sin32(angles, sines)
-    ends = np.empty((rays, 2), np.float32)
+@lean_helper
+def look(sensors: Sensors, sight: Sight, env: int, own: Floats32) -> None:
+    """Cast an agent's rays, which meet nothing yet.
+
+    Parameters
+    ----------
+    sensors, sight, env
+        The sensors, and room for what they see in an environment.
+    own
+        The agent: x, y, angle; float32 (3 or more,).
+    """
+    angles, ends = sight.turned[env, 0], sight.ends[env]
+    for i in range(len(angles)):
+        angles[i] = sensors.angles[i] + own[2]
+    cos32(angles, sight.turned[env, 1])
+    sin32(angles, sight.turned[env, 2])
     reach = np.float32(sensors.reach)
-    for i in range(rays):
-        ends[i, 0] = agent[0] + reach * cosines[i]
-        ends[i, 1] = agent[1] + reach * sines[i]
-    return ends
+    for i in range(len(angles)):
+        ends[i, 0] = own[0] + reach * sight.turned[env, 1, i]
+        ends[i, 1] = own[1] + reach * sight.turned[env, 2, i]
+        sight.agent_met[env, i] = False
+        for kind in range(3):
+            sight.distances[env, kind, i] = reach
 
 
-@helper
+@lean_helper
 def circle_distance(
     x: Any, y: Any, radius: float, start: Floats32, end: Floats32
 ) -> float:
@@ -125,133 +185,185 @@ def circle_distance(
     return math.sqrt(hit_x * hit_x + hit_y * hit_y)
 
 
-@helper
-def crossings(lines: Floats32, start: Floats32, end: Floats32, points: Floats32) -> int:
-    """Write where a ray crosses lines, and return how many it crosses.
-
-    `check_line_line_intersection`. Its products are sums of two terms by the BLAS,
-    which may or may not round in between, as it likes. With lines parallel to an axis
-    one term is 0, save in the numerator of the place on the line. The BLAS is only
-    asked where the ways to round that sum differ.
-    """
-    way_x, way_y = end[0] - start[0], end[1] - start[1]
-    count = 0
-    for i in range(len(lines)):
-        line_x, line_y = lines[i, 2], lines[i, 3]
-        denominator = -way_y * line_x + way_x * line_y
-        if abs(denominator) <= _PARALLEL:
-            continue
-        from_x, from_y = start[0] - lines[i, 0], start[1] - lines[i, 1]
-        t = (-line_y * from_x + line_x * from_y) / denominator
-        if not 0.0 <= t <= 1.0:
-            continue
-        first, second = -way_y * from_x, way_x * from_y
-        numerator = first + second
-        if (
-            fma32(-way_y, from_x, second) != numerator
-            or fma32(way_x, from_y, first) != numerator
-        ):
-            numerator = _numerator(lines, start, way_x, way_y, i)
-        u = numerator / denominator
-        if 0.0 <= u <= 1.0:
-            points[count, 0] = u * line_x + lines[i, 0]
-            points[count, 1] = u * line_y + lines[i, 1]
-            count += 1
-    return count
+@lean_helper
+def _in_reach(sensors: Sensors, x: float, y: float, radius: float) -> bool:
+    """Return whether a ray might reach a circle, so far away along x and y."""
+    farthest = _MARGIN * (sensors.reach + radius)
+    return x * x + y * y <= farthest * farthest
 
 
-@helper
-def _numerator(
-    lines: Floats32, start: Floats32, way_x: np.float32, way_y: np.float32, i: int
-) -> np.float32:
-    """Return one of the products that POSGGym computes for a ray and all lines."""
-    across = np.empty(2, np.float32)
-    across[0], across[1] = -way_y, way_x
-    # The BLAS may compute the same product differently at another place in a row.
-    from_lines = np.empty((len(lines), 2), np.float32)
-    for j in range(len(lines)):
-        from_lines[j, 0] = start[0] - lines[j, 0]
-        from_lines[j, 1] = start[1] - lines[j, 1]
-    row = np.empty(len(lines), np.float32)
-    matmul32(across, from_lines, row)
-    return row[i]
-
-
-@helper
+@lean_helper
 def see_agents(
     sensors: Sensors,
-    agents: Floats32,
-    visible: Flags,
-    start: Floats32,
-    ends: Floats32,
-    distances: Floats32,
-    seen: Flags,
+    sight: Sight,
+    env: int,
+    own: Floats32,
+    bodies: Floats32,
+    first: int,
+    last: int,
+    kind: int,
 ) -> None:
     """Shorten rays to the nearest agent.
 
     Parameters
     ----------
-    sensors
-        The sensors.
-    agents
-        Agents, float32 (agents, 2 or more); x and y come first.
-    visible
-        Which of them there are to see, bool (agents,).
-    start, ends
-        Where the rays begin, float32 (2 or more,), and end, float32 (rays, 2).
-    distances
-        How far each ray gets, float32 (rays,), updated.
-    seen
-        Whether an agent is what it meets, bool (rays,), updated.
+    sensors, sight, env, own
+        As for `look`.
+    bodies
+        float32 (bodies, 2 or more): x and y of the bodies.
+    first, last
+        Those from the first until before the last are looked for, where they are
+        visible.
+    kind
+        Which distances are shortened.
     """
-    for i in range(len(ends)):
-        nearest = np.inf
-        for j in range(len(agents)):
-            if visible[j]:
-                distance = circle_distance(
-                    agents[j, 0], agents[j, 1], sensors.agent_radius, start, ends[i]
-                )
-                if distance < nearest:
-                    nearest = distance
-        if nearest < distances[i]:
-            distances[i] = nearest
-            seen[i] = True
+    distances = sight.distances[env, kind]
+    for j in range(first, last):
+        body = bodies[j]
+        away_x, away_y = np.float64(body[0] - own[0]), np.float64(body[1] - own[1])
+        if not sight.visible[env, j]:
+            continue
+        if not _in_reach(sensors, away_x, away_y, sensors.agent_radius):
+            continue
+        for i in range(len(distances)):
+            distance = circle_distance(
+                body[0], body[1], sensors.agent_radius, own, sight.ends[env, i]
+            )
+            if distance < distances[i]:
+                distances[i] = distance
+                sight.agent_met[env, i] = True
 
 
-@helper
+@lean_helper
 def see_obstacles(
-    sensors: Sensors,
-    start: Floats32,
-    ends: Floats32,
-    distances: Floats32,
-    seen: Flags,
+    sensors: Sensors, sight: Sight, env: int, own: Floats32, kind: int
 ) -> None:
     """Shorten rays to the nearest block, border or wall; as `see_agents`."""
-    points = np.empty((len(sensors.border) + len(sensors.walls), 2), np.float32)
-    for i in range(len(ends)):
-        end = ends[i]
-        for j in range(len(sensors.blocks)):
-            block = sensors.blocks[j]
-            distance = circle_distance(block[0], block[1], block[2], start, end)
-            _shorten(i, distance, distances, seen)
-        hits = crossings(sensors.border, start, end, points)
-        if hits:
-            # Of a ray through a corner POSGGym takes the smaller x and the smaller y.
-            x, y = points[:hits, 0].min(), points[:hits, 1].min()
-            _shorten(i, _distance(start, x, y), distances, seen)
-        for j in range(crossings(sensors.walls, start, end, points)):
-            distance = _distance(start, points[j, 0], points[j, 1])
-            _shorten(i, distance, distances, seen)
+    for j in range(len(sensors.blocks)):
+        x, y, radius = sensors.blocks[j]
+        if _in_reach(sensors, x - own[0], y - own[1], radius):
+            for i in range(sight.ends.shape[1]):
+                distance = circle_distance(x, y, radius, own, sight.ends[env, i])
+                _shorten(sight, env, kind, i, distance)
+    lines = _lines_in_reach(sensors.border, np.inf, sight, env, own)
+    for i in range(sight.ends.shape[1]):
+        _see_border(sensors.border, lines, sight, env, own, kind, i)
+    lines = _lines_in_reach(sensors.walls, sensors.reach, sight, env, own)
+    for i in range(sight.ends.shape[1]):
+        for j in range(_crossings(sensors.walls, lines, sight, env, own, i)):
+            point = sight.points[env, j]
+            _shorten(sight, env, kind, i, _distance(own, point[0], point[1]))
 
 
-@helper
+@lean_helper
+def _see_border(
+    border: Floats32,
+    lines: int,
+    sight: Sight,
+    env: int,
+    own: Floats32,
+    kind: int,
+    i: int,
+) -> None:
+    hits = _crossings(border, lines, sight, env, own, i)
+    if hits:
+        # Of a ray through a corner POSGGym takes the smaller x and the smaller y.
+        x, y = sight.points[env, 0]
+        for j in range(1, hits):
+            x = min(x, sight.points[env, j, 0])
+            y = min(y, sight.points[env, j, 1])
+        _shorten(sight, env, kind, i, _distance(own, x, y))
+
+
+@lean_helper
+def _lines_in_reach(
+    lines: Floats32, reach: float, sight: Sight, env: int, own: Floats32
+) -> int:
+    """Write which lines a ray might reach, and return how many there are.
+
+    The others cannot shorten a ray: POSGGym measures the way to a point of the line.
+    Write where all lines begin, as seen by the agent, too.
+    """
+    farthest, count = np.float32(_MARGIN * reach), 0
+    for j in range(len(lines)):
+        x, y = own[0] - lines[j, 0], own[1] - lines[j, 1]
+        sight.from_lines[env, j, 0], sight.from_lines[env, j, 1] = x, y
+        to_x, to_y = x - lines[j, 2], y - lines[j, 3]
+        if (
+            min(x, to_x) <= farthest
+            and max(x, to_x) >= -farthest
+            and min(y, to_y) <= farthest
+            and max(y, to_y) >= -farthest
+        ):
+            sight.near[env, count] = j
+            count += 1
+    return count
+
+
+@lean_helper
+def _crossings(
+    lines: Floats32, near: int, sight: Sight, env: int, own: Floats32, ray: int
+) -> int:
+    """Write where a ray crosses the near lines, and return how many it crosses.
+
+    `check_line_line_intersection`. Its products are sums of two terms by the BLAS,
+    which may or may not round in between, as it likes. With lines parallel to an axis
+    one term is 0, save in the numerator of the place on the line. The BLAS is only
+    asked where the ways to round that sum differ, and matter.
+    """
+    end, from_lines = sight.ends[env, ray], sight.from_lines[env, : len(lines)]
+    way_x, way_y = end[0] - own[0], end[1] - own[1]
+    count, asked = 0, False
+    for j in range(near):
+        i = sight.near[env, j]
+        line_x, line_y = lines[i, 2], lines[i, 3]
+        denominator = -way_y * line_x + way_x * line_y
+        if abs(denominator) <= _PARALLEL:
+            continue
+        from_x, from_y = from_lines[i, 0], from_lines[i, 1]
+        t = (-line_y * from_x + line_x * from_y) / denominator
+        if not 0.0 <= t <= 1.0:
+            continue
+        first, second = -way_y * from_x, way_x * from_y
+        numerator = first + second
+        if _misses(numerator, denominator, abs(first) + abs(second)):
+            continue
+        if (
+            fma32(-way_y, from_x, second) != numerator
+            or fma32(way_x, from_y, first) != numerator
+        ):
+            # All of them: it may round differently at another place in the row.
+            if not asked:
+                matmul32(-way_y, way_x, from_lines, sight.row[env])
+                asked = True
+            numerator = sight.row[env, i]
+        u = numerator / denominator
+        if 0.0 <= u <= 1.0:
+            sight.points[env, count, 0] = u * line_x + lines[i, 0]
+            sight.points[env, count, 1] = u * line_y + lines[i, 1]
+            count += 1
+    return count
+
+
+@lean_helper
+def _misses(numerator: float, denominator: float, size: float) -> bool:
+    """Return whether a quotient is not in [0, 1], however its numerator is rounded.
+
+    The numerator is a sum of terms with the sum `size` of absolute values.
+    """
+    slack = 1e-6 * size
+    signed = numerator if denominator > 0 else -numerator
+    return signed < -slack or signed > abs(denominator) + slack
+
+
+@lean_helper
 def _distance(start: Floats32, x: np.float32, y: np.float32) -> np.float32:
     way_x, way_y = x - start[0], y - start[1]
     return np.float32(math.sqrt(way_x * way_x + way_y * way_y))
 
 
-@helper
-def _shorten(i: int, distance: float, distances: Floats32, seen: Flags) -> None:
-    if distance < distances[i]:
-        distances[i] = distance
-        seen[i] = False
+@lean_helper
+def _shorten(sight: Sight, env: int, kind: int, i: int, distance: float) -> None:
+    if distance < sight.distances[env, kind, i]:
+        sight.distances[env, kind, i] = distance
+        sight.agent_met[env, i] = False

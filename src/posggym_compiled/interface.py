@@ -299,6 +299,7 @@ MODULES = {
     "PursuitEvasionContinuous-v0": "posggym_compiled.worlds.continuous.pursuit_evasion",
     "CooperativeReaching-v0": "posggym_compiled.worlds.grid.cooperative_reaching",
     "Driving-v1": "posggym_compiled.worlds.grid.driving",
+    "DrivingGen-v1": "posggym_compiled.worlds.grid.driving_gen",
     "LevelBasedForaging-v3": "posggym_compiled.worlds.grid.level_based_foraging",
     "PredatorPrey-v0": "posggym_compiled.worlds.grid.predator_prey",
     "PursuitEvasion-v1": "posggym_compiled.worlds.grid.pursuit_evasion",

@@ -116,3 +116,18 @@ def test_level_based_foraging(env_args):
 def test_observations_that_are_images_are_not_compiled():
     reason = unsupported("LevelBasedForaging-v3", observation_mode="grid")
     assert reason == "observation_mode 'grid' is not compiled"
+
+
+CROWDED = {"width": 9, "height": 9, "max_obstacle_size": 3, "max_num_obstacles": 60}
+DRIVING_GEN = [
+    {},
+    {"generator_params": "7x7", "num_agents": 4, "obs_dim": (2, 1, 2)},
+    {"generator_params": "7x7", "n_grids": 3, "num_agents": 3},
+    {"generator_params": "28x28", "num_agents": 6},
+    {"generator_params": CROWDED, "n_grids": 2, "shuffle_grid_order": False},
+]
+
+
+@pytest.mark.parametrize("env_args", DRIVING_GEN, ids=str)
+def test_driving_gen(env_args):
+    check_world("DrivingGen-v1", env_args, repeat=0.3)

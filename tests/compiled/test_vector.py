@@ -14,6 +14,7 @@ ENVS = [
     ("Driving-v1", {"grid": "3x3"}, 60),
     ("PursuitEvasion-v1", {"grid": "8x8"}, 250),
     ("UAV-v0", {}, 120),
+    ("DrivingGen-v1", {"generator_params": "7x7", "n_grids": 2}, 320),
     ("LevelBasedForaging-v3", {"observation_mode": "vector"}, 120),
 ]
 

@@ -3,9 +3,25 @@
 Data flows through the rule files in this order; each reads what the one before it wrote.
 """
 
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+# The project's packages, also where they are not installed.
+SOURCE = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SOURCE))
+
+from posggym_es.safe_config import read_safely
+
+if not read_safely() and workflow.overwrite_configfiles:
+    raise WorkflowError(
+        "--configfile needs posggym-es installed beside Snakemake (make env): without "
+        "it, Snakemake runs code in such files before the workflow can prevent that"
+    )
 
 
 configfile: "config/config.yaml"
@@ -21,9 +37,9 @@ rule register_all:
     """Train, register, verify and document the agents of all experiments."""
     default_target: True
     input:
-        expand("results/{experiment}", experiment=EXPERIMENTS.selected),
-        "results/registry",
-        "results/index.html",
+        expand(f"{RESULTS}/{{experiment}}", experiment=EXPERIMENTS.selected),
+        f"{RESULTS}/{REGISTRY_GROUP}",
+        f"{RESULTS}/index.html",
         # Where the config asks for it.
         crossplay_folders() if "crossplay" in config else [],
         # Where the config names repositories.

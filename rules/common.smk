@@ -3,20 +3,14 @@
 import dataclasses
 import json
 import os
-import sys
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
 
-from snakemake.exceptions import WorkflowError
-
-# The project's packages, for the Snakefile and for the scripts of all rules, also where
-# a rule runs in a conda environment that does not have them installed.
-SOURCE = Path(workflow.basedir) / "src"
-sys.path.insert(0, str(SOURCE))
-# A prefix replaces Snakemake's own, which makes failures within pipes count.
+# The project's packages for the scripts of all rules, also where a rule runs in a conda
+# environment that does not have them installed. A prefix replaces Snakemake's own, which
+# makes failures within pipes count.
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH='{SOURCE}'"
     + "${{PYTHONPATH:+:$PYTHONPATH}}; "

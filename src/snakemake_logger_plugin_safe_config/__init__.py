@@ -1,0 +1,51 @@
+"""A Snakemake plugin that makes config files and profiles plain data.
+
+Snakemake imports all installed plugins when it sets up its command line, before it
+reads a profile or a config file. That import is all that this plugin is for; see
+`posggym_es.safe_config`.
+"""
+
+from __future__ import annotations
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+
+from posggym_es.safe_config import read_safely
+
+__all__ = ["LogHandler"]
+
+read_safely()
+
+
+class LogHandler(LogHandlerBase):
+    """What every plugin of this kind has to have; logs nothing."""
+
+    def __post_init__(self) -> None:
+        """Set up nothing."""
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """Whether the handler writes to the terminal."""
+        return False
+
+    @property
+    def writes_to_file(self) -> bool:
+        """Whether the handler writes a file."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """Whether the handler chooses records itself."""
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        """Whether the handler formats records itself."""
+        return True
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """Whether the handler wants to know the rule graph."""
+        return False
+
+    def emit(self, record: object) -> None:
+        """Log nothing."""

@@ -76,14 +76,14 @@ include: "rules/repositories.smk"
 rule crossplay:
     """Play the registered policies of each POSGGym environment with each other."""
     input:
-        crossplay_folders(),
+        wanted_crossplay,
 
 
 rule status:
     """Show how far the experiments are."""
     params:
         script=SCRIPTS / "status.py",
-        arguments=config_arguments(),
+        arguments=lambda wildcards: config_arguments(),
     log:
         f"{RUNS}/logs/status.log",
     localrule: True
@@ -97,7 +97,7 @@ rule check:
     """Derive every published file again, and say which differ."""
     params:
         script=SCRIPTS / "check_results.py",
-        arguments=config_arguments(),
+        arguments=lambda wildcards: config_arguments(),
     threads: workflow.cores
     log:
         f"{RUNS}/logs/check.log",
@@ -120,3 +120,7 @@ rule help:
         "envs/posggym.yaml"
     shell:
         "printf %s {params.text:q} | tee {log:q}"
+
+
+# All rules are known from here on.
+refuse_unknown_targets()

@@ -6,8 +6,6 @@ import os
 from functools import cache
 from types import SimpleNamespace
 
-import yaml
-
 # The project's packages for the scripts of all rules, also where a rule runs in a conda
 # environment that does not have them installed. A prefix replaces Snakemake's own, which
 # makes failures within pipes count.
@@ -16,14 +14,20 @@ shell.prefix(
     + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-from posggym_es.schema_check import mistakes_in
-from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
+from pgpelib.config_text import read_config_file
+from pgpelib.hints import did_you_mean
+from posggym_es.schema_check import mistakes_in, read_as_yaml
+from posggym_es.experiments import FULL_SCALE, REGISTRY_GROUP, ConfigError, Experiments
 from posggym_es.stale_locks import keep_records
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
+schema = read_config_file(SCHEMA)
+# Snakemake takes what stands in --config for text where it is neither a number nor
+# Python's True.
+read_as_yaml(config, workflow.config_settings.config, schema)
 # Stricter than Snakemake's own `validate`, and in the words of the config.
-mistakes = mistakes_in(config, yaml.safe_load(SCHEMA.read_text()))
+mistakes = mistakes_in(config, schema)
 if mistakes:
     raise WorkflowError(*(f"{CONFIG_FILES}: {line}" for line in mistakes))
 config.setdefault("films", True)
@@ -40,6 +44,7 @@ REGISTRY = SimpleNamespace(group=REGISTRY_GROUP)
 # one agent) and, for what several agents share, runs/<scale>/<group>/staged/..., a group
 # being an experiment or the registry.
 RUNS = str(EXPERIMENTS.run_root)
+RESULTS = str(EXPERIMENTS.results_root)
 SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
 AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"
@@ -64,11 +69,23 @@ wildcard_constraints:
 
 
 def of_group(pattern):
-    """Return an input function: `pattern` for each agent of the group."""
-    return lambda wildcards: [
-        pattern.format(experiment=experiment, agent=agent)
-        for experiment, agent in EXPERIMENTS.members(wildcards.group)
-    ]
+    """Return an input function: `pattern` for each agent of the group.
+
+    Agents of experiments that are not selected come from their published results: this
+    run does not make them.
+    """
+
+    def files(wildcards):
+        own = {*EXPERIMENTS.selected, wildcards.group}
+        found = []
+        for experiment, agent in EXPERIMENTS.members(wildcards.group):
+            path = pattern.format(experiment=experiment, agent=agent)
+            if experiment not in own:
+                path = str(Path(RESULTS) / Path(path).relative_to(RUNS))
+            found.append(path)
+        return found
+
+    return files
 
 
 def of_experiment(pattern):
@@ -208,7 +225,17 @@ def group_of_experiment(pattern):
 
 def crossplay_folders():
     """Return the folders of the POSGGym environments that agents are trained in."""
-    return expand("results/crossplay/{env}", env=EXPERIMENTS.posggym_envs)
+    return expand(f"{RESULTS}/crossplay/{{env}}", env=EXPERIMENTS.posggym_envs)
+
+
+def wanted_crossplay(wildcards):
+    """Return the folders of all cross-play; refuse a config without any."""
+    if not EXPERIMENTS.posggym_envs:
+        raise WorkflowError(
+            "crossplay: none of the experiments is for a POSGGym environment: "
+            f"{', '.join(EXPERIMENTS.selected)}"
+        )
+    return crossplay_folders()
 
 
 def crossplay_models(wildcards):
@@ -226,6 +253,16 @@ def needs_repositories(wildcards):
     return []
 
 
+def full_scale(wildcards):
+    """Return no input; refuse to publish a rehearsal."""
+    if EXPERIMENTS.scale != FULL_SCALE:
+        raise WorkflowError(
+            f"publish: scale {EXPERIMENTS.scale} is a rehearsal; only agents of scale "
+            f"{FULL_SCALE} are published"
+        )
+    return []
+
+
 def policy_to_remove(wildcards):
     """Return the id given on the command line."""
     if "policy" not in config:
@@ -234,11 +271,36 @@ def policy_to_remove(wildcards):
 
 
 def config_arguments():
-    """Return the arguments of scripts that say what this call is about."""
-    arguments = ["--scale", EXPERIMENTS.scale, "--only", ",".join(EXPERIMENTS.selected)]
-    if workflow.configfiles:
-        arguments += ["--configfile", str(Path(workflow.configfiles[-1]).resolve())]
-    return arguments
+    """Return the arguments that give a script this call's config.
+
+    That is the merged one, whichever files and values it comes from, but for what these
+    scripts do not need and process lists must not show.
+    """
+    shown = {key: value for key, value in config.items() if key != "mongo_db"}
+    return ["--config", json.dumps(shown)]
+
+
+def refuse_unknown_targets():
+    """Propose the closest target for one that no rule makes.
+
+    Snakemake asks `is_rule` about each target, before it looks for files.
+    """
+    inner = workflow.is_rule
+
+    def is_rule(name):
+        if inner(name):
+            return True
+        path = os.path.relpath(name)
+        if os.path.exists(path) or any(r.is_producer(path) for r in workflow.rules):
+            return False
+        known = [r.name for r in workflow.rules if not r.has_wildcards()]
+        known += [f"{RESULTS}/{name}" for name in EXPERIMENTS.names]
+        raise WorkflowError(
+            f"there is no target {name!r}{did_you_mean(name, known)} "
+            "(snakemake --cores 1 help lists all)"
+        )
+
+    workflow.is_rule = is_rule
 
 
 TARGETS = f"""\

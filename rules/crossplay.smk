@@ -8,7 +8,7 @@ rule crossplay_env:
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
     output:
         report(
-            directory("results/crossplay/{env}"),
+            directory(f"{RESULTS}/crossplay/{{env}}"),
             patterns=["{arguments}/{file,index}.html"],
             caption="../workflow/report/crossplay.rst",
             category="Cross-play",
@@ -19,6 +19,7 @@ rule crossplay_env:
         state=f"{RUNS}/crossplay/{{env}}",
         models=crossplay_models,
         episodes=EXPERIMENTS.crossplay_episodes,
+        scale=EXPERIMENTS.scale,
     threads: 16
     resources:
         mem_mb=growing(8000),
@@ -32,5 +33,6 @@ rule crossplay_env:
     shell:
         "python {params.script:q} --posggym_tree {input.tree:q} {params.models:q}"
         " --env {wildcards.env:q} --specs {input.specs:q} --episodes {params.episodes}"
+        " --scale {params.scale:q}"
         " --workers {threads} --state {params.state:q} --output {output:q}"
         " > {log:q} 2>&1"

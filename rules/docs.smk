@@ -30,7 +30,7 @@ rule docs_all:
     input:
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
     output:
-        directory("results/docs_all"),
+        directory(f"{RESULTS}/docs_all"),
     params:
         script=SCRIPTS / "generate_docs.py",
     threads: 1

@@ -1,4 +1,8 @@
-"""Real repositories: registration on a branch, publishing, and taking agents out."""
+"""Real repositories: registration on a branch, publishing, and taking agents out.
+
+`publish` and `unregister` act each time: they have no benchmark, which Snakemake takes
+for an output.
+"""
 
 
 rule register_in_repositories:
@@ -31,6 +35,7 @@ rule register_in_repositories:
 rule publish:
     """Push the branches, and make each agent from what was pushed. Only when asked."""
     input:
+        full_scale,
         rules.register_in_repositories.output,
     params:
         script=SCRIPTS / "publish.py",
@@ -47,8 +52,6 @@ rule publish:
         runtime=30,
     log:
         f"{RUNS}/{REGISTRY_GROUP}/logs/publish.log",
-    benchmark:
-        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/publish.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:
@@ -71,8 +74,6 @@ rule unregister:
         runtime=30,
     log:
         f"{RUNS}/{REGISTRY_GROUP}/logs/unregister.log",
-    benchmark:
-        f"{RUNS}/{REGISTRY_GROUP}/benchmarks/unregister.tsv"
     conda:
         "../envs/posggym.yaml"
     shell:

@@ -14,7 +14,7 @@ rule results:
         docs=group_of_experiment(rules.docs.output[0]),
     output:
         report(
-            directory("results/{experiment}"),
+            directory(f"{RESULTS}/{{experiment}}"),
             # Snakemake finds files by wildcards only.
             patterns=["{file,index}.html", "{file,learning_curve}.png"],
             caption="../workflow/report/experiment.rst",
@@ -24,10 +24,7 @@ rule results:
     params:
         script=SCRIPTS / "collect_results.py",
         config=lambda wildcards: json.dumps(
-            {
-                "scale": EXPERIMENTS.scale,
-                **dataclasses.asdict(experiment_of(wildcards)),
-            }
+            dataclasses.asdict(experiment_of(wildcards))
         ),
         agent_dirs=of_experiment(AGENT),
         films="--films" if config["films"] else "",
@@ -59,10 +56,11 @@ rule results_registry:
         models=rules.stage.output.models.format(group=REGISTRY_GROUP),
         docs=rules.docs.output[0].format(group=REGISTRY_GROUP),
     output:
-        directory(f"results/{REGISTRY_GROUP}"),
+        directory(f"{RESULTS}/{REGISTRY_GROUP}"),
     params:
         script=SCRIPTS / "collect_results.py",
         staged=lambda wildcards, input: Path(input.tree).parent,
+        scale=EXPERIMENTS.scale,
     threads: 1
     resources:
         mem_mb=1000,
@@ -75,18 +73,18 @@ rule results_registry:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --registry {input.verification:q}"
-        " --specs {input.specs:q} --staged {params.staged:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        " --specs {input.specs:q} --staged {params.staged:q} --scale {params.scale:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule results_index:
     """Write the page of all experiments in the results folder."""
     input:
-        expand("results/{experiment}", experiment=EXPERIMENTS.selected),
+        expand(f"{RESULTS}/{{experiment}}", experiment=EXPERIMENTS.selected),
         crossplay_folders() if "crossplay" in config else [],
     output:
         report(
-            "results/index.html",
+            f"{RESULTS}/index.html",
             caption="../workflow/report/index.rst",
             category="Overview",
         ),

@@ -58,6 +58,34 @@ def test_scales_limit_budgets_and_nothing_else():
     assert str(experiments.run_root) == "runs/smoke"
 
 
+def test_what_was_trained_at_another_scale_says_so():
+    config = copy.deepcopy(CONFIG)
+    config["experiments"]["lander"]["register"]["description"] = "Lands"
+    for scale, expected in (
+        ("full", "Lands"),
+        ("smoke", "Rehearsal at scale smoke. Lands"),
+    ):
+        lander = Experiments({**config, "scale": scale})["lander"]
+        assert lander.registration("seed0")["description"] == expected
+
+
+def test_experiments_with_results_stay_in_the_registry(tmp_path):
+    def registered():
+        config = {**CONFIG, "only": "given"}
+        return Experiments(config, tmp_path).members("registry")
+
+    assert registered() == [("given", "seed0")]
+    for label in ("seed0", "seed1"):
+        folder = tmp_path / "results" / "lander" / label
+        folder.mkdir(parents=True)
+        (folder / "spec.json").touch()
+    assert registered() == [
+        ("lander", "seed0"),
+        ("lander", "seed1"),
+        ("given", "seed0"),
+    ]
+
+
 def test_a_limit_never_raises_a_budget():
     assert scaled({"niters": 1}, {"niters": 5})["niters"] == 1
 
@@ -134,7 +162,17 @@ def test_experiments_can_be_selected(only):
             lambda c: c["experiments"].update(
                 registry=copy.deepcopy(c["experiments"]["given"])
             ),
-            "experiments.registry: this name is taken",
+            "experiments.registry: results/registry is the folder of the registry",
+        ),
+        (
+            lambda c: c["experiments"].update(
+                smoke=copy.deepcopy(c["experiments"]["given"])
+            ),
+            "experiments.smoke: results/smoke is the folder of a scale",
+        ),
+        (
+            lambda c: c["scales"].update(full={"niters": 1}),
+            "scales: full has no limits",
         ),
         (
             lambda c: c["experiments"].update(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgpelib.training_config import TrainingConfig
-from posggym_es.schema_check import mistakes_in
+from posggym_es.schema_check import mistakes_in, read_as_yaml
 from posggym_es.spec import checked_settings
 from workspace import CONFIG
 
@@ -132,6 +132,37 @@ def test_the_config_knows_the_same_settings_of_agents_as_the_scripts(schema):
         checked_settings({"policy_name": "x", "?": 0})
     known = str(caught.value).rpartition("known are ")[2].split(", ")
     assert set(known) == set(properties)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"films": "false"}, {"films": False}),
+        ({"films": "no"}, {"films": False}),
+        ({"crossplay": {"episodes": "4"}}, {"crossplay": {"episodes": 4}}),
+        ({"only": "lander"}, {"only": "lander"}),
+        # Where the schema wants text, it stays text.
+        ({"branch": "no"}, {"branch": "no"}),
+        ({"policy": "null"}, {"policy": "null"}),
+        ({"only": ["lander", "on"]}, {"only": ["lander", "on"]}),
+        ({"films": "maybe"}, {"films": "maybe"}),
+        ({"films": "{"}, {"films": "{"}),
+    ],
+)
+def test_text_of_the_command_line_is_read_as_yaml_reads_it(schema, given, read):
+    config = {**CONFIG, **copy.deepcopy(given)}
+    read_as_yaml(config, given, schema)
+    assert config == {**CONFIG, **read}
+
+
+def test_arguments_of_environments_get_their_types(schema):
+    env = {"grid": "7x7", "num_agents": "2", "flag": "true"}
+    given = {"experiments": {"lander": {"train": {"env_config": env}}}}
+    config = copy.deepcopy(CONFIG)
+    train = config["experiments"]["lander"]["train"]
+    train["env_config"] = dict(env)
+    read_as_yaml(config, given, schema)
+    assert train["env_config"] == {"grid": "7x7", "num_agents": 2, "flag": True}
 
 
 VALUES = st.recursive(

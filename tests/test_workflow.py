@@ -237,6 +237,103 @@ def test_config_mistakes_are_named_before_anything_runs(root, tmp_path):
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    ("target", "closest"),
+    [
+        ("registr_all", "register_all"),
+        ("results/landr", "results/lander"),
+        ("publsih", "publish"),
+    ],
+)
+def test_the_closest_target_is_proposed(root, tmp_path, target, closest):
+    result = Workspace(root, tmp_path, CONFIG).snakemake("-n", target)
+    assert result.returncode != 0
+    message = f"there is no target '{target}'; did you mean {closest}?"
+    assert message in result.stdout + result.stderr
+
+
+def test_values_of_the_command_line_are_read_as_in_yaml(root, tmp_path):
+    workspace = Workspace(root, tmp_path, CONFIG)
+    values = ["films=false", "crossplay={episodes: 4}", "only=lander"]
+    output = workspace.succeed("-n", "register_all", "--config", *values)
+    assert "rule film:" not in output
+    assert "rule train:" in output
+
+
+def test_a_config_of_ones_own_adds_to_the_repositorys_or_replaces_it(root, tmp_path):
+    workspace = Workspace(root, tmp_path, CONFIG)
+    mine = {"experiments": {"mine": CONFIG["experiments"]["reaching"]}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    arguments = ["--configfile", "mine.yaml", "--config", "films=false"]
+    assert "Experiments: best_response, lander, pursuit, reaching, mine" in (
+        workspace.succeed("help", *arguments)
+    )
+    arguments += ["--replace-workflow-config"]
+    assert "Experiments: mine" in workspace.succeed("help", *arguments)
+    rows = [
+        line.split() for line in workspace.succeed("status", *arguments).splitlines()
+    ]
+    assert ["mine", "seed0", "waiting"] in [row[:3] for row in rows]
+    assert not [row for row in rows if row[:1] == ["lander"]]
+
+
+def test_results_of_scales_lie_apart(root, tmp_path):
+    config = {**CONFIG, "scales": {"smoke": {"niters": 1}}}
+    workspace = Workspace(root, tmp_path, config)
+    outputs = planned(
+        workspace.succeed("-n", "register_all", "--config", "scale=smoke")
+    )
+    places = {output.split(", ")[0] for output in outputs}
+    assert "results/smoke/lander" in places
+    assert "results/smoke/registry" in places
+    assert not [
+        place
+        for place in places
+        if not place.startswith(("runs/smoke/", "results/smoke"))
+    ]
+
+
+def test_rehearsals_are_not_published(root, tmp_path):
+    repositories = {"posggym_repo": "a", "agent_models_repo": "b"}
+    config = {**CONFIG, **repositories, "scales": {"smoke": {"niters": 1}}}
+    result = Workspace(root, tmp_path, config).snakemake(
+        "-n", "publish", "--config", "scale=smoke"
+    )
+    assert result.returncode != 0
+    assert "publish: scale smoke is a rehearsal" in result.stdout + result.stderr
+
+
+def test_one_experiment_leaves_the_agents_of_others_in_the_registry(
+    root, done, tmp_path
+):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = copy.deepcopy(CONFIG)
+    config["experiments"]["reaching"]["register"]["description"] = "Another"
+    workspace = Workspace(root, tmp_path / "copy", config)
+    output = workspace.succeed("register_all", "--config", "only=reaching")
+    assert "rule train:" not in output
+    code = "import json, posggym.agents as a; print(json.dumps(sorted(a.registry)))"
+    ids = set(json.loads(workspace.python("results/registry/posggym-tree", code)))
+    assert ids >= IDS
+    again = workspace.succeed("register_all", "--config", "only=reaching")
+    assert "Nothing to be done" in again
+
+
+def test_crossplay_without_posggym_environments_says_so(root, tmp_path):
+    workspace = Workspace(root, tmp_path, CONFIG)
+    result = workspace.snakemake("-n", "crossplay", "--config", "only=lander")
+    assert result.returncode != 0
+    message = "crossplay: none of the experiments is for a POSGGym environment: lander"
+    assert message in result.stdout + result.stderr
+
+
+def test_check_before_anything_is_there_says_so(root, tmp_path):
+    result = Workspace(root, tmp_path, CONFIG).run_script("check_results.py")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "run register_all first" in line
+
+
 def test_contradictions_name_file_and_key(root, tmp_path):
     result = Workspace(root, tmp_path, {**CONFIG, "scale": "tiny"}).snakemake("-n")
     assert result.returncode != 0
@@ -396,6 +493,10 @@ def test_agents_go_to_repositories_and_come_out_again(root, done, hosts, tmp_pat
 
     policy = "LunarLanderContinuous-v2/pgpe_seed1-v0"
     workspace.succeed("unregister", "--config", f"policy={policy}")
+    # Asked for again, it acts again.
+    again = workspace.snakemake("unregister", "--config", f"policy={policy}")
+    assert again.returncode != 0
+    assert "Nothing to be done" not in again.stdout + again.stderr
     clone = workspace.folder / "runs" / "full" / "repositories" / "agent-models"
     git(clone, "push", "--quiet", "origin", "agents")
     with raw_files(hosts / "models", tmp_path / "served", "agents") as url:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pgpelib.config_text import read_config_file
+
 T = TypeVar("T")
 
 
@@ -56,6 +58,51 @@ def json_of(parse: Callable[[Any], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return argument
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of scripts that look at a whole config."""
+    parser.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[Path("config/config.yaml")],
+        help="config files; later ones add to earlier ones, as with Snakemake",
+    )
+    parser.add_argument(
+        "--config", type=json_argument, help="the whole config as JSON, instead"
+    )
+    parser.add_argument("--directory", type=Path, default=Path())
+    parser.add_argument("--scale", help="scale of the config to look at")
+    parser.add_argument("--only", help="experiments, with commas")
+
+
+def config_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the config that the arguments of `add_config_arguments` name.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read.
+    """
+    config: dict[str, Any] = {}
+    if args.config is not None:
+        config = args.config
+    else:
+        for path in args.configfile:
+            config = _merged(config, read_config_file(args.directory / path))
+    given = {"scale": args.scale, "only": args.only}
+    return config | {key: value for key, value in given.items() if value is not None}
+
+
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(first)
+    for key, value in second.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merged(old, value)
+        merged[key] = value
+    return merged
 
 
 def use_posggym_tree(tree: Path) -> None:

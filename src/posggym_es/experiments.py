@@ -24,6 +24,16 @@ REGISTRY_GROUP = "registry"
 
 FULL_SCALE = "full"
 
+# Beside the experiments' own folders in the results.
+RESERVED_NAMES = {
+    REGISTRY_GROUP: "the registry of all agents",
+    "crossplay": "cross-play",
+    "docs_all": "the documentation pages of all agents",
+}
+
+# How an agent is registered, in its folder.
+SPEC_FILE = "spec.json"
+
 # Where the policies of an experiment come from.
 SOURCES = ("train", "policy_file", "checkpoint_dir")
 
@@ -85,6 +95,8 @@ class Experiment:
     resources
         `threads` and `mem_mb` of each node, `runtime` (minutes) and `nodes` of a
         training job.
+    scale
+        Scale of the config. What was trained at another than `FULL_SCALE` says so.
     """
 
     name: str
@@ -97,6 +109,7 @@ class Experiment:
     register: dict[str, Any]
     resources: dict[str, int]
     env_modules: list[str]
+    scale: str = FULL_SCALE
 
     def training_config(self, seed: int) -> TrainingConfig:
         """Return the config of one run."""
@@ -143,6 +156,10 @@ class Experiment:
         if agent.role is not None:
             name = name.replace("{role}", agent.role)
             settings.setdefault("valid_agent_ids", [agent.role])
+        if self.train is not None and self.scale != FULL_SCALE:
+            text = self.register.get("description", "")
+            mark = f"Rehearsal at scale {self.scale}"
+            settings["description"] = f"{mark}. {text}" if text else mark
         return {**settings, "policy_name": name}
 
 
@@ -158,6 +175,9 @@ class Experiments:
     ----------
     config
         The config, validated against the schema.
+    folder
+        Where Snakemake works. Experiments that are not selected, but have results
+        there, keep their agents in the registry.
 
     Raises
     ------
@@ -165,7 +185,7 @@ class Experiments:
         If entries contradict each other or themselves.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], folder: Path = Path()) -> None:
         if has_literal_password(config.get("mongo_db", "")):
             raise ConfigError(f"mongo_db: has a password in it: {HINT}")
         self.scale = str(config.get("scale", FULL_SCALE))
@@ -175,9 +195,20 @@ class Experiments:
                 f"scale: {self.scale!r} is not one of "
                 f"{', '.join([FULL_SCALE, *scales])}"
             )
+        if FULL_SCALE in scales:
+            raise ConfigError(
+                f"scales: {FULL_SCALE} has no limits; choose another name"
+            )
+        taken = RESERVED_NAMES | dict.fromkeys(scales, "a scale")
+        for name in config["experiments"]:
+            if name in taken:
+                raise ConfigError(
+                    f"experiments.{name}: results/{name} is the folder of "
+                    f"{taken[name]}; choose another name"
+                )
         limits = scales.get(self.scale, {})
         self._entries = {
-            name: _experiment(name, entry, limits)
+            name: _experiment(name, entry, limits, self.scale)
             for name, entry in config["experiments"].items()
         }
         self.crossplay_episodes = min(
@@ -185,6 +216,15 @@ class Experiments:
             limits.get("re_eval_num_episodes", 10**9),
         )
         self.selected = self._select(config.get("only"))
+        self.kept = [
+            name
+            for name in self.names
+            if name not in self.selected
+            and all(
+                (folder / self.results_root / name / label / SPEC_FILE).is_file()
+                for label in self[name].agents
+            )
+        ]
         self._check_ids()
 
     def __getitem__(self, name: str) -> Experiment:
@@ -199,6 +239,12 @@ class Experiments:
     def run_root(self) -> Path:
         """Folder of all intermediate files at this scale."""
         return Path("runs") / self.scale
+
+    @property
+    def results_root(self) -> Path:
+        """Folder of all that is published at this scale."""
+        results = Path("results")
+        return results if self.scale == FULL_SCALE else results / self.scale
 
     @property
     def posggym_envs(self) -> list[str]:
@@ -243,9 +289,12 @@ class Experiments:
         Parameters
         ----------
         group
-            An experiment, or `REGISTRY_GROUP` for all selected ones.
+            An experiment, or `REGISTRY_GROUP` for all selected and all kept ones.
         """
-        names = self.selected if group == REGISTRY_GROUP else [group]
+        registered = {*self.selected, *self.kept}
+        names = [name for name in self.names if name in registered]
+        if group != REGISTRY_GROUP:
+            names = [group]
         return [(name, label) for name in names for label in self[name].agents]
 
     def _select(self, only: str | list[str] | None) -> list[str]:
@@ -287,10 +336,10 @@ def _unknown_experiment(name: str, known: list[str]) -> str:
     return f"there is no experiment {name!r}{did_you_mean(name, known)}"
 
 
-def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Experiment:
+def _experiment(
+    name: str, entry: dict[str, Any], limits: dict[str, Any], scale: str
+) -> Experiment:
     where = f"experiments.{name}"
-    if name == REGISTRY_GROUP:
-        raise ConfigError(f"{where}: this name is taken by the registry of all agents")
     register = entry["register"]
     seeds = list(entry.get("seeds", [0]))
     if len(set(seeds)) < len(seeds):
@@ -358,6 +407,7 @@ def _experiment(name: str, entry: dict[str, Any], limits: dict[str, Any]) -> Exp
         register=register,
         resources=resources | entry.get("resources", {}),
         env_modules=_env_modules(entry),
+        scale=scale,
     )
 
 

@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from pgpelib.files import read_json, write_json, write_text
 from posggym_es.charts import Tables, heat_map, page_charts, svg, write_svg
+from posggym_es.experiments import FULL_SCALE
 from posggym_es.payoffs import Variant, diversity, matrix, regret
 from posggym_es.published import published_score
 from posggym_es.returns import mean_interval, shown
@@ -54,6 +55,16 @@ def render(template: str, **values: Any) -> str:
     return _templates.get_template(template).render(**values)
 
 
+def rehearsal(scale: str) -> str | None:
+    """Return what pages say of results at a scale; None at full scale."""
+    if scale == FULL_SCALE:
+        return None
+    return (
+        f"Rehearsal at scale {scale}: budgets were limited, so returns say nothing "
+        "about the method."
+    )
+
+
 def with_margin(returns: Sequence[float]) -> str:
     """Return a mean with half its 95 % interval, for people."""
     mean, margin = mean_interval(list(returns))
@@ -75,6 +86,7 @@ def summary(
     verifications: Sequence[Mapping[str, Any]],
     tables: Tables,
     folders: Sequence[str],
+    scale: str,
 ) -> dict[str, Any]:
     """Return an experiment's key figures, for the page of all experiments.
 
@@ -88,6 +100,8 @@ def summary(
         Metrics of each trained policy; empty if policies were given.
     folders
         The agents' folders below that of the experiment.
+    scale
+        The scale of the config.
     """
     means = [verified["mean_return"] for verified in verifications]
     best = max(range(len(means)), key=means.__getitem__)
@@ -95,6 +109,7 @@ def summary(
     last = [table.iloc[-1] for table in tables.values()]
     return {
         "experiment": name,
+        "scale": scale,
         "env_id": specs[best].env_id,
         "agents": [spec.id for spec in specs],
         "best_agent": specs[best].id,
@@ -152,6 +167,7 @@ def experiment_page(
     page = render(
         "experiment.html",
         name=figures["experiment"],
+        rehearsal=rehearsal(figures["scale"]),
         environment=f"{spec.env_id}{arguments}",
         tiles=tiles,
         charts=charts,
@@ -269,9 +285,11 @@ def index_page(results: Path) -> str:
     """
     if not results.is_dir():
         raise ValueError(f"{results}: no such folder")
-    rows = []
-    for path in sorted(results.glob(f"[!.]*/{SUMMARY_FILE}")):
-        rows.append(_index_row(path.parent, read_json(path)))
+    figures = {
+        path.parent: read_json(path)
+        for path in sorted(results.glob(f"[!.]*/{SUMMARY_FILE}"))
+    }
+    scales = {each["scale"] for each in figures.values()} - {FULL_SCALE}
     crossplay = [
         (
             path.parent.parent.name + " " + path.parent.name,
@@ -280,7 +298,13 @@ def index_page(results: Path) -> str:
         for path in sorted(results.glob(f"crossplay/[!.]*/[!.]*/{PAGE_FILE}"))
     ]
     headings = [{"name": name, "number": number} for name, number in HEADINGS]
-    return render("index.html", headings=headings, rows=rows, crossplay=crossplay)
+    return render(
+        "index.html",
+        headings=headings,
+        rows=[_index_row(*item) for item in figures.items()],
+        crossplay=crossplay,
+        rehearsal=rehearsal(", ".join(sorted(scales))) if scales else None,
+    )
 
 
 def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -315,7 +339,11 @@ def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]
 
 
 def crossplay_folder(
-    variant: Variant, table: pd.DataFrame, left_out: Mapping[str, str], output: Path
+    variant: Variant,
+    table: pd.DataFrame,
+    left_out: Mapping[str, str],
+    output: Path,
+    scale: str = FULL_SCALE,
 ) -> None:
     """Fill a folder with the payoffs of an environment: CSV files, heat map and page.
 
@@ -329,6 +357,8 @@ def crossplay_folder(
         Policies that could not be made, with the reason.
     output
         Folder to fill.
+    scale
+        The scale of the config.
     """
     means, margins = matrix(table), matrix(table, "margin")
     regrets = regret(means)
@@ -360,5 +390,6 @@ def crossplay_folder(
             for policy, row in regrets.iterrows()
         ],
         left_out=left_out,
+        rehearsal=rehearsal(scale),
     )
     write_text(output / PAGE_FILE, page)

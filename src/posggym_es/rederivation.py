@@ -11,15 +11,40 @@ from typing import Any
 
 import yaml
 
-from posggym_es.experiments import REGISTRY_GROUP, Experiments
+from posggym_es.experiments import REGISTRY_GROUP, SPEC_FILE, Experiments
 
 # What users load and read; reports with timings and pictures are not compared.
 _PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")
-_OF_AGENTS = ("converted/policy.pkl", "extracted", "spec.json")
+_OF_AGENTS = ("converted/policy.pkl", "extracted", SPEC_FILE)
 
 
 class DerivationError(RuntimeError):
     """A chain that could not be run again; has the end of its output."""
+
+
+def require_published(experiments: Experiments, folder: Path) -> None:
+    """Refuse to derive again what was never published.
+
+    Parameters
+    ----------
+    experiments
+        The config.
+    folder
+        Where Snakemake works.
+
+    Raises
+    ------
+    DerivationError
+        Naming what has no results.
+    """
+    groups = [*experiments.selected, REGISTRY_GROUP]
+    results = folder / experiments.results_root
+    missing = [name for name in groups if not (results / name).is_dir()]
+    if missing:
+        raise DerivationError(
+            f"no results of {', '.join(missing)} in {results}: run register_all first, "
+            "or choose experiments with --config only=..."
+        )
 
 
 def derive_again(
@@ -53,7 +78,7 @@ def derive_again(
     for key in ("posggym_repo", "agent_models_repo", "agent_models_url", "crossplay"):
         config.pop(key, None)
     config["films"] = False
-    experiments = Experiments(config)
+    experiments = Experiments(config, folder)
     for name in experiments.selected:
         if experiments[name].train is None:
             continue
@@ -69,10 +94,14 @@ def derive_again(
     (work / "config").mkdir()
     path = work / "config" / "config.yaml"
     path.write_text(yaml.safe_dump(config))
-    targets = [f"results/{name}" for name in [*experiments.selected, REGISTRY_GROUP]]
+    for name in experiments.kept:
+        kept = experiments.results_root / name
+        shutil.copytree(folder / kept, work / kept)
+    groups = [*experiments.selected, REGISTRY_GROUP]
+    targets = [experiments.results_root / name for name in groups]
     options = ["--snakefile", snakefile, "--directory", work, "--configfile", path]
     result = subprocess.run(
-        ["snakemake", *map(str, options), "--cores", str(cores), *targets],
+        ["snakemake", *map(str, options), "--cores", str(cores), *map(str, targets)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -83,34 +112,35 @@ def derive_again(
         raise DerivationError(f"the chain failed:\n{result.stdout[-3000:]}")
 
 
-def differences(published: Path, derived: Path) -> Iterator[str]:
+def differences(published: Path, derived: Path, group: str) -> Iterator[str]:
     """Compare two results folders.
 
     Parameters
     ----------
     published, derived
-        Results folders; only what is in `derived` is compared.
+        Results folders.
+    group
+        Which folder in both: an experiment's, or that of the registry.
 
     Yields
     ------
     str
         A line for each published file that is missing, another one, or not derived.
     """
-    for group in sorted(path for path in derived.iterdir() if path.is_dir()):
-        parts = [group / part for part in _PUBLISHED]
-        for spec in sorted(group.glob("*/spec.json")):
-            parts += [spec.parent / part for part in _OF_AGENTS]
-        for part in parts:
-            inner = part.relative_to(derived)
-            ours, theirs = _files(part), _files(published / inner)
-            for name in sorted(ours.keys() | theirs.keys()):
-                path = (published / inner / name) if name else published / inner
-                if name not in theirs:
-                    yield f"{path}: missing"
-                elif name not in ours:
-                    yield f"{path}: comes from nowhere"
-                elif ours[name] != theirs[name]:
-                    yield f"{path}: differs"
+    parts = [derived / group / part for part in _PUBLISHED]
+    for spec in sorted((derived / group).glob(f"*/{SPEC_FILE}")):
+        parts += [spec.parent / part for part in _OF_AGENTS]
+    for part in parts:
+        inner = part.relative_to(derived)
+        ours, theirs = _files(part), _files(published / inner)
+        for name in sorted(ours.keys() | theirs.keys()):
+            path = (published / inner / name) if name else published / inner
+            if name not in theirs:
+                yield f"{path}: missing"
+            elif name not in ours:
+                yield f"{path}: comes from nowhere"
+            elif ours[name] != theirs[name]:
+                yield f"{path}: differs"
 
 
 def _files(root: Path) -> dict[str, bytes]:

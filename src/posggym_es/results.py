@@ -11,11 +11,13 @@ import pandas as pd
 
 from pgpelib.files import read_json, write_json, write_text
 from posggym_es.charts import learning_curve, tables_of_run
+from posggym_es.experiments import FULL_SCALE, SPEC_FILE
 from posggym_es.pages import (
     FILM_FOLDER,
     SUMMARY_FILE,
     conversion_text,
     experiment_page,
+    rehearsal,
     summary,
 )
 from posggym_es.policy_file import read_policy
@@ -77,8 +79,8 @@ def collect(
         for part in parts:
             shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
         shutil.copy2(folder / "verification.json", target)
-        shutil.copy2(folder / "spec.json", target)
-        spec = AgentSpec.read(folder / "spec.json")
+        shutil.copy2(folder / SPEC_FILE, target)
+        spec = AgentSpec.read(folder / SPEC_FILE)
         agents.append(
             {
                 "spec": spec,
@@ -103,25 +105,35 @@ def collect(
         learning_curve(tables, name, output / "learning_curve.svg")
     specs = [agent["spec"] for agent in agents]
     verifications = [agent["verification"] for agent in agents]
-    text = f"# {name}\n\n"
+    scale = description.get("scale", FULL_SCALE)
+    text = _heading(name, scale)
     if tables:
         text += "![Learning curve](learning_curve.png)\n\n"
     text += agent_table(agents) + "\n" + loading_text(specs)
     write_text(output / "README.md", text)
     folders = [folder.name for folder in agent_dirs]
-    figures = summary(name, specs, verifications, tables, folders)
+    figures = summary(name, specs, verifications, tables, folders, scale)
     write_json(output / SUMMARY_FILE, figures)
     experiment_page(description, figures, agents, tables, output)
 
 
 def collect_registry(
-    specs: Sequence[AgentSpec], verification: Path, staged: Path, output: Path
+    specs: Sequence[AgentSpec],
+    verification: Path,
+    staged: Path,
+    output: Path,
+    scale: str = FULL_SCALE,
 ) -> None:
     """Fill the results folder of the registry of all experiments."""
     copy_staged(staged, output)
     shutil.copy2(verification, output)
-    text = "# All agents\n\n" + "".join(f"- `{spec.id}`\n" for spec in specs)
+    text = _heading("All agents", scale) + "".join(f"- `{spec.id}`\n" for spec in specs)
     write_text(output / "README.md", f"{text}\n{loading_text(specs)}")
+
+
+def _heading(title: str, scale: str) -> str:
+    mark = rehearsal(scale)
+    return f"# {title}\n\n" + (f"**{mark}**\n\n" if mark else "")
 
 
 def copy_staged(staged: Path, output: Path) -> None:

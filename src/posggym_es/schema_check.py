@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from pgpelib.files import read_json
@@ -59,6 +60,64 @@ def mistakes_in(data: Any, schema: Mapping[str, Any]) -> list[str]:
     for error in _Validator(schema).iter_errors(data):
         lines += _explain(error)
     return list(dict.fromkeys(lines))
+
+
+def read_as_yaml(
+    config: dict[str, Any], given: Mapping[str, Any], schema: Mapping[str, Any]
+) -> None:
+    """Give text in a config the types that it would have in a YAML file.
+
+    Parameters
+    ----------
+    config
+        The config; changed in place.
+    given
+        The part of it that may be text for want of types, such as `false`, `4` or
+        `null` from a command line. Text stays where the schema wants text.
+    schema
+        The config's JSON schema.
+    """
+    texts = dict(_texts(given, ()))
+    for path, text in texts.items():
+        _put(config, path, _yaml_scalar(text))
+    for path in list(_wrong_places(_Validator(schema).iter_errors(config))):
+        if path in texts:
+            _put(config, path, texts[path])
+
+
+def _texts(
+    value: Any, path: tuple[str | int, ...]
+) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*path, index))
+
+
+def _wrong_places(errors: Iterable[ValidationError]) -> Iterable[tuple[str | int, ...]]:
+    for error in errors:
+        yield tuple(error.absolute_path)
+        # Where one of several schemas has to fit: what keeps each of them from it.
+        yield from _wrong_places(error.context or ())
+
+
+def _put(target: Any, path: Sequence[str | int], value: Any) -> None:
+    for step in path[:-1]:
+        target = target[step]
+    target[path[-1]] = value
+
+
+def _yaml_scalar(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    plain = value is None or isinstance(value, bool | int | float)
+    return value if plain else text
 
 
 def refuse_mistakes(data: Any, schema: Mapping[str, Any]) -> None:

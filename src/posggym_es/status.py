@@ -59,7 +59,12 @@ def statuses(experiments: Experiments, folder: Path) -> list[RunStatus]:
         Where Snakemake works.
     """
     return [
-        _run_status(experiments[name], seed, experiments.run_root, folder)
+        _run_status(
+            experiments[name],
+            seed,
+            folder / experiments.run_root,
+            folder / experiments.results_root,
+        )
         for name in experiments.selected
         for seed in _seeds(experiments[name])
     ]
@@ -73,16 +78,16 @@ def _seeds(experiment: Experiment) -> Sequence[int | None]:
 
 
 def _run_status(
-    experiment: Experiment, seed: int | None, run_root: Path, folder: Path
+    experiment: Experiment, seed: int | None, runs: Path, results: Path
 ) -> RunStatus:
-    runs = folder / run_root / experiment.name
+    runs = runs / experiment.name
     agents = [
         label
         for label, agent in experiment.agents.items()
         if seed is None or agent.seed == seed
     ]
     verified = all((runs / label / "verification.json").exists() for label in agents)
-    if (folder / "results" / experiment.name).exists() and verified:
+    if (results / experiment.name).exists() and verified:
         state = "registered"
     else:
         state = "verified" if verified else "waiting"

@@ -16,11 +16,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import yaml
-
 from pgpelib.files import scratch_directory
 from posggym_es import cli
-from posggym_es.rederivation import derive_again, differences
+from posggym_es.experiments import REGISTRY_GROUP, Experiments
+from posggym_es.rederivation import derive_again, differences, require_published
 
 SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"
 
@@ -28,22 +27,20 @@ SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"
 def main() -> None:
     """Run the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
-    parser.add_argument("--directory", type=Path, default=Path())
-    parser.add_argument("--scale", help="scale of the config to look at")
-    parser.add_argument("--only", help="experiments, with commas")
+    cli.add_config_arguments(parser)
     parser.add_argument("--cores", type=int, default=1)
     args = parser.parse_args()
-    config = yaml.safe_load((args.directory / args.configfile).read_text())
-    given = {"scale": args.scale, "only": args.only}
-    config |= {key: value for key, value in given.items() if value is not None}
-    results = args.directory / "results"
-    runs = args.directory / "runs"
-    if not runs.is_dir():
-        raise ValueError(f"{runs}: no trained policies; run the chain first")
-    with scratch_directory(runs) as work:
+    config = cli.config_of(args)
+    experiments = Experiments(config, args.directory)
+    require_published(experiments, args.directory)
+    results = args.directory / experiments.results_root
+    groups = [*experiments.selected, REGISTRY_GROUP]
+    with scratch_directory(args.directory / "runs") as work:
         derive_again(SNAKEFILE, args.directory, config, work, args.cores)
-        found = list(differences(results, work / "results"))
+        derived = work / experiments.results_root
+        found = [
+            line for name in groups for line in differences(results, derived, name)
+        ]
     for line in found:
         print(line)
     if found:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pgpelib.files import atomic_directory
 from posggym_es import cli
+from posggym_es.experiments import FULL_SCALE
 from posggym_es.results import collect, collect_registry
 from posggym_es.spec import AgentSpec
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--config", type=cli.json_argument, default={})
     parser.add_argument("--agent_dirs", type=Path, nargs="+", default=[])
     parser.add_argument("--run_dirs", type=Path, nargs="*", default=[])
+    parser.add_argument("--scale", default=FULL_SCALE, help="scale of the config")
     parser.add_argument("--films", action="store_true", help="show the agents' films")
     parser.add_argument("--specs", type=Path, nargs="+", default=[])
     parser.add_argument("--staged", type=Path, required=True)
@@ -49,7 +51,7 @@ def main() -> None:
             )
         else:
             specs = [AgentSpec.read(path) for path in args.specs]
-            collect_registry(specs, args.registry, args.staged, output)
+            collect_registry(specs, args.registry, args.staged, output, args.scale)
     print(f"look at {args.output / 'README.md'}")
 
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from pgpelib.files import atomic_directory
 from posggym_es import cli
+from posggym_es.experiments import FULL_SCALE
 from posggym_es.payoffs import Variant
 from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--specs", type=Path, nargs="+", required=True)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--scale", default=FULL_SCALE, help="scale of the config")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
@@ -76,7 +78,9 @@ def main() -> None:
                     args.state / "pairs",
                     lambda bar=bar: bar.update(),  # type: ignore[misc]
                 )
-            crossplay_folder(variant, table, left_out, output / variant.name)
+            crossplay_folder(
+                variant, table, left_out, output / variant.name, args.scale
+            )
     print(f"look at {args.output}")
 
 

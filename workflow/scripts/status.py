@@ -8,13 +8,10 @@ Examples
 --------
     status.py
     status.py --scale smoke --only lunarlander
+    status.py --configfile config/config.yaml mine.yaml
 """
 
 from __future__ import annotations
-
-from pathlib import Path
-
-import yaml
 
 from posggym_es import cli
 from posggym_es.experiments import Experiments
@@ -24,15 +21,10 @@ from posggym_es.status import status_table, statuses
 def main() -> None:
     """Run the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
-    parser.add_argument("--directory", type=Path, default=Path())
-    parser.add_argument("--scale", help="scale of the config to look at")
-    parser.add_argument("--only", help="experiments, with commas")
+    cli.add_config_arguments(parser)
     args = parser.parse_args()
-    config = yaml.safe_load((args.directory / args.configfile).read_text())
-    given = {"scale": args.scale, "only": args.only}
-    config |= {key: value for key, value in given.items() if value is not None}
-    print(status_table(statuses(Experiments(config), args.directory)))
+    experiments = Experiments(cli.config_of(args), args.directory)
+    print(status_table(statuses(experiments, args.directory)))
 
 
 if __name__ == "__main__":

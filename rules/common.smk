@@ -18,6 +18,7 @@ from pgpelib.config_text import read_config_file
 from pgpelib.hints import did_you_mean
 from posggym_es.schema_check import mistakes_in, read_as_yaml
 from posggym_es.experiments import FULL_SCALE, REGISTRY_GROUP, ConfigError, Experiments
+from posggym_es.source_digest import source_digest
 from posggym_es.stale_locks import keep_records
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
@@ -49,6 +50,7 @@ SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
 AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
+TEMPLATES = sorted(SOURCE.glob("posggym_es/templates/*.html"))
 REPOSITORY_ARGUMENTS = [
     *(
         f"--{key}={config[key]}"
@@ -66,6 +68,15 @@ wildcard_constraints:
     seed=r"\d+",
     env=r"[\w-]+-v\d+",
     agent=r"[A-Za-z0-9_.-]+",
+
+
+def code_of(script, *others):
+    """Return a param function: the digest of a script and of what it imports.
+
+    Editing code runs again what it affects. Training is left out on purpose: it takes
+    days, and its results are still those of the code that their notes name.
+    """
+    return lambda wildcards: source_digest(SCRIPTS / script, SOURCE, others)
 
 
 def of_group(pattern):

@@ -16,6 +16,7 @@ rule crossplay_env:
         ),
     params:
         script=SCRIPTS / "cross_play.py",
+        code=code_of("cross_play.py", *TEMPLATES),
         state=f"{RUNS}/crossplay/{{env}}",
         models=crossplay_models,
         episodes=EXPERIMENTS.crossplay_episodes,

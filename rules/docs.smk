@@ -10,6 +10,7 @@ rule docs:
         directory(f"{STAGED}/docs"),
     params:
         script=SCRIPTS / "generate_docs.py",
+        code=code_of("generate_docs.py"),
     threads: 1
     resources:
         mem_mb=1000,
@@ -33,6 +34,7 @@ rule docs_all:
         directory(f"{RESULTS}/docs_all"),
     params:
         script=SCRIPTS / "generate_docs.py",
+        code=code_of("generate_docs.py"),
     threads: 1
     resources:
         mem_mb=1000,

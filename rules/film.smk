@@ -11,6 +11,7 @@ rule film:
         directory(f"{AGENT}/film"),
     params:
         script=SCRIPTS / "film_agent.py",
+        code=code_of("film_agent.py"),
     threads: 1
     resources:
         mem_mb=growing(2000),

@@ -11,6 +11,7 @@ rule registry:
         directory(f"{STAGED}/posggym-tree"),
     params:
         script=SCRIPTS / "generate_registry.py",
+        code=code_of("generate_registry.py"),
         policy_dirs=lambda wildcards, input: [Path(p).parent for p in input.policies],
     threads: 1
     resources:

@@ -16,6 +16,7 @@ rule register_in_repositories:
         f"{RUNS}/{REGISTRY_GROUP}/registered.json",
     params:
         script=SCRIPTS / "register_in_repositories.py",
+        code=code_of("register_in_repositories.py"),
         repositories=REPOSITORY_ARGUMENTS,
     threads: 1
     resources:

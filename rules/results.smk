@@ -23,6 +23,7 @@ rule results:
         ),
     params:
         script=SCRIPTS / "collect_results.py",
+        code=code_of("collect_results.py", *TEMPLATES),
         config=lambda wildcards: json.dumps(
             dataclasses.asdict(experiment_of(wildcards))
         ),
@@ -59,6 +60,7 @@ rule results_registry:
         directory(f"{RESULTS}/{REGISTRY_GROUP}"),
     params:
         script=SCRIPTS / "collect_results.py",
+        code=code_of("collect_results.py", *TEMPLATES),
         staged=lambda wildcards, input: Path(input.tree).parent,
         scale=EXPERIMENTS.scale,
     threads: 1
@@ -90,6 +92,7 @@ rule results_index:
         ),
     params:
         script=SCRIPTS / "make_index.py",
+        code=code_of("make_index.py", *TEMPLATES),
         results=lambda wildcards, output: Path(output[0]).parent,
     threads: 1
     resources:

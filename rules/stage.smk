@@ -10,6 +10,7 @@ rule agent_spec:
         f"{AGENT}/spec.json",
     params:
         script=SCRIPTS / "make_agent_spec.py",
+        code=code_of("make_agent_spec.py"),
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
         converted_dir=lambda wildcards, input: Path(input.converted).parent,
         settings=lambda wildcards: json.dumps(
@@ -41,6 +42,7 @@ rule stage:
         assets=directory(f"{STAGED}/assets"),
     params:
         script=SCRIPTS / "stage_agents.py",
+        code=code_of("stage_agents.py"),
     threads: 1
     resources:
         mem_mb=1000,

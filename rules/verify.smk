@@ -12,6 +12,7 @@ rule verify:
         f"{AGENT}/verification.json",
     params:
         script=SCRIPTS / "verify_agent.py",
+        code=code_of("verify_agent.py"),
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
     threads: 1
     resources:
@@ -38,6 +39,7 @@ rule verify_registry:
         f"{RUNS}/{REGISTRY_GROUP}/verification.json",
     params:
         script=SCRIPTS / "verify_registry.py",
+        code=code_of("verify_registry.py"),
     threads: 1
     resources:
         mem_mb=2000,

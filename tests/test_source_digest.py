@@ -1,0 +1,112 @@
+"""Editing code runs again what it affects, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from posggym_es.source_digest import source_digest
+from workspace import Workspace, planned
+
+TREE = {
+    "src/lib/__init__.py": "",
+    "src/lib/near.py": "from . import far\n",
+    "src/lib/far.py": "X = 1\n",
+    "src/lib/late.py": "Y = 1\n",
+    "src/lib/types.py": "Z = 1\n",
+    "src/lib/unused.py": "",
+    "script.py": (
+        "from __future__ import annotations\n"
+        "import json\n"
+        "from typing import TYPE_CHECKING\n"
+        "from lib.near import far\n"
+        "if TYPE_CHECKING:\n"
+        "    from lib import types\n"
+        "def main():\n"
+        "    import lib.late\n"
+    ),
+    "page.html": "",
+}
+
+
+def digest(folder: Path) -> str:
+    # As in another process: nothing is remembered.
+    source_digest.cache_clear()
+    from posggym_es import source_digest as module
+
+    module._modules.cache_clear()
+    return source_digest(folder / "script.py", folder / "src", (folder / "page.html",))
+
+
+@pytest.mark.parametrize(
+    ("edited", "counts"),
+    [
+        ("script.py", True),
+        ("src/lib/__init__.py", True),
+        ("src/lib/near.py", True),
+        ("src/lib/far.py", True),
+        ("src/lib/late.py", True),
+        ("src/lib/types.py", False),
+        ("src/lib/unused.py", False),
+        ("page.html", True),
+    ],
+)
+def test_what_a_script_imports_counts(tmp_path, edited, counts):
+    for name, text in TREE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = digest(tmp_path)
+    assert digest(tmp_path) == before
+    with (tmp_path / edited).open("a") as file:
+        file.write("\nZ = 3\n")
+    assert (digest(tmp_path) != before) == counts
+
+
+def edited_project(root: Path, folder: Path, name: str) -> Path:
+    """Return a copy of the project in which a file has another line."""
+    for part in ("src", "rules", "config", "workflow", "profiles", "envs"):
+        shutil.copytree(root / part, folder / part)
+    shutil.copy2(root / "Snakefile", folder)
+    with (folder / name).open("a") as file:
+        file.write("\n_EDITED = True\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("edited", "again", "not_again"),
+    [
+        (
+            "src/posggym_es/charts.py",
+            ["results/lander", "results/index.html"],
+            ["policies", "extracted", "converted", "verification", "posggym-tree"],
+        ),
+        (
+            "src/posggym_es/verification.py",
+            ["lander/seed0/verification.json", "results/lander"],
+            ["policies", "extracted", "converted"],
+        ),
+        (
+            "src/posggym_es/conversion.py",
+            ["lander/seed0/converted", "results/lander"],
+            ["policies"],
+        ),
+        # Training is left out on purpose.
+        ("src/pgpelib/pgpe.py", [], ["policies"]),
+    ],
+)
+def test_editing_code_runs_again_what_it_affects(
+    root, done, tmp_path, edited, again, not_again
+):
+    project = edited_project(root, tmp_path / "project", edited)
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    # As if it had been run with the scripts of that folder: only the code differs.
+    for path in (tmp_path / "copy/.snakemake/metadata").iterdir():
+        path.write_text(path.read_text().replace(f"{root}/", f"{project}/"))
+    workspace = Workspace(project, tmp_path / "copy", done.config)
+    outputs = planned(workspace.succeed("-n", "register_all"))
+    for name in again:
+        assert any(name in output for output in outputs), outputs
+    for name in not_again:
+        assert not any(name in output for output in outputs), outputs

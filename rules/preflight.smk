@@ -1,4 +1,4 @@
-"""What is checked before the first training: that POSGGym will take the agents.
+"""What is checked before the first training: tasks, and that POSGGym takes the agents.
 
 This is no rule. Through a file between it and the training, a new description would train
 anew; and behind an `ancient` file that is going to change, Snakemake does not see what

@@ -14,14 +14,13 @@ from posggym_es.staging import StagingError
 from workspace import CONFIG, Workspace
 
 
-def planned(**changes):
+def planned(settings=None, **train):
     agent = {
         "experiment": "reaching",
-        "env_name": "posggym:CooperativeReaching-v0",
-        "env_config": {},
-        "settings": {"policy_name": "pgpe"},
+        "train": {"env_name": "posggym:CooperativeReaching-v0", **train},
+        "settings": {"policy_name": "pgpe", **(settings or {})},
     }
-    return planned_agents([{**agent, **changes}])
+    return planned_agents([agent])
 
 
 def test_the_ids_are_those_that_the_chain_registers(done):
@@ -96,16 +95,62 @@ def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
         ),
         (
             {"env_config": {"mode": "../up"}},
-            "experiments.reaching.register: env_args give the id",
+            "experiments.reaching.train.env_config: posggym:CooperativeReaching-v0 "
+            "cannot be made with {'mode': '../up'}: Mode must be one of",
         ),
         (
-            {"settings": {"policy_name": "pgpe", "env_type": "class"}},
+            {"settings": {"env_type": "class"}},
             "experiments.reaching.register: environment type 'class' is not allowed",
         ),
         (
-            {"settings": {"policy_name": "pgpe", "valid_agent_ids": ["0", "7"]}},
+            {"settings": {"valid_agent_ids": ["0", "7"]}},
             "experiments.reaching.register.valid_agent_ids: CooperativeReaching-v0 "
             "has no agent '7'; it has 0, 1",
+        ),
+        (
+            {"env_name": "CooperativeReaching-v0"},
+            "experiments.reaching.train: unknown Gymnasium environment "
+            "'CooperativeReaching-v0'; did you mean posggym:CooperativeReaching-v0?",
+        ),
+        (
+            {"env_name": "posggym:PursuitEvasion-v1"},
+            "experiments.reaching.train: PursuitEvasion-v1: not symmetric, so one "
+            "policy cannot play all its agents; set roles: ['0', '1']",
+        ),
+        (
+            {"env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "2"]},
+            "experiments.reaching.train: PursuitEvasion-v1: has no agent '2'",
+        ),
+        (
+            {"env_name": "posggym:PursuitEvasion-v1", "roles": ["1"]},
+            "experiments.reaching.train: roles: nobody plays 0; name all agents "
+            "(0, 1), or give partners",
+        ),
+        (
+            {
+                "env_name": "posggym:PursuitEvasion-v1",
+                "roles": ["0", "1"],
+                "env_config": {"grid": "15x15"},
+            },
+            "experiments.reaching.train.env_config: posggym:PursuitEvasion-v1 cannot "
+            "be made with {'grid': '15x15'}: Unsupported grid name '15x15'. If grid is "
+            "a string it must be one of",
+        ),
+        (
+            {"partners": ["CooperativeReaching-v0/heuristic-v0"]},
+            "experiments.reaching.train: partners: "
+            "'CooperativeReaching-v0/heuristic-v0' is not registered; did you mean "
+            "CooperativeReaching-v0/H",
+        ),
+        (
+            {"env_name": "LunarLanderContinuous-v2", "roles": ["0"]},
+            "experiments.reaching.train: LunarLanderContinuous-v2: roles and partners "
+            "are for POSGGym environments",
+        ),
+        (
+            {"env_name": "LunarLanderContinuous-v2", "env_config": {"siez": 3}},
+            "experiments.reaching.train.env_config: LunarLanderContinuous-v2 cannot be "
+            "made with {'siez': 3}: LunarLander.__init__() got an unexpected keyword",
         ),
     ],
 )

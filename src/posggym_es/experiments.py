@@ -273,14 +273,12 @@ class Experiments:
         return [
             {
                 "experiment": name,
-                "env_name": config.task.re_eval_env_name,
-                "env_config": config.env_config,
+                "train": self[name].training_config(agent.seed).to_dict(),
                 "settings": self[name].registration(label),
             }
             for name in self.names
             if name in names
-            for label in self[name].agents
-            for config in [self[name].training_config(self[name].agents[label].seed)]
+            for label, agent in self[name].agents.items()
         ]
 
     def members(self, group: str) -> list[tuple[str, str]]:

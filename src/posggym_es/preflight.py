@@ -1,7 +1,8 @@
-"""What can be known about agents before they are trained: that POSGGym will take them.
+"""What can be known about agents before they are trained.
 
-An agent's id, folder and roles follow from the config and from POSGGym alone. Training
-can take days, so mistakes in them are better found before it.
+Their tasks can be made, and POSGGym will take them: ids, folders and roles follow from
+the config and from POSGGym alone. Training can take days, so mistakes in them are
+better found before it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from pgpelib.hints import did_you_mean
 from pgpelib.tasks.registry import POSGGYM_PREFIX
+from pgpelib.training_config import TrainingConfig
 from posggym_es.agents import agent_in
 from posggym_es.environments import env_of
 from posggym_es.experiments import ConfigError
@@ -34,17 +36,14 @@ class PlannedAgent:
     ----------
     experiment
         Key of its config entry.
-    env_name
-        The task of its re-evaluations, as in `TrainingConfig`.
-    env_config
-        Keyword arguments of the environment.
+    train
+        Its training settings, those of `TrainingConfig`.
     settings
         Its registration settings.
     """
 
     experiment: str
-    env_name: str
-    env_config: dict[str, Any]
+    train: dict[str, Any]
     settings: dict[str, Any]
 
 
@@ -56,8 +55,7 @@ _SCHEMA = {
         "required": [field.name for field in dataclasses.fields(PlannedAgent)],
         "properties": {
             "experiment": {"type": "string"},
-            "env_name": {"type": "string"},
-            "env_config": {"type": "object"},
+            "train": {"type": "object"},
             "settings": {"type": "object"},
         },
     },
@@ -77,7 +75,7 @@ def planned_agents(data: Any) -> list[PlannedAgent]:
 
 
 def check_planned(agents: Sequence[PlannedAgent]) -> list[AgentSpec]:
-    """Register agents in a copy of the installed posggym that is thrown away.
+    """Make the agents' tasks, and register the agents in a throw-away posggym.
 
     Parameters
     ----------
@@ -92,27 +90,69 @@ def check_planned(agents: Sequence[PlannedAgent]) -> list[AgentSpec]:
     Raises
     ------
     ConfigError
-        If an environment, its arguments or an agent of it does not exist, or an agent
-        cannot be registered; names the experiment and the key.
+        If a task cannot be made, or an agent cannot be registered; names the experiment
+        and the key.
     RegistryError
         If an id is one of posggym's own, or posggym cannot be added to.
     StagingError
         If two agents share an id or a file.
     """
+    # Runs of an experiment differ by their seed only.
+    for experiment in {agent.experiment: agent for agent in agents}.values():
+        _check_tasks(experiment)
     specs = [_spec(agent) for agent in agents]
     with tempfile.TemporaryDirectory() as folder:
         make_tree(specs, None, Path(folder) / "tree")
     return specs
 
 
+def _check_tasks(agent: PlannedAgent) -> None:
+    """Make the tasks of an experiment once, as its training will."""
+    where = f"experiments.{agent.experiment}.train"
+    try:
+        config = TrainingConfig.from_dict(agent.train)
+        for name in (config.env_name, config.task.re_eval_env_name):
+            if name.startswith(POSGGYM_PREFIX):
+                env_of(name, config.env_config)
+            else:
+                require_known(name)
+        tasks = [
+            make(role)
+            for role in config.roles or (None,)
+            for make in (config.task.training_task, config.task.re_eval_task)
+        ]
+        for task in tasks:
+            config.task.architecture(task)
+        _check_roles(config)
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except Exception as error:
+        # What environments refuse, they refuse with exceptions of any kind.
+        raise ConfigError(
+            f"{where}.env_config: {config.env_name} cannot be made with "
+            f"{config.env_config}: {' '.join(str(error).split()) or repr(error)}"
+        ) from error
+
+
+def _check_roles(config: TrainingConfig) -> None:
+    """Refuse roles that leave an agent of the environment without a policy."""
+    if not config.roles or config.partners:
+        return
+    env = env_of(config.task.re_eval_env_name, config.env_config).make()
+    possible = list(env.possible_agents)
+    env.close()
+    left = [name for name in possible if name not in config.roles]
+    if left:
+        raise ConfigError(
+            f"roles: nobody plays {', '.join(left)}; name all agents "
+            f"({', '.join(possible)}), or give partners"
+        )
+
+
 def _spec(agent: PlannedAgent) -> AgentSpec:
     where = f"experiments.{agent.experiment}"
-    try:
-        if not agent.env_name.startswith(POSGGYM_PREFIX):
-            require_known(agent.env_name)
-        env = env_of(agent.env_name, agent.env_config)
-    except ValueError as error:
-        raise ConfigError(f"{where}.train: {error}") from error
+    config = TrainingConfig.from_dict(agent.train)
+    env = env_of(config.task.re_eval_env_name, config.env_config)
     try:
         spec = agent_in(env, agent.settings, _ANY, _ANY)
     except ValueError as error:

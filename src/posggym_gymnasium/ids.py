@@ -120,6 +120,12 @@ def require_known(name: str) -> str:
     known = known_env_ids()
     if bare_id in known and not reason:
         return env_id
+    import posggym
+
+    if name in posggym.envs.registry:
+        raise ValueError(
+            f"unknown Gymnasium environment {name!r}; did you mean posggym:{name}?"
+        )
     close = difflib.get_close_matches(bare_id, known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise ValueError(f"unknown Gymnasium environment {name!r}{reason}{hint}")

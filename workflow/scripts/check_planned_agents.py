@@ -1,14 +1,14 @@
 #!/usr/bin/env python
 """Check that POSGGym will take agents that are still to be trained.
 
-Their environments exist, their ids are free and keep to POSGGym's grammar, and posggym
+Their tasks can be made, their ids are free and keep to POSGGym's grammar, and posggym
 can be added to. Prints the ids.
 
 Examples
 --------
     check_planned_agents.py --agents \
-        '[{"experiment": "lander", "env_name": "LunarLanderContinuous-v2",
-           "env_config": {}, "settings": {"policy_name": "pgpe"}}]'
+        '[{"experiment": "lander", "train": {"env_name": "LunarLanderContinuous-v2"},
+           "settings": {"policy_name": "pgpe"}}]'
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ def main() -> None:
         "--agents",
         type=cli.json_of(planned_agents),
         required=True,
-        help="as JSON: experiment, task of re-evaluations, arguments of the "
-        "environment and `register` settings of each",
+        help="as JSON: experiment, `train` and `register` settings of each",
     )
     args = parser.parse_args()
     for spec in check_planned(args.agents):

@@ -328,7 +328,7 @@ snakemake --cores 2 TARGET                 What you get
                                            works: python workflow/scripts/status.py
 
 Add after the target:
-  --config scale=smoke                     a rehearsal in minutes
+  --config scale=smoke                     a rehearsal in minutes, in results/smoke/
   --config only=NAME,NAME                  some experiments
   --profile profiles/slurm                 on a cluster, instead of --cores
   -n                                       only say what would be done

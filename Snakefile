@@ -14,6 +14,10 @@ min_version("9.0")
 # The project's packages, also where they are not installed.
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
+# Snakemake's plugin has imported some of them, in another checkout those installed.
+for name in [name for name in sys.modules if (SOURCE / name.split(".")[0]).is_dir()]:
+    if SOURCE not in Path(sys.modules[name].__file__).parents:
+        del sys.modules[name]
 
 from posggym_es.safe_config import read_safely
 

@@ -28,7 +28,8 @@ def refuse_agents_that_cannot_be_registered():
         text=True,
     )
     if run.returncode:
-        message = run.stderr.strip().removeprefix(f"{script.name}: ")
+        # Simulators warn on the way.
+        message = run.stderr.strip().rpartition(f"{script.name}: ")[2]
         raise WorkflowError(f"{CONFIG_FILES}: {message}")
 
 

@@ -119,9 +119,11 @@ def test_the_index_sorts_by_any_column(done, browser):
         assert visit.page.inner_text("h1") == "lander"
 
 
-def test_published_scores_stand_beside_ours(tmp_path):
+@pytest.mark.parametrize("scale", ["full", "smoke"])
+def test_published_scores_stand_beside_ours(tmp_path, scale):
     summary = {
         "experiment": "walker",
+        "scale": scale,
         "env_id": "Walker2d-v4",
         "agents": ["Walker2d-v4/pgpe-v0"],
         "best_agent": "Walker2d-v4/pgpe-v0",
@@ -138,6 +140,7 @@ def test_published_scores_stand_beside_ours(tmp_path):
     page = index_page(tmp_path)
     assert "5232.0" in page
     assert ">0.50<" in page
+    assert ("Rehearsal at scale smoke" in page) == (scale == "smoke")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,11 @@ def test_published_scores(env_id, score):
 
 def test_text_of_others_stays_text():
     page = render(
-        "index.html", headings=[], rows=[], crossplay=[("<script>x</script>", "a")]
+        "index.html",
+        headings=[],
+        rows=[],
+        crossplay=[("<script>x</script>", "a")],
+        rehearsal=None,
     )
     assert "<script>x" not in page
 

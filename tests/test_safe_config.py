@@ -129,6 +129,27 @@ def test_without_the_plugin_files_of_the_command_line_are_refused(
         assert (result.returncode != 0) == refused, output
 
 
+def test_a_workflow_uses_its_own_packages(root, tmp_path, workspace):
+    """Not those that the plugin is installed with, where that is another checkout."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("src", "rules", "config", "workflow", "Snakefile"):
+        (other / name).symlink_to(root / name)
+    (other / "src").unlink()
+    shutil.copytree(root / "src", other / "src")
+    module = other / "src/posggym_es/experiments.py"
+    text = module.read_text()
+    assert "is not one of" in text
+    module.write_text(text.replace("is not one of", "is none of"))
+    workspace.write({**CONFIG, "scale": "tiny"})
+    # The Snakefile's folder is the one that it is named in.
+    (other / "Snakefile").unlink()
+    shutil.copy2(root / "Snakefile", other)
+    other_workspace = Workspace(other, workspace.folder, workspace.config)
+    other_workspace.write({**CONFIG, "scale": "tiny"})
+    assert "scale: 'tiny' is none of full" in run(other_workspace, "-n")
+
+
 def test_templates_of_workflows_still_work(tmp_path):
     """Rules may render templates: who writes a workflow writes code anyway."""
     (tmp_path / "Snakefile").write_text(

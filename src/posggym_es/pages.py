@@ -289,7 +289,7 @@ def index_page(results: Path) -> str:
         path.parent: read_json(path)
         for path in sorted(results.glob(f"[!.]*/{SUMMARY_FILE}"))
     }
-    scales = {each["scale"] for each in figures.values()} - {FULL_SCALE}
+    scales = {each.get("scale", FULL_SCALE) for each in figures.values()} - {FULL_SCALE}
     crossplay = [
         (
             path.parent.parent.name + " " + path.parent.name,

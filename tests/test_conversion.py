@@ -26,7 +26,7 @@ from messages import exactly
 from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion import ConversionError, convert
 from posggym_es.conversion_files import convert_folder
-from posggym_es.conversion_report import read_processors
+from posggym_es.conversion_report import read_conversion
 from posggym_es.policy_file import write_policy
 from posggym_es.posggym_model_file import model_file_bytes
 from posggym_es.spec import ProcessorSpec
@@ -399,7 +399,9 @@ def test_reports_say_what_was_converted_and_how_well(shared_data, tmp_path):
             "RescaleProcessor", {"min_val": -1.0, "max_val": 1.0, "clip": True}
         ),
     )
-    assert read_processors(output) == processors
+    converted = read_conversion(output)
+    assert (converted.obs_processor, converted.action_processor) == processors
+    assert converted.sha256 == report["sha256"]
     assert report["obs_processor"] == dataclasses.asdict(processors[0])
     assert report["action_processor"] == dataclasses.asdict(processors[1])
     proof = report["proof"]
@@ -414,7 +416,7 @@ def test_the_chosen_processor_is_reported(shared_data, tmp_path):
     source = lander_dir(shared_data, tmp_path)
     chosen = ProcessorSpec("RescaleProcessor", {"min_val": 0.0, "max_val": 2.0})
     convert_folder(source, tmp_path / "out", chosen)
-    assert read_processors(tmp_path / "out")[1] == chosen
+    assert read_conversion(tmp_path / "out").action_processor == chosen
 
 
 def test_policies_that_float32_cannot_hold_are_not_written(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -371,3 +373,16 @@ def test_specs_in_the_manifest_are_plain_data(repositories, agent):
     register_agents(repositories, [agent])
     manifest = json.loads((repositories.models.folder / "posggym-es.json").read_text())
     assert [item["spec"]["policy_name"] for item in manifest["agents"]] == ["ppo"]
+
+
+def test_files_that_changed_after_their_proof_are_not_registered(
+    repositories, make_agent, tmp_path
+):
+    spec, path = make_agent()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    spec = dataclasses.replace(spec, policy_sha256=digest)
+    changed = tmp_path / "policy.pkl"
+    changed.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match="not the policy that was proved for"):
+        register_agents(repositories, [(spec, changed)])
+    assert register_agents(repositories, [(spec, path)])["added"] == [spec.id]

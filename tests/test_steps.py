@@ -59,8 +59,13 @@ def test_a_policy_that_plays_differently_is_refused(policy):
     # POSGGym's own loader would do what such a file says.
     file = policy / "tree/posggym/assets/agents" / spec.asset
     file.write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    with pytest.raises(RuntimeError, match=r"pgpe\.pkl: not a policy file"):
+    with pytest.raises(
+        RuntimeError, match=r"pgpe\.pkl: not the policy that was proved"
+    ):
         posggym_es.verify(spec, "extracted", "tree")
+    unproved = dataclasses.replace(spec, policy_sha256=None)
+    with pytest.raises(RuntimeError, match=r"pgpe\.pkl: not a policy file"):
+        posggym_es.verify(unproved, "extracted", "tree")
     assert not (policy / "pwned").exists()
 
 

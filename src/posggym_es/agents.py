@@ -22,6 +22,7 @@ def agent_spec(
     obs_processor: ProcessorSpec,
     action_processor: ProcessorSpec,
     settings: dict[str, Any],
+    policy_sha256: str | None = None,
 ) -> AgentSpec:
     """Return how a policy is registered.
 
@@ -34,6 +35,8 @@ def agent_spec(
     settings
         `policy_name`, and optionally `version`, `description`, `valid_agent_ids`,
         `env_type` and `env_name`; see the config reference.
+    policy_sha256
+        SHA-256 of the converted policy's file.
 
     Raises
     ------
@@ -46,6 +49,7 @@ def agent_spec(
         description=describe(policy, spec.description),
         # PPO policies act by chance, before and after the conversion.
         deterministic=not isinstance(policy, PPOPolicyData),
+        policy_sha256=policy_sha256,
     )
 
 

@@ -78,7 +78,7 @@ class Entry:
         return [
             name
             for name in fields
-            if name != "description"
+            if name not in ("description", "policy_sha256")
             and getattr(self.spec, name) != getattr(other.spec, name)
         ] + (["policy file"] if self.sha256 != other.sha256 else [])
 
@@ -207,7 +207,7 @@ def register_agents(
     before = dict(entries)
     models = repositories.models.folder
     for spec, file in agents:
-        data = file.read_bytes()
+        data = spec.policy_bytes(file)
         entry = Entry(spec, hashlib.sha256(data).hexdigest())
         known = entries.get(spec.id)
         if known is not None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pgpelib.files import read_json, write_json, write_text
 from posggym_es.charts import learning_curve, tables_of_run
+from posggym_es.conversion_report import MODEL_NAME
 from posggym_es.experiments import FULL_SCALE, SPEC_FILE
 from posggym_es.pages import (
     FILM_FOLDER,
@@ -81,6 +82,8 @@ def collect(
         shutil.copy2(folder / "verification.json", target)
         shutil.copy2(folder / SPEC_FILE, target)
         spec = AgentSpec.read(folder / SPEC_FILE)
+        # What is published is what was proved.
+        spec.policy_bytes(target / "converted" / f"{MODEL_NAME}.pkl")
         agents.append(
             {
                 "spec": spec,

@@ -7,6 +7,7 @@ Everything downstream of training (staging, registration, verification, docs) as
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import keyword
 import re
 from pathlib import Path, PurePosixPath
@@ -60,11 +61,14 @@ _AGENT_PROPERTIES = {
     "obs_processor": _PROCESSOR_SCHEMA,
     "action_processor": _PROCESSOR_SCHEMA,
     "deterministic": {"type": "boolean"},
+    "policy_sha256": {"type": ["string", "null"], "pattern": r"^[0-9a-f]{64}\Z"},
 }
+# What agents have by default, among them those that earlier versions registered.
+_OPTIONAL = ("deterministic", "policy_sha256")
 _AGENT_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
-    "required": [name for name in _AGENT_PROPERTIES if name != "deterministic"],
+    "required": [name for name in _AGENT_PROPERTIES if name not in _OPTIONAL],
     "properties": _AGENT_PROPERTIES,
 }
 # What users say about an agent; the rest follows from its policy. The config's schema
@@ -162,6 +166,9 @@ class AgentSpec:
         What stands between the environment and the network.
     deterministic
         Whether the policy always acts the same way after the same observations.
+    policy_sha256
+        SHA-256 of the policy file whose conversion was proved, in hexadecimal; None
+        while there is none. Agents that differ in nothing else are equal.
 
     Raises
     ------
@@ -181,6 +188,7 @@ class AgentSpec:
     obs_processor: ProcessorSpec
     action_processor: ProcessorSpec
     deterministic: bool = True
+    policy_sha256: str | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         refuse_mistakes(self.to_json(), _AGENT_SCHEMA)
@@ -236,6 +244,23 @@ class AgentSpec:
     def module(self) -> str:
         """The posggym module that holds this environment's `policy_specs`."""
         return f"posggym.agents.{self.env_type}.{self.env_name}"
+
+    def policy_bytes(self, file: Path) -> bytes:
+        """Read the agent's policy file; whatever takes one over reads it by this.
+
+        Raises
+        ------
+        ValueError
+            If it is another file than the one that was proved; names it and the agent.
+        """
+        data = file.read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if self.policy_sha256 not in (None, found):
+            raise ValueError(
+                f"{file}: not the policy that was proved for {self.id}: its SHA-256 is "
+                f"{found}, not {self.policy_sha256}; remove the file and run again"
+            )
+        return data
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a JSON file (tuples in `env_args` are kept, tagged)."""

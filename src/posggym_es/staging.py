@@ -49,6 +49,13 @@ def stage_models(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[P
     -------
     list of Path
         The files written, `<root>/posggym/agents/...`.
+
+    Raises
+    ------
+    ValueError
+        If a file is not the one that was proved; see `AgentSpec.policy_bytes`.
+    StagingError
+        If two agents share an id or a file.
     """
     return _stage(agents, root / MODELS_ROOT)
 
@@ -60,6 +67,11 @@ def stage_assets(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[P
     -------
     list of Path
         The files written, `<root>/posggym/assets/agents/...`.
+
+    Raises
+    ------
+    ValueError, StagingError
+        See `stage_models`.
     """
     return _stage(agents, root / ASSETS_ROOT)
 
@@ -69,7 +81,7 @@ def _stage(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
     written = []
     for spec, file in agents:
         target = root / spec.asset
-        write_bytes(target, file.read_bytes())
+        write_bytes(target, spec.policy_bytes(file))
         written.append(target)
     return written
 

@@ -12,7 +12,7 @@ from typing import Any
 from pgpelib.files import read_json
 from posggym_es.agents import agent_spec
 from posggym_es.conversion_files import convert_folder
-from posggym_es.conversion_report import MODEL_NAME, read_processors
+from posggym_es.conversion_report import MODEL_NAME, read_conversion
 from posggym_es.extraction import pick_policy, ppo_with_reference, with_reference
 from posggym_es.fresh_process import FreshProcessError, run_with_tree
 from posggym_es.policy_checks import check_modules
@@ -132,7 +132,14 @@ def register(
         If the settings make no valid id, or the id is taken.
     """
     policy = read_policy(Path(policy_dir))
-    spec = agent_spec(policy, *read_processors(Path(converted_dir)), settings)
+    converted = read_conversion(Path(converted_dir))
+    spec = agent_spec(
+        policy,
+        converted.obs_processor,
+        converted.action_processor,
+        settings,
+        converted.sha256,
+    )
     with tempfile.TemporaryDirectory() as assets:
         stage_assets([(spec, Path(converted_dir) / f"{MODEL_NAME}.pkl")], Path(assets))
         partners = partners_of(policy.notes)

@@ -52,7 +52,7 @@ def make_tree(
     Raises
     ------
     ValueError
-        If a policy file is missing.
+        If a policy file is missing, or not the one that was proved.
     RegistryError
         See `posggym_es.registry.register`.
     StagingError
@@ -63,6 +63,7 @@ def make_tree(
             file = assets_root / ASSETS_ROOT / spec.asset
             if not file.is_file():
                 raise ValueError(f"{file}: no such file; it is the policy of {spec.id}")
+            spec.policy_bytes(file)
     package = package or installed_posggym()
     own = {spec.id for spec in specs}
     earlier = generated_specs(package.parent)

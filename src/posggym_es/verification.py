@@ -137,7 +137,8 @@ def registered_player(
     Raises
     ------
     ValueError
-        If what the tree has as its policy file is none: POSGGym would execute it.
+        If what the tree has as its policy file is not what was proved, or none at all:
+        POSGGym would execute it.
     VerificationError
         If the agent or one of its company is not registered.
     """
@@ -146,7 +147,9 @@ def registered_player(
             raise VerificationError(
                 f"{policy_id}: not registered in {posggym.__file__}"
             )
-    read_model_file(posggym.config.AGENT_MODEL_DIR / spec.asset)
+    file = posggym.config.AGENT_MODEL_DIR / spec.asset
+    spec.policy_bytes(file)
+    read_model_file(file)
     return Player(
         make_episodes(spec.env_id, spec.env_args, render_mode, company.endless_length),
         company,

@@ -14,7 +14,7 @@ from pathlib import Path
 from pgpelib.files import write_json
 from posggym_es import cli
 from posggym_es.agents import agent_spec
-from posggym_es.conversion_report import read_processors
+from posggym_es.conversion_report import read_conversion
 from posggym_es.policy_file import read_policy
 
 
@@ -31,10 +31,13 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
+    converted = read_conversion(args.converted_dir)
     spec = agent_spec(
         read_policy(args.policy_dir),
-        *read_processors(args.converted_dir),
+        converted.obs_processor,
+        converted.action_processor,
         args.settings,
+        converted.sha256,
     )
     write_json(args.output, spec.to_json())
     print(spec.id)

@@ -74,7 +74,8 @@ def test_files_that_are_not_there_are_named_first(root, tmp_path):
         (
             {"returns": [], "lengths": [1], "seeds": [0.5], "company": {"x": 1}},
             "returns: has to have at least 1, not 0; seeds.0: 0.5 is not a whole "
-            "number; company: 'x' is not a key; known are partners, role, siblings",
+            "number; company: 'x' is not a key; known are endless_length, partners, "
+            "role, siblings",
         ),
     ],
 )

@@ -99,6 +99,8 @@ rule status:
 
 rule check:
     """Derive every published file again, and say which differ."""
+    input:
+        published_results,
     params:
         script=SCRIPTS / "check_results.py",
         arguments=lambda wildcards: config_arguments(),

@@ -16,6 +16,7 @@ shell.prefix(
 
 from pgpelib.config_text import read_config_file
 from pgpelib.hints import did_you_mean
+from posggym_es.rederivation import DerivationError, require_published
 from posggym_es.schema_check import mistakes_in, read_as_yaml
 from posggym_es.experiments import FULL_SCALE, REGISTRY_GROUP, ConfigError, Experiments
 from posggym_es.source_digest import source_digest
@@ -282,13 +283,29 @@ def policy_to_remove(wildcards):
 
 
 def config_arguments():
-    """Return the arguments that give a script this call's config.
+    """Return the arguments that give a script the config of this call.
 
-    That is the merged one, whichever files and values it comes from, but for what these
-    scripts do not need and process lists must not show.
+    That is its files in the order in which they are merged, and its values, but for
+    what process lists must not show.
     """
-    shown = {key: value for key, value in config.items() if key != "mongo_db"}
-    return ["--config", json.dumps(shown)]
+    given = workflow.overwrite_configfiles
+    files = [file for file in workflow.configfiles if file not in given]
+    if workflow.config_settings.replace_workflow_config and given:
+        files = []
+    keys = [key for key in workflow.config_settings.config if key != "mongo_db"]
+    return [
+        *("--configfile", *map(os.path.abspath, [*files, *given])),
+        *("--config", json.dumps({key: config[key] for key in keys})),
+    ]
+
+
+def published_results(wildcards):
+    """Return no input; refuse to check what is not there."""
+    try:
+        require_published(EXPERIMENTS, Path())
+    except DerivationError as error:
+        raise WorkflowError(str(error)) from error
+    return []
 
 
 def refuse_unknown_targets():

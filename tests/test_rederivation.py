@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from pgpelib.files import SCRATCH_FOLDER
-from workspace import Workspace
+from workspace import CONFIG, Workspace
 
 
 def test_published_files_are_derived_again_and_changes_named(root, done, tmp_path):
@@ -37,10 +37,14 @@ def test_published_files_are_derived_again_and_changes_named(root, done, tmp_pat
     ]
 
 
-def test_without_trained_policies_it_says_what_to_do(done, tmp_path):
-    (tmp_path / "config").mkdir()
-    shutil.copy(done.folder / "config/config.yaml", tmp_path / "config")
-    result = done.run_script("check_results.py", "--directory", tmp_path)
+def test_before_anything_is_there_it_says_what_to_do(root, tmp_path):
+    workspace = Workspace(root, tmp_path, CONFIG)
+    message = "no results of lander, registry in results: run register_all first"
+    result = workspace.run_script("check_results.py", "--only", "lander")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert "run register_all first" in line
+    assert message in line
+    result = workspace.snakemake("check", "--config", "only=lander")
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+    assert "check_results.py" not in result.stdout + result.stderr

@@ -70,7 +70,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help="config files; later ones add to earlier ones, as with Snakemake",
     )
     parser.add_argument(
-        "--config", type=json_argument, help="the whole config as JSON, instead"
+        "--config",
+        type=json_argument,
+        default={},
+        help="values that replace those of the files, as JSON",
     )
     parser.add_argument("--directory", type=Path, default=Path())
     parser.add_argument("--scale", help="scale of the config to look at")
@@ -86,11 +89,9 @@ def config_of(args: argparse.Namespace) -> dict[str, Any]:
         If a file cannot be read.
     """
     config: dict[str, Any] = {}
-    if args.config is not None:
-        config = args.config
-    else:
-        for path in args.configfile:
-            config = _merged(config, read_config_file(args.directory / path))
+    for path in args.configfile:
+        config = _merged(config, read_config_file(args.directory / path))
+    config |= args.config
     given = {"scale": args.scale, "only": args.only}
     return config | {key: value for key, value in given.items() if value is not None}
 

@@ -78,7 +78,6 @@ def test_settings_go_before_what_is_derived():
         "policy_name": "other",
         "version": 4,
         "valid_agent_ids": ["0"],
-        "env_type": "locomotion",
         "env_name": "walker",
         "description": "Mine",
     }

@@ -91,7 +91,8 @@ def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
         ),
         (
             {"env_config": {"siez": 3}},
-            "experiments.reaching.train: CooperativeReaching-v0 has no arguments siez",
+            "experiments.reaching.train: CooperativeReaching-v0 has no argument "
+            "'siez'; did you mean 'size'?",
         ),
         (
             {"env_config": {"mode": "../up"}},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import math
 import py_compile
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,19 +29,16 @@ from messages import exactly
 from pgpelib.files import write_json
 from posggym_es.fresh_process import run_with_tree
 from posggym_es.registry import (
-    BEGIN,
-    END,
+    MARK,
     RegistryError,
-    check_blocks,
-    env_module_code,
+    agents_code,
     existing_ids,
     generated_specs,
     imported_env_modules,
     register,
-    remove_block,
-    set_block,
 )
-from posggym_es.spec import PROCESSORS, AgentSpec, ProcessorSpec
+from posggym_es.source_text import Source
+from posggym_es.spec import PROCESSORS, AgentSpec, ProcessorSpec, default_args_id
 from posggym_es.staging import StagingError, copy_package
 from posggym_es.trees import make_tree
 
@@ -79,6 +78,30 @@ UAV = make_spec(
     obs_processor=ProcessorSpec("FlattenProcessor"),
 )
 SPECS = [make_spec(), make_spec(policy_name="pgpe2", version=3), LANDER, UAV]
+TIGER = make_spec(
+    env_id="MultiAgentTiger-v0", env_args=None, env_type="classic", env_name="tiger"
+)
+REACHING = make_spec(
+    env_id="CooperativeReaching-v0",
+    env_args={"size": 5},
+    env_type="grid_world",
+    env_name="cooperative_reaching",
+    description="",
+    deterministic=False,
+    obs_processor=ProcessorSpec("FlattenProcessor"),
+)
+# Of the arguments for which POSGGym registers agents, in its own folder.
+WITH_POSGGYMS = make_spec(
+    env_id="LevelBasedForaging-v3",
+    env_args={"num_agents": 2, "size": 10, "static_layout": True},
+    env_args_id="num_agents=2-static_layout=True",
+    folder="two-agents",
+    env_type="grid_world",
+    env_name="level_based_foraging",
+)
+# Every kind: modules with and without policies of POSGGym's own, and with and without
+# networks among them; new modules in known and new places.
+ALL_KINDS = [*SPECS, TIGER, REACHING, WITH_POSGGYMS]
 
 
 @pytest.fixture
@@ -102,7 +125,7 @@ def folders(root: Path) -> set[str]:
 def registered(root: Path) -> dict[str, dict]:
     """Return the specs that a fresh process sees in a tree."""
     code = """
-import json, posggym.agents as a
+import json, posggym_gymnasium, posggym.agents as a
 from posggym.config import AGENT_MODEL_DIR as d
 def plain(s):
     k = dict(s.kwargs)
@@ -125,39 +148,70 @@ def specs_in(module: Path) -> dict[str, PolicySpec]:
 @pytest.mark.slow
 def test_registered_specs_are_what_was_asked_for(tree):
     before = registered(tree)
-    register(tree, SPECS)
+    register(tree, ALL_KINDS)
     after = registered(tree)
-    assert set(after) - set(before) == {spec.id for spec in SPECS}
+    assert set(after) - set(before) == {spec.id for spec in ALL_KINDS}
     assert {k: after[k] for k in before} == before
-    for spec in SPECS:
+    for spec in ALL_KINDS:
+        identity = spec.action_processor.name == "IdentityProcessor"
         assert after[spec.id] == {
             "env_args": repr(spec.env_args),
             "env_args_id": spec.env_args_id,
             "version": spec.version,
             "valid_agent_ids": spec.valid_agent_ids,
-            "description": spec.description,
+            "description": spec.description or None,
             "path": str(spec.asset),
             "kwargs": {
-                "deterministic": True,
+                "deterministic": spec.deterministic,
                 "obs_processor_cls": spec.obs_processor.name,
-                "obs_processor_config": spec.obs_processor.config,
-                "action_processor_cls": spec.action_processor.name,
-                "action_processor_config": spec.action_processor.config,
+                "obs_processor_config": spec.obs_processor.config or None,
+                # As POSGGym writes actions that are taken as they are.
+                "action_processor_cls": None
+                if identity
+                else spec.action_processor.name,
+                "action_processor_config": spec.action_processor.config or None,
             },
         }
-    assert existing_ids(tree) == set(after)
+    # POSGGym alone cannot make Gymnasium's environments.
+    assert existing_ids(tree) == set(after) - {LANDER.id}
 
 
 def test_same_agents_same_bytes(tree):
-    assert register(tree, SPECS)
+    assert register(tree, ALL_KINDS)
     first = files(tree)
-    assert register(tree, list(reversed(SPECS))) == []
+    assert register(tree, list(reversed(ALL_KINDS))) == []
     assert files(tree) == first
+    assert sorted(generated_specs(tree), key=str) == sorted(ALL_KINDS, key=str)
+
+
+@given(
+    st.lists(st.sampled_from(ALL_KINDS), unique_by=str),
+    st.lists(st.sampled_from(ALL_KINDS), unique_by=str),
+)
+@settings(max_examples=30)
+def test_what_was_registered_before_leaves_no_trace(first, second):
+    with tempfile.TemporaryDirectory() as folder:
+        tree, direct = Path(folder, "tree"), Path(folder, "direct")
+        for root in (tree, direct):
+            agents = root / "posggym/agents"
+            shutil.copytree(
+                Path(posggym.__file__).parent / "agents",
+                agents,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        before, before_folders = files(tree), folders(tree)
+        register(tree, first)
+        register(tree, second)
+        register(direct, second)
+        assert files(tree) == files(direct)
+        register(tree, [])
+        assert files(tree) == before
+        assert folders(tree) == before_folders
 
 
 def test_registering_nothing_restores_every_byte(tree):
     before, before_folders = files(tree), folders(tree)
-    register(tree, SPECS)
+    register(tree, ALL_KINDS)
     assert files(tree) != before
     # As an import leaves them behind.
     for path in [tree / INIT, *tree.glob("posggym/agents/gymnasium/**/__init__.py")]:
@@ -173,22 +227,31 @@ def test_agents_are_in_the_order_of_their_ids(tree):
     register(tree, [late, early])
     first = files(tree)
     text = first[DRIVING].decode()
-    assert text.index(early.env_args_id) < text.index(late.env_args_id)
+    assert text.rindex(early.env_args_id) < text.rindex(late.env_args_id)
     register(tree, [early, late])
     assert files(tree) == first
 
 
+def test_agents_that_differ_by_name_share_a_loop(tree):
+    names = [f"pgpe_seed{seed}" for seed in (10, 9, 1)]
+    register(tree, [make_spec(policy_name=name, description=name) for name in names])
+    text = (tree / DRIVING).read_text()
+    assert text.count(MARK) == 1
+    assert sorted(names, key=text.index) == list(reversed(names))
+
+
 def test_what_changed_is_listed_and_nothing_else(tree):
     driving, init = tree / DRIVING, tree / INIT
+    uav = tree / "posggym/agents/grid_world/uav/__init__.py"
     lander = tree / "posggym/agents/gymnasium/lunar_lander_continuous/__init__.py"
     package = tree / "posggym/agents/gymnasium/__init__.py"
-    added = register(tree, [make_spec(), LANDER])
-    assert sorted(added) == sorted([driving, init, lander, package])
+    added = register(tree, [make_spec(), LANDER, UAV])
+    assert sorted(added) == sorted([driving, init, uav, lander, package])
     # Another agent for a module that is imported already.
-    changed = register(tree, [make_spec(), make_spec(policy_name="pgpe2"), LANDER])
-    assert changed == [driving]
+    more = [make_spec(), make_spec(policy_name="pgpe2"), LANDER, UAV]
+    assert register(tree, more) == [driving]
     assert b"pgpe2" in driving.read_bytes()
-    assert register(tree, [make_spec(), make_spec(policy_name="pgpe2"), LANDER]) == []
+    assert register(tree, more) == []
     assert sorted(register(tree, [])) == sorted(added)
 
 
@@ -196,16 +259,15 @@ def test_names_that_are_imported_can_be_added_to(tree):
     path = tree / DRIVING
     path.write_text("from posggym.agents.somewhere import specs as policy_specs\n")
     register(tree, [make_spec()])
-    assert BEGIN in path.read_text()
+    assert MARK in path.read_text()
     path.write_text("from posggym.agents.somewhere import policy_specs as specs\n")
     with pytest.raises(RegistryError, match="has no `policy_specs` to add"):
         register(tree, [make_spec()])
 
 
-def test_later_runs_replace_the_block(tree):
+def test_later_runs_replace_earlier_ones(tree):
     register(tree, SPECS)
     register(tree, [make_spec(description="Another")])
-    assert (tree / DRIVING).read_bytes().count(BEGIN.encode()) == 1
     specs = specs_in(tree / DRIVING)
     assert specs[SPECS[0].id].description == "Another"
     assert SPECS[1].id not in specs
@@ -213,46 +275,50 @@ def test_later_runs_replace_the_block(tree):
         assert not (tree / spec.module.replace(".", "/")).exists()
 
 
-def test_lines_outside_the_block_are_left_alone(tree):
+def test_other_lines_are_left_alone(tree):
     original = (tree / DRIVING).read_text()
     register(tree, SPECS)
-    mine = (tree / DRIVING).read_text() + "\n# a user's line after the block\n"
-    mine = "# a user's line before it\n" + mine
-    (tree / DRIVING).write_text(mine)
+    mine = (tree / DRIVING).read_text() + "\n# a user's line after it\n"
+    (tree / DRIVING).write_text("# a user's line before it\n" + mine)
     register(tree, [make_spec(policy_name="other")])
-    text = (tree / DRIVING).read_text()
-    outside = text.split(BEGIN)[0], text.split(END + "\n")[1]
-    assert outside[0] == "# a user's line before it\n" + original + "\n"
-    assert outside[1] == "\n# a user's line after the block\n"
+    register(tree, [])
+    assert (tree / DRIVING).read_text() == (
+        f"# a user's line before it\n{original}\n# a user's line after it\n"
+    )
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_line_endings_and_final_newlines_survive(tree, ending):
     newline = ending or "\n"
-    path = tree / DRIVING
-    text = path.read_text().rstrip("\n").replace("\n", newline) + ending
-    path.write_bytes(text.encode())
-    register(tree, SPECS)
-    content = path.read_bytes()
-    assert content.startswith(text.encode())
-    assert content.endswith(ending.encode())
-    assert content.count(b"\n") == content.count(newline.encode())
-    assert set(specs_in(path)) >= {spec.id for spec in SPECS[:2]}
+    originals = {}
+    for path in (tree / DRIVING, tree / INIT):
+        text = path.read_text().rstrip("\n").replace("\n", newline) + ending
+        originals[path] = text.encode()
+        path.write_bytes(originals[path])
+    register(tree, ALL_KINDS)
+    for path, original in originals.items():
+        content = path.read_bytes()
+        assert content != original
+        assert content.endswith(ending.encode())
+        assert content.count(b"\n") == content.count(newline.encode())
+    assert set(specs_in(tree / DRIVING)) >= {spec.id for spec in SPECS[:2]}
     register(tree, [])
-    assert path.read_bytes() == text.encode()
+    for path, original in originals.items():
+        assert path.read_bytes() == original
 
 
-@example(b"\r")
-@example(b"a\r\nb\n")
-@example(b"a\nb\r\n")
-@given(st.binary(max_size=40).filter(lambda b: b"posggym-es" not in b))
-def test_a_block_comes_and_goes_without_a_trace(outside):
-    path = Path("x.py")
-    content = set_block(path, outside, "x = 1\n")
-    assert content.startswith(outside)
-    changed = set_block(path, content, "y = 2\n")
-    assert b"x = 1" not in changed.removeprefix(outside)
-    assert remove_block(path, changed) == outside
+@example(b"\r", "a")
+@example(b"a\r\nb\n", "a")
+@example(b"a\nb\r\n", "a")
+@example(b"\xef\xbb\xbfa\r\n", "a")
+@example(b"\xff", "a")
+@given(st.binary(max_size=40), st.text("ab \n", max_size=10))
+def test_sources_give_back_every_byte(content, appended):
+    source = Source.of(content)
+    assert source.encode() == content
+    place = len(source.lines)
+    longer = source.inserted(place, *appended.split("\n"))
+    assert longer.removed(place, len(longer.lines)).encode() == content
 
 
 def test_trees_are_made_from_the_installed_posggym(tmp_path):
@@ -264,7 +330,7 @@ def test_trees_are_made_from_the_installed_posggym(tmp_path):
     (output / "posggym/from_an_earlier_run.py").touch()
     changed = make_tree([LANDER], assets, output)
     module = Path(LANDER.module.replace(".", "/")) / "__init__.py"
-    assert changed == sorted([Path(INIT), module.parent.parent / "__init__.py", module])
+    assert changed == sorted([module.parent.parent / "__init__.py", module])
     assert (output / policy.relative_to(assets)).read_bytes() == b"weights"
     assert set(specs_in(output / module)) == {LANDER.id}
     assert not (output / "posggym/from_an_earlier_run.py").exists()
@@ -290,7 +356,7 @@ def test_agents_of_earlier_runs_leave_nothing_behind_but_partners(tmp_path):
     make_tree([own], None, with_partner, earlier, [LANDER.id, "Random-v0"])
     assert generated_specs(plain) == [own]
     assert generated_specs(with_partner) == [own, LANDER]
-    assert {LANDER.id, own.id} <= existing_ids(with_partner)
+    assert {LANDER.id, own.id} <= set(registered(with_partner))
     models = Path("posggym/assets/agents")
     assert (with_partner / models / LANDER.asset).read_bytes() == LANDER.id.encode()
     for spec in SPECS:
@@ -330,7 +396,9 @@ def test_posggyms_own_ids_stay_its_own(tmp_path):
 
 def test_modules_that_posggym_imports_are_not_registered_twice(tree):
     register(tree, [make_spec()])
-    assert BEGIN not in (tree / INIT).read_text()
+    assert (tree / INIT).read_bytes() == (
+        Path(posggym.__file__).parent / "agents/__init__.py"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -354,52 +422,71 @@ def test_every_way_to_import_a_module_counts(line):
     assert "posggym.agents.grid_world.driving_gen" not in found
 
 
-@pytest.mark.slow
-def test_blocks_leave_no_names_behind(tree):
-    code = "import posggym.agents as a; print(*sorted(vars(a)))"
-
-    def names() -> set[str]:
-        return set(run_with_tree(tree, code).split())
-
-    before = names()
-    register(tree, SPECS)
-    # Python itself puts a package's subpackages there.
-    assert names() - before == {"gymnasium"}
-
-
 def test_a_later_version_is_registered_after_an_earlier_one(tree):
     register(tree, [make_spec(version=10), make_spec(version=9)])
     text = (tree / DRIVING).read_text()
     assert text.index("version=9,") < text.index("version=10,")
 
 
-@pytest.mark.parametrize("marker", [BEGIN, END, f"\n{END}\n", f"x\r\n{BEGIN}\r\n"])
-def test_descriptions_may_hold_the_markers(tree, marker):
+@pytest.mark.parametrize("text", [MARK, f"\n{MARK}\n", f'"""\n{MARK}\nfor', "{x}\\"])
+def test_descriptions_may_hold_code(tree, text):
     original = files(tree)
-    spec = make_spec(description=marker)
+    spec = make_spec(description=text)
     register(tree, [spec])
     assert register(tree, [spec]) == []
+    assert generated_specs(tree) == [spec]
     register(tree, [])
     assert files(tree) == original
 
 
 def test_posggyms_linters_accept_generated_files(tree):
-    register(tree, SPECS)
-    generated = [p for p in files(tree) if BEGIN in (tree / p).read_text()]
-    assert len(generated) == 4
-    # The settings of POSGGym's pyproject.toml.
+    plain = [dataclasses.replace(spec, description="Short") for spec in ALL_KINDS]
+    before = files(tree)
+    register(tree, plain)
+    after = files(tree)
+    changed = [path for path in after if after[path] != before.get(path)]
+    assert len(changed) == 8
+    # The settings of POSGGym's pyproject.toml, and its formatter.
     options = ["--isolated", "--target-version=py38", "--extend-select=C4,SIM,TC"]
+    options += ["--per-file-ignores=__init__.py:F401,E402"]
     result = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--no-cache", *options, "--"]
-        + [str(tree / path) for path in generated if path != INIT],
+        + [str(tree / path) for path in changed],
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stdout
-    for path in generated:
-        if "gymnasium" in path or "uav" in path:
-            text = (tree / path).read_text()
+    for path in changed:
+        text = after[path].decode()
+        added = set(text.splitlines()) - set(before.get(path, b"").decode().split("\n"))
+        assert max(map(len, added)) <= 88
+        if path not in before:
             assert text == black.format_str(text, mode=black.Mode(line_length=88))
+
+
+def test_new_modules_are_imported_and_registered_where_their_neighbours_are(tree):
+    before = (tree / INIT).read_text().splitlines()
+    register(tree, [TIGER, UAV])
+    after = (tree / INIT).read_text().splitlines()
+    added = [line for line in after if line not in before]
+    assert "\n".join(added) == (
+        "from posggym.agents.classic import (\n    tiger,\n"
+        "    uav,\n"
+        "# Uav\nfor policy_spec in uav.policy_specs.values():\n"
+        "# Classic\n# -------\n"
+        "# Tiger\nfor policy_spec in tiger.policy_specs.values():"
+    )
+    assert after[after.index("    uav,") - 1] == "    pursuit_evasion,"
+    following = after[after.index("    tiger,") + 2]
+    assert following == "from posggym.agents.continuous import ("
+
+
+def test_changes_of_how_a_new_module_is_registered_are_named(tree):
+    register(tree, [UAV])
+    init = tree / INIT
+    init.write_text(init.read_text().replace("in uav.policy_specs", "in uav.specs"))
+    with pytest.raises(RegistryError, match="imports or registers posggym.agents.grid"):
+        register(tree, [])
 
 
 texts = st.text(max_size=200)
@@ -423,39 +510,34 @@ values = st.recursive(
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(texts, st.dictionaries(st.sampled_from("abc"), values, min_size=1, max_size=2))
-# Long texts are written in pieces.
 @example("  two  spaces,\ta tab\nand a line  " * 9, {"a": "x" * 240})
 def test_any_text_and_value_comes_out_as_it_went_in(description, env_args):
     assume(len("-".join(f"{k}={v}" for k, v in env_args.items()).encode()) < 255)
+    assume(not any(c in default_args_id(env_args) for c in "{}"))
     spec = make_spec(description=description, env_args=env_args)
-    code = env_module_code([spec])
-    assert code == black.format_str(code, mode=black.Mode(line_length=88))
-    namespace: dict = {"policy_specs": {}}
-    exec(compile(code, "block", "exec"), namespace)
-    assert set(namespace) == {"policy_specs", "__builtins__"}
-    (made,) = namespace["policy_specs"].values()
-    assert isinstance(made, PolicySpec)
-    assert made.entry_point == PPOPolicy.load_from_path
-    assert made.id == spec.id
-    assert made.description == description
-    assert made.env_args == env_args
-    assert repr(made.env_args) == repr(env_args)
-    assert made.kwargs["obs_processor_config"] == RESCALE.config
-    assert made.kwargs["obs_processor_cls"] is processors.RescaleProcessor
     with tempfile.TemporaryDirectory() as root:
         path = Path(root, DRIVING)
         path.parent.mkdir(parents=True)
-        path.write_bytes(set_block(path, b"", code))
+        path.write_text("policy_specs = {}\n")
+        (Path(root) / INIT).write_text(
+            "from posggym.agents.continuous import driving_continuous\n"
+        )
+        register(Path(root), [spec])
+        (made,) = specs_in(path).values()
         assert generated_specs(Path(root)) == [spec]
+    assert isinstance(made, PolicySpec)
+    assert made.entry_point == PPOPolicy.load_from_path
+    assert made.id == spec.id
+    assert made.description == (description or None)
+    assert repr(made.env_args) == repr(env_args)
+    assert made.kwargs["obs_processor_config"] == RESCALE.config
+    assert made.kwargs["obs_processor_cls"] is processors.RescaleProcessor
 
 
-def test_generated_code_is_valid_python_without_loose_ends(tree):
-    register(tree, SPECS)
-    for path in files(tree):
-        text = (tree / path).read_text()
-        if BEGIN in text:
-            ast.parse(text)
-            assert max(map(len, text.split(BEGIN)[1].splitlines())) <= 88
+def test_no_literal_is_split():
+    code = agents_code([make_spec(description="long " * 60)])
+    assert "long " * 60 in code
+    assert code.strip() == black.format_str(code, mode=black.Mode()).strip()
 
 
 @pytest.mark.parametrize(
@@ -487,7 +569,7 @@ def test_ids_are_registered_once(tree):
 
 
 def test_other_folders_are_refused(tmp_path):
-    message = f"{tmp_path / INIT}: no such file; {tmp_path} is no posggym tree"
+    message = f"{tmp_path / INIT}: no such file; {tmp_path} is not a posggym tree"
     with pytest.raises(RegistryError, match=exactly(message)):
         register(tmp_path, [make_spec()])
 
@@ -497,8 +579,10 @@ def test_a_byte_order_mark_is_no_obstacle(tree):
     text = b"\xef\xbb\xbf" + (tree / INIT).read_bytes()
     (tree / INIT).write_bytes(text)
     register(tree, SPECS)
-    assert (tree / INIT).read_bytes().startswith(text)
-    assert existing_ids(tree) >= {spec.id for spec in SPECS}
+    assert (tree / INIT).read_bytes() != text
+    assert set(registered(tree)) >= {spec.id for spec in SPECS}
+    register(tree, [])
+    assert (tree / INIT).read_bytes() == text
 
 
 @pytest.mark.parametrize(
@@ -535,29 +619,6 @@ def test_a_users_file_in_a_generated_package_is_kept(tree):
     assert not (mine.parent / "__init__.py").exists()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: text.replace(END, ""),
-        lambda text: text.replace(BEGIN, ""),
-        lambda text: text + BEGIN + "\n",
-        lambda text: text.replace(BEGIN, "x").replace(END, BEGIN).replace("x", END, 1),
-    ],
-)
-def test_damaged_blocks_are_refused(tree, damage):
-    register(tree, SPECS)
-    path = tree / DRIVING
-    path.write_text(damage(path.read_text()))
-    before = files(tree)
-    message = (
-        f"{path}: the generated block is damaged; it has to begin with one line "
-        f"{BEGIN!r} and end with one line {END!r}. Restore the file and run again"
-    )
-    with pytest.raises(RegistryError, match=exactly(message)):
-        register(tree, [make_spec()])
-    assert files(tree) == before
-
-
 def test_trees_that_cannot_be_imported_are_named(tree):
     (tree / INIT).write_text("import nowhere_to_be_found\n")
     with pytest.raises(RegistryError) as error:
@@ -567,50 +628,45 @@ def test_trees_that_cannot_be_imported_are_named(tree):
     assert last == "ModuleNotFoundError: No module named 'nowhere_to_be_found'"
 
 
-def test_blocks_are_those_of_one_of_the_lists(tree):
-    others = [make_spec(policy_name="other")]
-    register(tree, SPECS)
-    check_blocks(tree, [SPECS])
-    check_blocks(tree, [others, list(reversed(SPECS)), []])
-    for candidates in ([], [[]], [others], [SPECS[1:]]):
-        with pytest.raises(RegistryError, match="somebody changed the code"):
-            check_blocks(tree, candidates)
-
-
-def test_changes_inside_of_blocks_are_found(tree):
-    register(tree, SPECS)
-    path = tree / DRIVING
-    path.write_text("# mine\n" + path.read_text() + "# also mine\n")
-    check_blocks(tree, [SPECS])
-    path.write_text(path.read_text().replace("version=3,", "version=4,"))
-    message = (
-        f"{DRIVING}: somebody changed the code between {BEGIN!r} and {END!r}; move the "
-        "changes out of the block, or restore it, and commit that"
-    )
-    with pytest.raises(RegistryError, match=exactly(message)):
-        check_blocks(tree, [SPECS])
-    with pytest.raises(RegistryError, match=exactly(f"{tree}/{message}")):
-        generated_specs(tree)
-
-
 @pytest.mark.parametrize(
     "change",
-    [("env_id=", "env="), ("version=", "v="), ("for ", "if "), ('"pgpe', '"own/pgpe')],
+    [
+        ("version=3,", "version=4,"),
+        ("env_id=", "env="),
+        ("version=", "v="),
+        ('"pgpe', '"own/pgpe'),
+        ("nondeterministic=False", "nondeterministic=True"),
+        ("    policy_specs[spec.id] = spec", "    policy_specs[spec.id] = None"),
+        ("in [", "in list(["),
+    ],
 )
-def test_blocks_that_register_no_agents_are_refused(tree, change):
+def test_changes_of_generated_code_are_refused(tree, change):
     register(tree, SPECS)
     path = tree / DRIVING
-    before, after = path.read_text().split(BEGIN)
-    path.write_text(before + BEGIN + after.replace(*change))
-    with pytest.raises(RegistryError, match=re.escape(str(path))):
-        generated_specs(tree)
+    before, mark, after = path.read_text().partition(MARK)
+    changed = after.replace(*change)
+    if change[1].endswith("(["):
+        changed = changed.replace("\n]:", "\n]):")
+    path.write_text(before + mark + changed)
+    content = files(tree)
+    message = (
+        f"{path}: somebody changed the code below {MARK!r}; restore it, or remove "
+        "that line to keep the code as your own, and commit that"
+    )
+    for act in (generated_specs, lambda tree: register(tree, [make_spec()])):
+        with pytest.raises(RegistryError, match=exactly(message)):
+            act(tree)
+    assert files(tree) == content
 
 
-def test_windows_line_endings_are_no_change(tree):
+def test_a_loop_without_its_mark_is_its_owners(tree):
+    register(tree, [make_spec()])
     path = tree / DRIVING
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    register(tree, SPECS)
-    check_blocks(tree, [SPECS])
+    mine = path.read_text().replace(f"{MARK}\n", "")
+    path.write_text(mine)
+    assert generated_specs(tree) == []
+    register(tree, [])
+    assert path.read_text() == mine
 
 
 @given(
@@ -621,7 +677,7 @@ def test_windows_line_endings_are_no_change(tree):
         max_size=4,
     )
 )
-def test_argument_ids_are_posggyms(env_args):
+def test_default_argument_ids_are_posggyms(env_args):
     assert make_spec(env_args=env_args).env_args_id == get_env_args_id(env_args)
 
 
@@ -650,7 +706,7 @@ PART = "[a-z][a-z0-9_]*"
                 {"policy_name": name},
                 f"policy name {name!r} is not allowed; it has to match {NAME}",
             )
-            for name in ("../evil", "a/b", "", "a b", "-x", "x\n")
+            for name in ("../evil", "a/b", "", "a b", "-x", "x\n", "..", "{x}")
         ),
         (
             {"policy_name": "x-v1"},
@@ -680,9 +736,18 @@ PART = "[a-z][a-z0-9_]*"
             (
                 {"env_args": {"a": value}},
                 f"env_args give the id 'a={value}', which cannot be a folder name; "
-                "use values without spaces, slashes or backslashes",
+                "use values without spaces, slashes, backslashes or braces",
             )
-            for value in ("../..", "x/y")
+            for value in ("../..", "x/y", "{x}")
+        ),
+        (
+            {"folder": ".."},
+            "env_args give the id '..', which cannot be a folder name; "
+            "use values without spaces, slashes, backslashes or braces",
+        ),
+        (
+            {"env_args": None, "env_args_id": "x"},
+            "env_args_id 'x' needs env_args that it stands for",
         ),
         (
             {"policy_name": "x" * 252},

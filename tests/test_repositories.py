@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from hosts import INDEX, LISTING, commit_all, git, raw_files
-from pgpelib.files import read_json, write_json
 from posggym_es.git_repos import GitClone, GitError
 from posggym_es.registry import RegistryError
 from posggym_es.repositories import (
@@ -116,7 +115,7 @@ def test_agents_of_earlier_runs_stay(repositories, make_agent, agent):
     other = make_agent(1, policy_name="other")
     report = register_agents(repositories, [other])
     assert report["added"] == [other[0].id]
-    assert set(repositories.entries()) == {agent[0].id, other[0].id}
+    assert set(repositories.agents()) == {agent[0].id, other[0].id}
     page = (
         repositories.posggym.folder / "docs/agents/grid_world/cooperative_reaching.md"
     )
@@ -148,40 +147,31 @@ def test_the_same_id_with_other_content_is_refused_with_the_next_version(
         register_agents(repositories, [changed])
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda data: [], "[] is not a mapping of keys to values"),
-        (lambda data: {}, "agents has to be given"),
-        (
-            lambda data: {"agents": [{**data["agents"][0], "sha256": "?"}]},
-            "agents.0.sha256: '?' is not allowed",
-        ),
-        (
-            lambda data: {"agents": [{**data["agents"][0], "spec": {"id": 3}}]},
-            "'id' is not a key",
-        ),
-    ],
-)
-def test_a_manifest_that_somebody_damaged_is_refused(
-    repositories, agent, damage, message
-):
+def test_branches_hold_what_maintainers_would_merge(repositories, agent):
     register_agents(repositories, [agent])
-    manifest = repositories.models.folder / "posggym-es.json"
-    write_json(manifest, damage(read_json(manifest)))
-    repositories.models.commit("Damage the manifest")
-    with pytest.raises(RepositoryError) as caught:
-        unregister_agent(repositories, agent[0].id)
-    assert f"{repositories.models.source}: posggym-es.json on branch" in str(
-        caught.value
-    )
-    assert message in str(caught.value)
+    changed = {
+        name: git(clone.folder, "diff", "--name-only", "origin/HEAD", "HEAD").split()
+        for name, clone in (
+            ("models", repositories.models),
+            ("posggym", repositories.posggym),
+        )
+    }
+    assert changed == {
+        "models": [f"posggym/agents/{agent[0].asset}"],
+        "posggym": [
+            "docs/agents/grid_world.md",
+            "docs/agents/grid_world/cooperative_reaching.md",
+            "posggym/agents/grid_world/cooperative_reaching/__init__.py",
+            "posggym/agents/utils/download.py",
+        ],
+    }
 
 
 def test_an_id_of_posggyms_own_is_refused(repositories, make_agent):
     # The id that POSGGym gives its own policy for any arguments.
     own = make_agent(policy_name="H1")
-    spec = type(own[0])(**{**vars(own[0]), "env_args": None})
+    changes = {"env_args": None, "env_args_id": None, "folder": None}
+    spec = dataclasses.replace(own[0], **changes)
     with pytest.raises(RegistryError, match="register it as version 1"):
         register_agents(repositories, [(spec, own[1])])
 
@@ -196,7 +186,7 @@ def test_changes_of_generated_code_stop_with_an_explanation(hosts, repositories,
     module.write_text(module.read_text().replace("version=0", "version=5"))
     commit_all(user)
     git(user, "push", "--quiet")
-    with pytest.raises(RegistryError, match="somebody changed the code between"):
+    with pytest.raises(RegistryError, match="somebody changed the code below"):
         register_agents(repositories, [agent])
 
 
@@ -216,14 +206,90 @@ def test_changes_elsewhere_are_kept(hosts, repositories, make_agent, agent):
 
 def test_an_interrupted_registration_is_completed(repositories, agent):
     register_agents(repositories, [agent])
-    # As if the run had been killed before the commit of the manifest.
-    git(repositories.models.folder, "reset", "--quiet", "--hard", "HEAD~1")
-    posggym_head = repositories.posggym.head
+    # As if the run had been killed between its two commits.
+    git(repositories.posggym.folder, "reset", "--quiet", "--hard", "HEAD~1")
+    models_head = repositories.models.head
     (repositories.posggym.folder / "half-written").write_text("x")
     report = register_agents(repositories, [agent])
     assert report["added"] == [agent[0].id]
-    assert repositories.posggym.head == posggym_head
-    assert agent[0].id in repositories.entries()
+    assert repositories.models.head == models_head
+    assert agent[0].id in repositories.agents()
+
+
+def test_an_interrupted_removal_is_completed(repositories, agent):
+    register_agents(repositories, [agent])
+    unregister_agent(repositories, agent[0].id)
+    git(repositories.posggym.folder, "reset", "--quiet", "--hard", "HEAD~1")
+    report = unregister_agent(repositories, agent[0].id)
+    assert report["removed"] == [agent[0].id]
+    assert_as_before(repositories)
+
+
+def assert_as_before(repositories):
+    """Both branches hold exactly the files that they began with."""
+    for clone in (repositories.posggym, repositories.models):
+        assert git(clone.folder, "diff", "origin/HEAD", "HEAD") == ""
+
+
+KINDS = {
+    "one for any arguments, in a new package": {
+        "env_id": "MultiAgentTiger-v0",
+        "env_args": None,
+        "env_type": "classic",
+        "env_name": "tiger",
+    },
+    "a Gymnasium task": {
+        "env_id": "LunarLanderContinuous-v2",
+        "env_args": None,
+        "env_type": "gymnasium",
+        "env_name": "lunar_lander_continuous",
+        "valid_agent_ids": ["0"],
+    },
+    "one beside POSGGym's own networks": {
+        "env_id": "Driving-v1",
+        "env_args": {"grid": "7x7RoundAbout"},
+        "env_type": "grid_world",
+        "env_name": "driving",
+    },
+}
+
+
+def test_removing_all_agents_leaves_both_repositories_as_they_were(repositories, agent):
+    spec, file = agent
+    agents = [agent] + [
+        (dataclasses.replace(spec, env_args_id=None, folder=None, **kind), file)
+        for kind in KINDS.values()
+    ]
+    register_agents(repositories, agents)
+    docs = repositories.posggym.folder / "docs"
+    assert "\nagents/gymnasium\n" in (docs / "index.md").read_text()
+    listing = (docs / "agents/gymnasium.md").read_text()
+    assert "\ngymnasium/lunar_lander_continuous.md\n" in listing
+    for one, _ in agents:
+        unregister_agent(repositories, one.id)
+    assert_as_before(repositories)
+
+
+def test_commits_say_of_which_repositories(repositories, agent):
+    register_agents(repositories, [agent])
+    for clone, other in (
+        (repositories.posggym, repositories.models),
+        (repositories.models, repositories.posggym),
+    ):
+        message = git(clone.folder, "log", "-1", "--format=%B")
+        assert message.endswith(f"By posggym-es, with {other.source}")
+
+
+@pytest.mark.parametrize("target", ["/tmp", "../..", ".git/hooks", "loop"])
+def test_links_that_lead_out_of_a_clone_are_refused(hosts, repositories, agent, target):
+    user = hosts / "user"
+    git(hosts, "clone", "--quiet", hosts / "models", user)
+    (user / "posggym").symlink_to(target if target != "loop" else "posggym")
+    commit_all(user)
+    git(user, "push", "--quiet")
+    with pytest.raises(GitError, match="its symbolic link posggym leads out of the"):
+        register_agents(repositories, [agent])
+    assert not (repositories.models.folder / ".git/hooks/agents").exists()
 
 
 def assert_published(hosts, repositories):
@@ -278,15 +344,50 @@ def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent)
     repositories.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
         (served,) = (hosts / "served").rglob("*.pkl")
-        # It plays the same, but it is not what was registered.
-        served.write_bytes(served.read_bytes() + b"x")
+        # Whoever loads this has executed it.
+        marker = hosts / "executed"
+        served.write_bytes(pickle.dumps(Executes(["touch", str(marker)])))
         message = "the file that was downloaded is not the one that was registered"
         with pytest.raises(RepositoryError, match=message):
             publish(repositories, url)
+        assert not marker.exists()
         served.unlink()
         with pytest.raises(RepositoryError) as caught:
             publish(repositories, url)
     assert f"{agent[0].id}: DownloadError: " in str(caught.value)
+
+
+class Executes:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return subprocess.run, (self.command,)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_files_that_somebody_else_pushed_are_read_before_anything(
+    hosts, repositories, agent, own
+):
+    register_agents(repositories, [agent])
+    repositories.models.push()
+    user, marker = hosts / "user", hosts / "executed"
+    git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "models", user)
+    name = f"posggym/agents/{agent[0].asset}" if own else "posggym/agents/theirs.pkl"
+    (user / name).write_bytes(pickle.dumps(Executes(["touch", str(marker)])))
+    commit_all(user)
+    git(user, "push", "--quiet")
+    repositories.open()
+    with pytest.raises(RepositoryError) as caught:
+        publish(repositories, None)
+    assert f"{name} on branch {BRANCH} is refused: not a policy file" in str(
+        caught.value
+    )
+    assert not marker.exists()
+    # Nothing was pushed.
+    assert git(hosts / "posggym", "branch", "--list", BRANCH) == ""
 
 
 def test_dirty_and_diverged_clones_are_refused(hosts, repositories, agent):
@@ -319,12 +420,10 @@ def test_unregistering_takes_an_agent_out_everywhere(repositories, make_agent, a
     register_agents(repositories, [agent])
     report = unregister_agent(repositories, agent[0].id)
     assert report["removed"] == [agent[0].id]
-    assert repositories.entries() == {}
+    assert repositories.agents() == {}
     assert not list(repositories.models.folder.rglob("*.pkl"))
     assert git(posggym_clone.folder, "rev-parse", "HEAD:posggym/agents") == before
-    page = "docs/agents/grid_world/cooperative_reaching.md"
-    assert agent[0].id not in (posggym_clone.folder / page).read_text()
-    assert git(posggym_clone.folder, "rev-parse", "HEAD:docs") != docs_before
+    assert git(posggym_clone.folder, "rev-parse", "HEAD:docs") == docs_before
     assert "Remove " in git(posggym_clone.folder, "log", "-1", "--format=%s")
 
 
@@ -344,7 +443,7 @@ def test_unknown_agents_and_repositories_are_named(repositories, tmp_path):
     swapped = Repositories.of(
         repositories.models.source, repositories.models.source, BRANCH, tmp_path / "s"
     )
-    with pytest.raises(RepositoryError, match="is no posggym repository"):
+    with pytest.raises(RepositoryError, match="is not a posggym repository"):
         swapped.open()
     posggym = repositories.posggym
     other = GitClone(repositories.models.source, posggym.folder, BRANCH)
@@ -365,14 +464,15 @@ def test_toctree_entries_come_and_go_without_a_trace():
     assert "agents/grid_world\nagents/gymnasium\n```" in changed
     assert add_entry(changed, "agents/gymnasium") == changed
     assert remove_entry(changed, "agents/gymnasium") == INDEX
+    # Between neighbours in order, also where the first ones are in none.
+    page = INDEX.replace("agents/continuous", "agents/start.md\nagents/continuous")
+    assert "start.md\nagents/classic\nagents/cont" in add_entry(page, "agents/classic")
+    windows = LISTING.replace("\n", "\r\n")
+    longer = add_entry(windows, "grid_world/x.md")
+    assert longer.count("\n") == longer.count("\r\n")
+    assert remove_entry(longer, "grid_world/x.md") == windows
     with pytest.raises(ValueError, match="no toctree"):
         add_entry("# Title\n", "x")
-
-
-def test_specs_in_the_manifest_are_plain_data(repositories, agent):
-    register_agents(repositories, [agent])
-    manifest = json.loads((repositories.models.folder / "posggym-es.json").read_text())
-    assert [item["spec"]["policy_name"] for item in manifest["agents"]] == ["ppo"]
 
 
 def test_files_that_changed_after_their_proof_are_not_registered(

@@ -12,6 +12,7 @@ from posggym_es.policy_file import partners_of
 from posggym_es.ppo_data import PPOPolicyData
 from posggym_es.returns import mean_interval, shown
 from posggym_es.spec import AgentSpec, ProcessorSpec, checked_settings
+from posggym_gymnasium.ids import ENV_TYPE
 
 # A description names this many partners at most.
 _MOST_PARTNERS = 3
@@ -34,7 +35,7 @@ def agent_spec(
         The processors that it was converted for.
     settings
         `policy_name`, and optionally `version`, `description`, `valid_agent_ids`,
-        `env_type` and `env_name`; see the config reference.
+        `env_args_id`, `env_type` and `env_name`; see the config reference.
     policy_sha256
         SHA-256 of the converted policy's file.
 
@@ -64,10 +65,18 @@ def agent_in(
     The description is that of the settings alone.
     """
     settings = checked_settings(settings)
+    env_type = settings.get("env_type", env.env_type)
+    if (env_type == ENV_TYPE) != (env.env_type == ENV_TYPE):
+        raise ValueError(
+            f"env_type: {env.env_id} belongs to {env.env_type}, not to {env_type}"
+        )
+    own_id = settings.get("env_args_id")
     return AgentSpec(
         env_id=env.env_id,
         env_args=env.env_args,
-        env_type=settings.get("env_type", env.env_type),
+        env_args_id=own_id or env.env_args_id,
+        folder=own_id or env.folder,
+        env_type=env_type,
         env_name=settings.get("env_name", env.env_name),
         policy_name=settings["policy_name"],
         version=settings.get("version", 0),

@@ -17,7 +17,8 @@ import posggym.agents
 import torch
 
 from pgpelib.files import read_json, write_json
-from pgpelib.tasks.posggym_envs import PosggymEpisodes, complete_env_args
+from pgpelib.tasks.posggym_envs import PosggymEpisodes, same_env_args
+from posggym_es.model_downloads import ensure_model
 from posggym_es.payoffs import Variant
 from posggym_es.playing import Actor, play_episode
 from posggym_es.returns import mean_interval
@@ -38,7 +39,7 @@ def policies_of(variant: Variant) -> dict[str, list[str] | None]:
         if spec.env_id != variant.env_id:
             continue
         own = spec.env_args
-        if own is None or complete_env_args(spec.env_id, own) == variant.env_args:
+        if own is None or same_env_args(spec.env_id, own, variant.env_args):
             found[policy_id] = spec.valid_agent_ids
     return {**found, RANDOM_POLICY: None}
 
@@ -48,18 +49,20 @@ def usable(
 ) -> tuple[list[str], dict[str, str]]:
     """Return the policies that can be made here, and why the others cannot.
 
-    A policy's file may have to be downloaded, which POSGGym does when it is made.
+    Policy files are read before POSGGym loads them, after downloading those that are
+    not here; see `posggym_es.model_downloads`.
     """
     env = PosggymEpisodes(variant.env_id, variant.env_args).env
     made, reasons = [], {}
     for policy_id in policies:
         try:
-            agents = posggym.agents.registry[policy_id].valid_agent_ids
-            agent = (agents or env.possible_agents)[0]
+            spec = posggym.agents.registry[policy_id]
+            ensure_model(spec)
+            agent = (spec.valid_agent_ids or env.possible_agents)[0]
             posggym.agents.make(policy_id, env.model, agent)
         except Exception as error:
             # Other people's code: whatever it raises, this policy cannot play.
-            reasons[policy_id] = f"{type(error).__name__}: {str(error)[:80]}"
+            reasons[policy_id] = f"{type(error).__name__}: {str(error)[:200]}"
         else:
             made.append(policy_id)
     env.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import posggym
 
@@ -12,12 +13,18 @@ from pgpelib.policies import SavedPolicy
 from pgpelib.tasks.posggym_envs import (
     ENDLESS_LENGTH,
     PosggymEpisodes,
-    complete_env_args,
     endless_length_of,
+    env_arguments,
+    given_env_args,
+    same_env_args,
 )
 from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
 from posggym_es.ppo_data import PPOPolicyData
+from posggym_es.registry import generated_specs
 from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
+
+if TYPE_CHECKING:
+    from posggym.agents.registration import PolicySpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +41,8 @@ class RegisteredEnv:
         Folder names in POSGGym's layout.
     endless_length
         Steps after which an episode is stopped if the environment has no time limit.
+    env_args_id, folder
+        As in `posggym_es.spec.AgentSpec`.
     """
 
     env_id: str
@@ -41,6 +50,8 @@ class RegisteredEnv:
     env_type: str
     env_name: str
     endless_length: int = ENDLESS_LENGTH
+    env_args_id: str | None = None
+    folder: str | None = None
 
     def make(self) -> posggym.Env[Any, Any, Any]:
         """Make the environment, unwrapped but for its time limit."""
@@ -68,9 +79,7 @@ def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
     """Return the environment that a policy is registered for.
 
     That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained
-    in TinyTrajHumanoidBulletEnv-v0. POSGGym environments get all their arguments,
-    defaults included, because the observations depend on them; Gymnasium tasks none
-    unless some were given.
+    in TinyTrajHumanoidBulletEnv-v0.
     """
     name = policy.notes.get("re_eval_env_name") or standard_env_name(policy.env_name)
     return dataclasses.replace(
@@ -89,17 +98,63 @@ def env_of(name: str, env_config: dict[str, Any]) -> RegisteredEnv:
     env_config
         Keyword arguments that were given for it.
 
+    Returns
+    -------
+    RegisteredEnv
+        Where POSGGym registers agents for the same arguments, with its `env_args`,
+        `env_args_id` and folder. Otherwise with the arguments that were given; where
+        none were, with the first one (the grid or the world of most environments), as
+        agents without arguments are for any. With none if there are none.
+
     Raises
     ------
     ValueError
         If POSGGym has no such environment, or it has no such arguments.
     """
-    if name.startswith(POSGGYM_PREFIX):
-        env_id = name.removeprefix(POSGGYM_PREFIX)
-        env_args = complete_env_args(env_id, env_config)
-        # "posggym.envs.continuous.driving_continuous:DrivingContinuousEnv"
-        module = posggym.envs.registry[env_id].entry_point.partition(":")[0]
-        env_type, folder = module.split(".")[-2:]
-        return RegisteredEnv(env_id, env_args, env_type, folder)
-    env_id = canonical_env_id(name)
-    return RegisteredEnv(env_id, env_config or None, ENV_TYPE, env_name(env_id))
+    if not name.startswith(POSGGYM_PREFIX):
+        env_id = canonical_env_id(name)
+        return RegisteredEnv(env_id, env_config or None, ENV_TYPE, env_name(env_id))
+    env_id = name.removeprefix(POSGGYM_PREFIX)
+    given = given_env_args(env_id, env_config)
+    # "posggym.envs.continuous.driving_continuous:DrivingContinuousEnv"
+    module = str(posggym.envs.registry[env_id].entry_point).partition(":")[0]
+    env_type, folder = module.split(".")[-2:]
+    neighbour = _registered_for(env_id, given)
+    if neighbour is not None:
+        return RegisteredEnv(
+            env_id,
+            neighbour.env_args,
+            env_type,
+            folder,
+            env_args_id=neighbour.env_args_id,
+            folder=_folder_of(neighbour),
+        )
+    defaults = env_arguments(env_id)
+    if not given and posggym.envs.registry[env_id].kwargs:
+        first = next(iter(defaults))
+        given = {first: defaults[first]}
+    return RegisteredEnv(env_id, given or None, env_type, folder)
+
+
+def _registered_for(env_id: str, env_args: dict[str, Any]) -> PolicySpec | None:
+    """Return an agent that POSGGym itself registers for the same arguments."""
+    # Imports PyTorch.
+    import posggym.agents
+
+    tree = Path(posggym.__file__).parent.parent
+    generated = {spec.id for spec in generated_specs(tree)}
+    for spec in posggym.agents.registry.values():
+        if (
+            spec.env_id == env_id
+            and spec.env_args is not None
+            and spec.id not in generated
+            and same_env_args(env_id, spec.env_args, env_args)
+        ):
+            return spec
+    return None
+
+
+def _folder_of(spec: PolicySpec) -> str | None:
+    """Return the name of the folder that a policy's file is in."""
+    file = spec.kwargs.get("policy_file_path")
+    return None if file is None else Path(file).parent.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -59,8 +60,13 @@ class GitClone:
         if not self._has(self.branch):
             start = remote if self._has(remote) else self._default_branch()
             self._git("checkout", "--quiet", "--no-track", "-B", self.branch, start)
-            return
-        self._git("checkout", "--quiet", self.branch)
+        else:
+            self._git("checkout", "--quiet", self.branch)
+            self._follow(remote)
+        self._refuse_links()
+
+    def _follow(self, remote: str) -> None:
+        """Bring the branch up to date with the remote one."""
         if not self._has(remote) or self._is_ancestor(remote, self.branch):
             return
         if not self._is_ancestor(self.branch, remote):
@@ -71,6 +77,49 @@ class GitClone:
                 "`branch`"
             )
         self._git("merge", "--quiet", "--ff-only", remote)
+
+    def _refuse_links(self) -> None:
+        """Refuse symbolic links that lead out of the clone's files.
+
+        Writing through them would change what is not in the repository.
+        """
+        root = self.folder.resolve()
+        for line in self._git("ls-files", "--stage", "-z").split("\0"):
+            mode, _, name = line.partition(" ")
+            name = name.partition("\t")[2]
+            if mode != "120000":
+                continue
+            if not _is_inside(root / name, root):
+                raise GitError(
+                    f"{self.source}: its symbolic link {name} leads out of the "
+                    "repository; remove it from the branch"
+                )
+
+    def original(self, path: Path) -> bytes | None:
+        """Return a file as it was where the branch left the remote's default branch.
+
+        None if there was none.
+        """
+        base = self._git("merge-base", "HEAD", self._default_branch())
+        run = subprocess.run(
+            ["git", "-C", str(self.folder), "show", f"{base}:{path.as_posix()}"],
+            capture_output=True,
+        )
+        return None if run.returncode else run.stdout
+
+    def changed(self, pattern: str) -> list[str]:
+        """Return the files of a pattern that the branch added or changed."""
+        base = self._git("merge-base", "HEAD", self._default_branch())
+        options = ("--name-only", "--diff-filter=d", "-z")
+        names = self._git("diff", *options, base, "HEAD", "--", pattern).split("\0")
+        return [name for name in names if name]
+
+    @property
+    def public_source(self) -> str:
+        """The source as a commit may show it: without passwords and home folders."""
+        if Path(self.source).expanduser().exists():
+            return Path(self.source).expanduser().resolve().name
+        return re.sub(r"//[^/@]*@", "//", self.source)
 
     def commit(self, message: str) -> str | None:
         """Commit everything that changed; return the commit, None without changes."""
@@ -129,7 +178,9 @@ class GitClone:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".clone.", dir=self.folder.parent))
         try:
-            run = run_git("clone", "--quiet", self.url(), str(temporary / "clone"))
+            run = run_git(
+                "clone", "--quiet", "--", self.url(), str(temporary / "clone")
+            )
             if run.returncode:
                 raise GitError(f"{self.source}: cannot be cloned: {run.stderr.strip()}")
             (temporary / "clone").replace(self.folder)
@@ -165,6 +216,16 @@ class GitClone:
                 f"{self.source}: git {arguments[0]} failed: {run.stderr.strip()}"
             )
         return run.stdout.strip()
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether a path is one of a clone's files, links followed."""
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):
+        # A loop.
+        return False
+    return target.is_relative_to(root) and not target.is_relative_to(root / ".git")
 
 
 def run_git(*arguments: str) -> subprocess.CompletedProcess[str]:

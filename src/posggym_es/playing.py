@@ -17,6 +17,7 @@ from pgpelib.tasks.posggym_envs import (
     endless_length_of,
 )
 from pgpelib.tasks.posggym_task import partner_candidates
+from posggym_es.model_downloads import ensure_model
 from posggym_es.policy_file import partners_of
 from posggym_es.spec import AgentSpec
 from posggym_es.threads import one_thread
@@ -159,9 +160,10 @@ class Player:
         key = policy_id, agent
         if key not in self._made:
             model = self._episodes.env.model
-            self._made[key] = (
-                self._own(model, agent)
-                if policy_id is None
-                else posggym.agents.make(policy_id, model, agent)
-            )
+            if policy_id is None:
+                self._made[key] = self._own(model, agent)
+            else:
+                if policy_id in posggym.agents.registry:
+                    ensure_model(posggym.agents.registry[policy_id])
+                self._made[key] = posggym.agents.make(policy_id, model, agent)
         return self._made[key]

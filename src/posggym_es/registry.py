@@ -1,56 +1,50 @@
 """Registration code in a posggym source tree.
 
-All generated code stands in one marked block per file, which later runs replace; every
-byte outside of it stays as it is, and registering nothing removes the blocks again.
+Agents are written as POSGGym's own are: a loop over policy files in the environment's
+module, with a comment above it that tells later runs which loops are theirs. What such
+a loop needs (imports, the folder of the files) and what makes POSGGym register a new
+module is added where its neighbours have it. Every other byte stays as it is, and
+registering nothing takes all of it out again.
+
+Agents of Gymnasium tasks are modules of `posggym.agents.gymnasium`, which POSGGym does
+not import: `posggym_gymnasium`, which registers their environments, does.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
 import shutil
-import textwrap
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import black
 
 from pgpelib.files import write_bytes
 from posggym_es.fresh_process import FreshProcessError, run_with_tree
-from posggym_es.spec import AgentSpec, ProcessorSpec
+from posggym_es.source_text import Source
+from posggym_es.spec import AgentSpec, ProcessorSpec, default_args_id
 from posggym_es.staging import check_distinct
+from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
 
-BEGIN = "# >>> posggym-es: generated, edits in this block are lost >>>"
-END = "# <<< posggym-es <<<"
+MARK = "# Registered with posggym-es"
 
 AGENTS_INIT = Path("posggym/agents/__init__.py")
 
-# Pieces of long strings: with indentation and quotes they fit into 88 columns.
-_PIECE = 56
-
-_ENV_MODULE_BODY = """\
-from posggym.agents.torch_policy import PPOPolicy as _EsPolicy  # noqa: E402
-from posggym.agents.utils import processors as _es_processors  # noqa: E402
-from posggym.config import AGENT_MODEL_DIR as _ES_MODEL_DIR  # noqa: E402
-
-for _es_spec in [
-    {calls}
-]:
-    policy_specs[_es_spec.id] = _es_spec
-del _es_spec, _EsPolicy, _es_processors, _ES_MODEL_DIR
-"""
-
-_AGENTS_INIT_BODY = """\
-{imports}
-from posggym.agents.registration import register_spec as _es_register_spec  # noqa: E402
-
-for _es_module in [{aliases}]:
-    for _es_policy_spec in _es_module.policy_specs.values():
-        _es_register_spec(_es_policy_spec)
-del _es_policy_spec, _es_module, _es_register_spec, {aliases}
-"""
+_IMPORTS = {
+    "PPOPolicy": "from posggym.agents.torch_policy import PPOPolicy",
+    "processors": "from posggym.agents.utils import processors",
+    "AGENT_MODEL_DIR": "from posggym.config import AGENT_MODEL_DIR",
+}
+_SKELETON = '"""Policies for the {env_id} environment."""\n\npolicy_specs = {{}}\n'
+_GYMNASIUM_PACKAGE = (
+    '"""Policies for Gymnasium environments, which `posggym_gymnasium` registers."""\n'
+)
+_BY_WEIGHTS = "actions are deterministic, by the weights of the policy"
+_SAMPLED = "actions sampled, rather than always taking most probable action"
 
 
 class RegistryError(ValueError):
@@ -64,8 +58,8 @@ def register(
 ) -> list[Path]:
     """Write the registration of agents into a posggym tree.
 
-    The tree then registers exactly these agents besides its own: entries of earlier
-    runs that are not among `specs` are removed.
+    The tree then registers exactly these agents besides its own: those of earlier runs
+    that are not among `specs` are removed.
 
     Parameters
     ----------
@@ -74,8 +68,8 @@ def register(
     specs
         The agents, in any order.
     taken
-        Ids that the tree registers outside the generated blocks: `existing_ids` of a
-        tree without blocks.
+        Ids that the tree registers itself: `existing_ids` of a tree in which nothing
+        is registered.
 
     Returns
     -------
@@ -85,14 +79,17 @@ def register(
     Raises
     ------
     RegistryError
-        If this is no posggym tree, a file in it cannot be added to, a block is damaged,
-        an id is taken, or a value cannot be written as code. No file is written then.
+        If this is not a posggym tree, a file in it cannot be added to, somebody changed
+        generated code, an id is taken, or a value cannot be written as code. No file is
+        written then.
     StagingError
         If two specs share an id or a file.
     """
     init = posggym_root / AGENTS_INIT
     if not init.is_file():
-        raise RegistryError(f"{init}: no such file; {posggym_root} is no posggym tree")
+        raise RegistryError(
+            f"{init}: no such file; {posggym_root} is not a posggym tree"
+        )
     check_distinct(specs)
     for spec in specs:
         if spec.id in taken:
@@ -100,66 +97,26 @@ def register(
                 f"{spec.id} is an id of posggym's own already; register it as "
                 f"version {spec.version + 1}"
             )
-    by_module: dict[str, list[AgentSpec]] = {}
-    for spec in sorted(specs, key=_order):
-        by_module.setdefault(spec.module, []).append(spec)
-
-    blocks: dict[Path, str] = {}
-    contents: dict[Path, bytes] = {}
-    for module, members in by_module.items():
-        path = posggym_root.joinpath(*module.split("."), "__init__.py")
-        blocks[path] = env_module_code(members)
-        if path.exists():
-            outside = remove_block(path, path.read_bytes())
-            if "policy_specs" not in _assigned_names(_parse(path, outside)):
-                raise RegistryError(
-                    f"{path}: has no `policy_specs` to add {members[0].id} to; give "
-                    "the agents another env_type or env_name"
-                )
-        else:
-            contents[path] = _new_module(members[0].env_id)
-        package = path.parent.parent / "__init__.py"
-        if not package.exists():
-            contents[package] = _new_package(members[0].env_type)
-    imported = imported_env_modules(_parse(init, remove_block(init, init.read_bytes())))
-    missing = [module for module in by_module if module not in imported]
-    if missing:
-        blocks[init] = agents_init_code(missing)
-    for path in {*_files_with_blocks(posggym_root), *blocks}:
-        content = contents.get(path) or path.read_bytes()
-        if path in blocks:
-            contents[path] = set_block(path, content, blocks[path])
-        else:
-            contents[path] = remove_block(path, content)
-    return _write(posggym_root, contents)
+    return _write(posggym_root, _contents(posggym_root, specs))
 
 
 def generated_specs(posggym_root: Path) -> list[AgentSpec]:
-    """Return the agents that the generated blocks of a posggym tree register.
+    """Return the agents that generated code in a posggym tree registers.
 
     Raises
     ------
     RegistryError
-        If a block is damaged, or somebody changed it; names the file.
+        If somebody changed generated code; names the file.
     """
-    specs = []
-    for path in _files_with_blocks(posggym_root):
-        if path == posggym_root / AGENTS_INIT:
-            continue
-        module = _parse(path, _block(path, path.read_bytes()))
-        try:
-            (loop,) = (node for node in module.body if isinstance(node, ast.For))
-            assert isinstance(loop.iter, ast.List)
-            specs += [_spec_of_call(call) for call in loop.iter.elts]
-        except (AssertionError, LookupError, TypeError, ValueError) as error:
-            raise RegistryError(_changed(path)) from error
-    return specs
+    return [
+        spec
+        for path in _marked_files(posggym_root)
+        for spec in _agents_in(path, Source.of(path.read_bytes()))
+    ]
 
 
 def existing_ids(posggym_root: Path) -> set[str]:
     """Return the ids that a posggym tree registers, from a fresh process.
-
-    Ids of generated blocks are among them.
 
     Raises
     ------
@@ -173,54 +130,238 @@ def existing_ids(posggym_root: Path) -> set[str]:
         raise RegistryError(f"{posggym_root}: cannot be imported:\n{error}") from error
 
 
-def check_blocks(posggym_root: Path, candidates: Sequence[Sequence[AgentSpec]]) -> None:
-    """Refuse a tree in which somebody changed a generated block of an environment.
+def agents_code(specs: Sequence[AgentSpec]) -> str:
+    """Return the loops that add agents of one environment to its `policy_specs`."""
+    groups = itertools.groupby(sorted(specs, key=_order), key=_shared_arguments)
+    return "".join(f"\n\n{_loop(list(members))}" for _, members in groups)
 
-    Parameters
-    ----------
-    posggym_root
-        The folder that holds the `posggym` package.
-    candidates
-        Lists of agents; each block has to be that of one of them.
+
+def _by_module(specs: Sequence[AgentSpec]) -> dict[str, list[AgentSpec]]:
+    modules: dict[str, list[AgentSpec]] = {}
+    for spec in sorted(specs, key=_order):
+        modules.setdefault(spec.module, []).append(spec)
+    return modules
+
+
+def _order(spec: AgentSpec) -> tuple[Any, ...]:
+    """Order in a module: as the ids, with v10 after v9, but loops stay together."""
+    # Texts and numbers take turns, so two names never compare a text with a number.
+    name: list[Any] = re.split(r"(\d+)", spec.policy_name)
+    name[1::2] = map(int, name[1::2])
+    args_id = spec.env_args_id or ""
+    return spec.env_id, args_id, spec.version, _shared_arguments(spec), name
+
+
+def _contents(
+    posggym_root: Path, specs: Sequence[AgentSpec]
+) -> dict[Path, bytes | None]:
+    """Return the new content of every file that may change; None to remove it."""
+    contents = {path: _without_agents(path) for path in _marked_files(posggym_root)}
+    init = posggym_root / AGENTS_INIT
+    made = [path for path, content in contents.items() if content is None]
+    init_source = _without_imports(init, [_module_of(posggym_root, p) for p in made])
+    for module, members in _by_module(specs).items():
+        path = posggym_root.joinpath(*module.split("."), "__init__.py")
+        if path not in contents and path.exists():
+            contents[path] = path.read_bytes()
+        contents[path] = _with_agents(path, contents.get(path), members)
+        package = path.parent.parent / "__init__.py"
+        if not package.exists():
+            contents[package] = _package(members[0].env_type)
+    modules = {spec.module for spec in specs if spec.env_type != GYMNASIUM}
+    contents[init] = _with_imports(init, init_source, modules).encode()
+    return contents
+
+
+def _module_of(posggym_root: Path, path: Path) -> str:
+    return ".".join(path.parent.relative_to(posggym_root).parts)
+
+
+def _marked_files(posggym_root: Path) -> list[Path]:
+    agents = (posggym_root / AGENTS_INIT).parent
+    return [
+        path
+        for path in sorted(agents.glob("*/*/__init__.py"))
+        if MARK.encode() in path.read_bytes()
+        and _loops(_parse(path, source := Source.of(path.read_bytes())), source)
+    ]
+
+
+def _package(env_type: str) -> bytes:
+    if env_type == GYMNASIUM:
+        return _GYMNASIUM_PACKAGE.encode()
+    return f'"""Policies for {env_type} environments."""\n'.encode()
+
+
+def _write(posggym_root: Path, contents: dict[Path, bytes | None]) -> list[Path]:
+    """Write what differs, and remove modules and packages that became empty."""
+    changed = []
+    for path, content in sorted(contents.items()):
+        if content is None:
+            _remove_module(path)
+        elif not path.exists() or path.read_bytes() != content:
+            write_bytes(path, content)
+        else:
+            continue
+        changed.append(path)
+    for init in (posggym_root / AGENTS_INIT).parent.glob("*/__init__.py"):
+        if _is_alone(init) and init.read_bytes() == _package(init.parent.name):
+            _remove_module(init)
+            changed.append(init)
+    return changed
+
+
+def _remove_module(init: Path) -> None:
+    """Remove an `__init__.py`, and its folder when nothing else is in there."""
+    alone = _is_alone(init)
+    init.unlink()
+    if alone:
+        shutil.rmtree(init.parent)
+
+
+def _is_alone(init: Path) -> bool:
+    """Whether a folder holds nothing else; Python may have left compiled files."""
+    return {path.name for path in init.parent.iterdir()} <= {init.name, "__pycache__"}
+
+
+def _parse(path: Path, source: Source) -> ast.Module:
+    try:
+        # Bytes, as only those may have a byte order mark.
+        return ast.parse(source.text.encode("utf-8", "surrogateescape"))
+    except (SyntaxError, ValueError) as error:
+        raise RegistryError(f"{path}: not valid Python ({error}); repair it") from error
+
+
+def _assigned_names(module: ast.Module) -> set[str]:
+    """Return the names that a module assigns or imports anywhere."""
+    names = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+    return names
+
+
+def _used_names(module: ast.Module) -> set[str]:
+    return {
+        node.id
+        for node in ast.walk(module)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def _end_of_imports(module: ast.Module) -> int:
+    """Return the number of the line after the imports, or after the docstring."""
+    head = module.body[:1] if ast.get_docstring(module) is not None else []
+    imports = [n for n in module.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    return max((node.end_lineno or 0 for node in head + imports), default=0)
+
+
+# The module of an environment
+
+
+def _folder_line(spec: AgentSpec) -> str:
+    return f'agent_model_dir = AGENT_MODEL_DIR / "{spec.env_type}" / "{spec.env_name}"'
+
+
+def _with_agents(path: Path, content: bytes | None, specs: list[AgentSpec]) -> bytes:
+    """Return a module with agents added; its content is None for a new one."""
+    first = specs[0]
+    skeleton = _SKELETON.format(env_id=first.env_id).encode()
+    source = Source.of(skeleton if content is None else content)
+    tree = _parse(path, source)
+    names = _assigned_names(tree)
+    if "policy_specs" not in names:
+        raise RegistryError(
+            f"{path}: has no `policy_specs` to add {first.id} to; give the agents "
+            "another env_type or env_name"
+        )
+    folder = _folder_line(first)
+    if "agent_model_dir" not in names:
+        place = _place_of(tree, "policy_specs")
+        source = source.inserted(place, folder)
+    elif folder not in source.lines:
+        raise RegistryError(f"{path}: has another `agent_model_dir` than `{folder}`")
+    imports = [line for name, line in _IMPORTS.items() if name not in names]
+    source = source.inserted(_end_of_imports(tree), *imports)
+    return source.appended(agents_code(specs)).encode()
+
+
+def _place_of(module: ast.Module, name: str) -> int:
+    """Return the line of a name's first assignment, or that after the imports."""
+    for node in module.body:
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
+        if any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            return node.lineno - 1
+    return _end_of_imports(module)
+
+
+def _without_agents(path: Path) -> bytes | None:
+    """Return a module as it was before agents were added; None if there was none."""
+    source = Source.of(path.read_bytes())
+    first = _agents_in(path, source)[0]
+    for start, end in reversed(_loops(_parse(path, source), source)):
+        source = source.removed(start, end)
+    for name, line in {"agent_model_dir": _folder_line(first), **_IMPORTS}.items():
+        if line in source.lines and name not in _used_names(_parse(path, source)):
+            place = source.lines.index(line)
+            source = source.removed(place, place + 1)
+    skeleton = _SKELETON.format(env_id=first.env_id)
+    return None if source.text.split() == skeleton.split() else source.encode()
+
+
+def _agents_in(path: Path, source: Source) -> list[AgentSpec]:
+    """Return the agents of a module's generated loops.
 
     Raises
     ------
     RegistryError
-        Naming the file.
+        If a loop is not what `agents_code` writes for its agents.
     """
-    expected: dict[Path, set[bytes]] = {}
-    for specs in candidates:
-        by_module: dict[str, list[AgentSpec]] = {}
-        for spec in sorted(specs, key=_order):
-            by_module.setdefault(spec.module, []).append(spec)
-        for module, members in by_module.items():
-            path = posggym_root.joinpath(*module.split("."), "__init__.py")
-            code = env_module_code(members).rstrip("\n")
-            expected.setdefault(path, set()).add(code.encode())
-    for path in _files_with_blocks(posggym_root):
-        if path == posggym_root / AGENTS_INIT:
-            continue
-        if _block(path, path.read_bytes()) not in expected.get(path, set()):
-            raise RegistryError(_changed(path.relative_to(posggym_root)))
+    specs = []
+    for start, end in _loops(_parse(path, source), source):
+        code = "\n".join(source.lines[start:end]).lstrip("\n") + "\n"
+        try:
+            found = _specs_of_loop(code, path.parent.parent.name, path.parent.name)
+            same = agents_code(found).lstrip("\n") == code
+        except (AssertionError, LookupError, TypeError, ValueError) as error:
+            raise RegistryError(_changed(path)) from error
+        if not same:
+            raise RegistryError(_changed(path))
+        specs += found
+    return specs
 
 
-def env_module_code(specs: Sequence[AgentSpec]) -> str:
-    """Return the code that adds agents to an environment module's `policy_specs`."""
-    calls = "".join(_call(spec) + "," for spec in specs)
-    return _formatted(_ENV_MODULE_BODY.format(calls=calls))
+def _loops(module: ast.Module, source: Source) -> list[tuple[int, int]]:
+    """Return the lines of generated loops, from 0: the first, and that after the last.
+
+    The mark and the empty lines above it belong to them.
+    """
+    lines = source.lines
+    return [
+        (source.empty_before(node.lineno - 2), node.end_lineno or 0)
+        for node in module.body
+        if isinstance(node, ast.For)
+        and node.lineno > 1
+        and lines[node.lineno - 2] == MARK
+    ]
 
 
-def agents_init_code(modules: Sequence[str]) -> str:
-    """Return the code that imports environment modules and registers their policies."""
-    imports, aliases = [], []
-    for module in sorted(modules):
-        package, _, name = module.rpartition(".")
-        alias = "_es_" + module.removeprefix("posggym.agents.").replace(".", "_")
-        imports.append(f"from {package} import {name} as {alias}  # noqa: E402")
-        aliases.append(alias)
-    return _formatted(
-        _AGENTS_INIT_BODY.format(imports="\n".join(imports), aliases=", ".join(aliases))
+def _changed(path: Path) -> str:
+    return (
+        f"{path}: somebody changed the code below {MARK!r}; restore it, or remove that "
+        "line to keep the code as your own, and commit that"
     )
+
+
+# What makes POSGGym register a module
 
 
 def imported_env_modules(agents_init: ast.Module) -> set[str]:
@@ -240,167 +381,226 @@ def imported_env_modules(agents_init: ast.Module) -> set[str]:
     return {module for module in modules if module.startswith("posggym.agents.")}
 
 
-def set_block(path: Path, content: bytes, code: str) -> bytes:
-    """Return a file with `code` in its block: the one it has, or a new one at its end.
-
-    A file without a final newline gets a block without one, so that `remove_block`
-    gives back the same bytes.
-
-    Raises
-    ------
-    RegistryError
-        If the block of the file is damaged.
-    """
-    parts = _split(path, content)
-    newline = b"\r\n" if b"\r\n" in content else b"\n"
-    if parts is not None:
-        before, newline, after = parts
-    lines = [BEGIN, *code.rstrip("\n").split("\n"), END]
-    block = newline.join(line.encode() for line in lines)
-    if parts is not None:
-        return before + block + after
-    if not content or content.endswith(newline):
-        return content + newline + block + newline
-    return content + newline + newline + block
+def _title(name: str) -> str:
+    return name.replace("_", " ").title()
 
 
-def remove_block(path: Path, content: bytes) -> bytes:
-    """Return a file as it was before `set_block`.
-
-    Raises
-    ------
-    RegistryError
-        If the block of the file is damaged.
-    """
-    parts = _split(path, content)
-    if parts is None:
-        return content
-    before, newline, after = parts
-    before = before.removesuffix(newline)
-    if after:
-        return before + after.removeprefix(newline)
-    return before.removesuffix(newline)
+def _section(env_type: str) -> list[str]:
+    return [f"# {_title(env_type)}", f"# {'-' * len(_title(env_type))}"]
 
 
-def _split(path: Path, content: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Return what comes before a file's block, the block's newline, and the rest.
+def _registering(name: str) -> list[str]:
+    """Return the lines that register the policies of an environment's module."""
+    return [
+        f"# {_title(name)}",
+        f"for policy_spec in {name}.policy_specs.values():",
+        "    register_spec(policy_spec)",
+    ]
 
-    None without a block. Only whole lines count: a description may hold the markers.
-    The newline is the block's own, as line endings of a file can be mixed.
-    """
-    begins, ends = (
-        [*re.finditer(rb"^" + re.escape(mark.encode()) + rb"(?=(\r?)$)", content, re.M)]
-        for mark in (BEGIN, END)
-    )
-    if not begins and not ends:
-        return None
-    if len(begins) != 1 or len(ends) != 1 or begins[0].start() > ends[0].start():
-        raise RegistryError(
-            f"{path}: the generated block is damaged; it has to begin with one line "
-            f"{BEGIN!r} and end with one line {END!r}. Restore the file and run again"
+
+def _with_imports(init: Path, source: Source, modules: set[str]) -> Source:
+    """Return `posggym/agents/__init__.py` with modules imported and registered."""
+    missing = modules - imported_env_modules(_parse(init, source))
+    sections = re.findall(r"^# (.+)\n# -+$", source.text, re.MULTILINE)
+    last = sections[-1] if sections else ""
+
+    def in_last_section_first(module: str) -> tuple[bool, str]:
+        return _title(module.split(".")[2]) != last, module
+
+    for module in sorted(missing, key=in_last_section_first):
+        package, _, name = module.rpartition(".")
+        source = _with_import(init, source, package, name)
+        env_type = package.split(".")[2]
+        header = [] if _title(env_type) == last else _section(env_type)
+        last = _title(env_type)
+        lines = ["", "", *header, *_registering(name)]
+        source = source.inserted(len(source.lines), *lines)
+    return source
+
+
+def _with_import(init: Path, source: Source, package: str, name: str) -> Source:
+    """Return a module with one more name imported, where its neighbours are."""
+    tree = _parse(init, source)
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    for node in imports:
+        # One name a line, in parentheses.
+        if node.module == package and node.lineno < node.names[0].lineno:
+            after = [alias.lineno for alias in node.names if alias.name > name]
+            place = min(after, default=node.names[-1].lineno + 1) - 1
+            return source.inserted(place, f"    {name},")
+    siblings = [node for node in imports if _is_env_type(init, node.module or "")]
+    after = [node.lineno - 1 for node in siblings if str(node.module) > package]
+    before = [node.end_lineno or 0 for node in siblings]
+    place = min(after, default=max(before, default=_end_of_imports(tree)))
+    return source.inserted(place, f"from {package} import (", f"    {name},", ")")
+
+
+def _is_env_type(init: Path, package: str) -> bool:
+    """Whether a package is one of environments: it has packages itself."""
+    return any(init.parent.glob(f"{package.rpartition('.')[2]}/*/__init__.py"))
+
+
+def _without_imports(init: Path, modules: Sequence[str]) -> Source:
+    """Return `posggym/agents/__init__.py` as it was before `_with_imports`."""
+    source = Source.of(init.read_bytes())
+    modules = [m for m in modules if m.split(".")[2] != GYMNASIUM]
+    for module in modules:
+        package, _, name = module.rpartition(".")
+        head, line = f"from {package} import (", f"    {name},"
+        alone = _find_run(source, [head, line, ")"])
+        lines = source.lines
+        place = lines.index(line, lines.index(head)) if head in lines else -1
+        run = _find_run(source, _registering(name))
+        if place < 0 or run is None:
+            raise RegistryError(
+                f"{init}: somebody changed how it imports or registers {module}; "
+                "restore that, and commit it"
+            )
+        start = source.empty_before(run)
+        source = source.removed(start, run + len(_registering(name)))
+        source = (
+            source.removed(place, place + 1)
+            if alone is None
+            else source.removed(alone, alone + 3)
         )
-    return content[: begins[0].start()], begins[0][1] + b"\n", content[ends[0].end() :]
+    for env_type in {module.split(".")[2] for module in modules}:
+        header = _section(env_type)
+        at = _find_run(source, header)
+        if at is not None and _is_empty_section(source.lines[at + 2 :]):
+            source = source.removed(source.empty_before(at), at + 2)
+    return source
 
 
-def _block(path: Path, content: bytes) -> bytes:
-    """Return the code in a file's block, with newlines as Python writes them."""
-    parts = _split(path, content)
-    assert parts is not None
-    before, newline, after = parts
-    block = content[len(before) : len(content) - len(after)]
-    return b"\n".join(block.split(newline)[1:-1])
+def _is_empty_section(lines: list[str]) -> bool:
+    """Whether nothing comes before the next section, or the end."""
+    first = next((i for i, line in enumerate(lines) if line), None)
+    return first is None or bool(re.fullmatch("# -+", "".join(lines[first + 1 :][:1])))
 
 
-def _changed(path: Path) -> str:
-    return (
-        f"{path}: somebody changed the code between {BEGIN!r} and {END!r}; move the "
-        "changes out of the block, or restore it, and commit that"
+def _find_run(source: Source, run: list[str]) -> int | None:
+    """Return where some lines stand together."""
+    lines = source.lines
+    starts = range(len(lines) - len(run) + 1)
+    return next((i for i in starts if lines[i : i + len(run)] == run), None)
+
+
+# One loop
+
+
+def _shared_arguments(spec: AgentSpec) -> str:
+    """Return the code of a loop's body but for what its agents do not share."""
+    default = None if spec.env_args is None else default_args_id(spec.env_args)
+    args_id = (
+        f"env_args_id={_value(spec, spec.env_args_id)},"
+        if spec.env_args_id != default
+        else ""
     )
-
-
-def _order(spec: AgentSpec) -> tuple[str, str, str, int]:
-    """Order in a module: as the id, but with v10 after v9."""
-    return spec.env_id, spec.env_args_id or "", spec.policy_name, spec.version
-
-
-def _parse(path: Path, content: bytes) -> ast.Module:
-    """Parse a file of the tree; bytes, as only those may have a coding or a BOM."""
-    try:
-        return ast.parse(content)
-    except (SyntaxError, ValueError) as error:
-        raise RegistryError(f"{path}: not valid Python ({error}); repair it") from error
-
-
-def _assigned_names(module: ast.Module) -> set[str]:
-    """Return the names that a module assigns or imports anywhere."""
-    names = set()
-    for node in ast.walk(module):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name)
-    return names
-
-
-def _call(spec: AgentSpec) -> str:
-    """Return the expression that makes a policy spec."""
-    path = "".join(f" / {_literal(part)}" for part in spec.asset.parts)
-    return f"""_EsPolicy.get_spec_from_path(
-        policy_file_path=_ES_MODEL_DIR{path},
-        env_id={_literal(spec.env_id)},
-        env_args={_value(spec, spec.env_args)},
+    folders = "".join(
+        f" / {_value(spec, part)}" for part in spec.asset.parent.parts[2:]
+    )
+    return f"""
+        env_id={_value(spec, spec.env_id)},
+        env_args={_one_a_line(_value(spec, spec.env_args))},
+        {args_id}
+        policy_file_path=agent_model_dir{folders} / policy_file_name,
         version={spec.version},
         valid_agent_ids={_value(spec, spec.valid_agent_ids)},
+        # policy is deterministic given random seed
         nondeterministic=False,
-        description={_literal(spec.description)},
+        # {_BY_WEIGHTS if spec.deterministic else _SAMPLED}
         deterministic={spec.deterministic},
-        obs_processor_cls=_es_processors.{spec.obs_processor.name},
-        obs_processor_config={_value(spec, spec.obs_processor.config)},
-        action_processor_cls=_es_processors.{spec.action_processor.name},
-        action_processor_config={_value(spec, spec.action_processor.config)},
-    )"""
+        {_processor_arguments(spec, "obs", spec.obs_processor)}
+        {_processor_arguments(spec, "action", spec.action_processor)}
+    """
 
 
-def _spec_of_call(call: ast.expr) -> AgentSpec:
-    """Return the agent of an expression that `_call` wrote."""
-    assert isinstance(call, ast.Call)
-    arguments = {str(keyword.arg): keyword.value for keyword in call.keywords}
-    folders: list[str] = []
-    path = arguments["policy_file_path"]
-    while isinstance(path, ast.BinOp):
-        folders.insert(0, ast.literal_eval(path.right))
-        path = path.left
-    asset = PurePosixPath(*folders)
+def _one_a_line(mapping: str) -> str:
+    """Return the code of a mapping so that black breaks it as POSGGym's are broken."""
+    return mapping.removesuffix("}") + ",}" if ", " in mapping else mapping
 
-    def processor(kind: str) -> ProcessorSpec:
-        name = arguments[f"{kind}_processor_cls"]
-        assert isinstance(name, ast.Attribute)
-        config = ast.literal_eval(arguments[f"{kind}_processor_config"])
-        return ProcessorSpec(name.attr, config)
 
-    spec = AgentSpec(
-        env_id=ast.literal_eval(arguments["env_id"]),
-        env_args=ast.literal_eval(arguments["env_args"]),
-        env_type=asset.parts[0],
-        env_name=asset.parts[1],
-        policy_name=asset.stem,
-        version=ast.literal_eval(arguments["version"]),
-        valid_agent_ids=ast.literal_eval(arguments["valid_agent_ids"]),
-        description=ast.literal_eval(arguments["description"]),
-        obs_processor=processor("obs"),
-        action_processor=processor("action"),
-        deterministic=ast.literal_eval(arguments["deterministic"]),
+def _processor_arguments(spec: AgentSpec, kind: str, processor: ProcessorSpec) -> str:
+    name: str | None = f"processors.{processor.name}"
+    # Without one POSGGym takes actions as they are, but flattens most observations.
+    if kind == "action" and processor.name == "IdentityProcessor":
+        name = None
+    return (
+        f"{kind}_processor_cls={name},"
+        f"{kind}_processor_config={_value(spec, processor.config or None)},"
     )
-    if spec.asset != asset:
-        raise ValueError(f"{asset} is not where {spec.id} belongs")
-    return spec
+
+
+def _loop(specs: list[AgentSpec]) -> str:
+    """Return the code that registers agents which share all but name and text."""
+    arguments = _shared_arguments(specs[0])
+    files = [_value(spec, spec.asset.name) for spec in specs]
+    texts = [_value(spec, spec.description or None) for spec in specs]
+    if len(set(texts)) == 1:
+        target, items, text = "policy_file_name", files, texts[0]
+    else:
+        target, text = "policy_file_name, description", "description"
+        items = [f"({file}, {text})" for file, text in zip(files, texts, strict=True)]
+    code = f"""{MARK}
+for {target} in [{", ".join(items)},]:
+    spec = PPOPolicy.get_spec_from_path({arguments}
+        description={text},
+    )
+    policy_specs[spec.id] = spec
+"""
+    return _formatted(re.sub(r"\n\s*\n", "\n", code))
+
+
+def _specs_of_loop(code: str, env_type: str, env_name: str) -> list[AgentSpec]:
+    """Return the agents of a loop that `_loop` wrote."""
+    (loop,) = ast.parse(code).body
+    assert isinstance(loop, ast.For)
+    (call,) = (node for node in ast.walk(loop) if isinstance(node, ast.Call))
+    arguments = {str(keyword.arg): keyword.value for keyword in call.keywords}
+    path = arguments.pop("policy_file_path")
+    assert isinstance(path, ast.BinOp)
+    folders: list[str] = []
+    while isinstance(path := path.left, ast.BinOp):
+        folders.insert(0, ast.literal_eval(path.right))
+    values = {
+        name: ast.literal_eval(value)
+        for name, value in arguments.items()
+        if isinstance(value, ast.Constant | ast.Dict | ast.List)
+    }
+    version = values["version"]
+    files = ast.literal_eval(loop.iter)
+    if isinstance(loop.target, ast.Name):
+        files = [(file, values["description"]) for file in files]
+    return [
+        AgentSpec(
+            env_id=values["env_id"],
+            env_args=values["env_args"],
+            env_type=env_type,
+            env_name=env_name,
+            policy_name=file.removesuffix(".pkl"),
+            version=version,
+            valid_agent_ids=values["valid_agent_ids"],
+            description=description or "",
+            obs_processor=_processor_of(arguments, "obs"),
+            action_processor=_processor_of(arguments, "action"),
+            deterministic=values["deterministic"],
+            env_args_id=values.get("env_args_id"),
+            folder=next(iter(folders[: len(folders) - (version > 0)]), None),
+        )
+        for file, description in files
+    ]
+
+
+def _processor_of(arguments: dict[str, ast.expr], kind: str) -> ProcessorSpec:
+    name = arguments[f"{kind}_processor_cls"]
+    config = ast.literal_eval(arguments[f"{kind}_processor_config"])
+    if not isinstance(name, ast.Attribute):
+        return ProcessorSpec("IdentityProcessor")
+    return ProcessorSpec(name.attr, config or {})
 
 
 def _value(spec: AgentSpec, value: Any) -> str:
     """Return plain data as Python code."""
-    if isinstance(value, str):
-        return _literal(value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, str | bool | int):
         return repr(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -412,7 +612,7 @@ def _value(spec: AgentSpec, value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_value(spec, item) for item in value)}]"
     if isinstance(value, dict):
-        items = (f"{_literal(k)}: {_value(spec, v)}" for k, v in value.items())
+        items = [f"{_value(spec, k)}: {_value(spec, v)}" for k, v in value.items()]
         return "{" + ", ".join(items) + "}"
     raise RegistryError(
         f"{spec.id}: {value!r} of type {type(value).__name__} cannot be written as an "
@@ -420,82 +620,5 @@ def _value(spec: AgentSpec, value: Any) -> str:
     )
 
 
-def _literal(text: str) -> str:
-    """Return a string as Python code, long ones as pieces that fit into a line."""
-    if len(text) <= _PIECE:
-        return repr(text)
-    pieces = textwrap.wrap(
-        text, _PIECE, drop_whitespace=False, replace_whitespace=False, expand_tabs=False
-    )
-    return "(" + " ".join(map(repr, pieces)) + ")"
-
-
 def _formatted(code: str) -> str:
     return black.format_str(code, mode=black.Mode(line_length=88))
-
-
-def _new_module(env_id: str) -> bytes:
-    return (
-        f'"""Policies for the {env_id} environment."""\n\n'
-        "from __future__ import annotations\n\n"
-        "from typing import TYPE_CHECKING\n\n"
-        "if TYPE_CHECKING:\n"
-        "    from posggym.agents.registration import PolicySpec\n\n\n"
-        "policy_specs: dict[str, PolicySpec] = {}\n"
-    ).encode()
-
-
-def _new_package(env_type: str) -> bytes:
-    return f'"""Policies for {env_type} environments."""\n'.encode()
-
-
-def _files_with_blocks(posggym_root: Path) -> list[Path]:
-    agents = (posggym_root / AGENTS_INIT).parent
-    marks = (BEGIN.encode(), END.encode())
-    return [
-        path
-        for path in sorted(agents.rglob("__init__.py"))
-        if any(mark in path.read_bytes() for mark in marks)
-    ]
-
-
-def _is_empty_module(content: bytes) -> bool:
-    """Whether a file without its block is what `_new_module` makes."""
-    match = re.match(rb'"""Policies for the (\S+) environment\."""\n', content)
-    return match is not None and content == _new_module(match[1].decode())
-
-
-def _write(posggym_root: Path, contents: dict[Path, bytes]) -> list[Path]:
-    """Write what differs, and remove modules and packages that became empty."""
-    changed = []
-    for path, content in sorted(contents.items()):
-        if _is_empty_module(content):
-            _remove_module(path)
-        elif not path.exists() or path.read_bytes() != content:
-            write_bytes(path, content)
-        else:
-            continue
-        changed.append(path)
-    for package in sorted((posggym_root / AGENTS_INIT).parent.iterdir()):
-        init = package / "__init__.py"
-        if (
-            init.is_file()
-            and _is_alone(init)
-            and init.read_bytes() == _new_package(package.name)
-        ):
-            _remove_module(init)
-            changed.append(init)
-    return changed
-
-
-def _remove_module(init: Path) -> None:
-    """Remove an `__init__.py`, and its folder when nothing else is in there."""
-    alone = _is_alone(init)
-    init.unlink()
-    if alone:
-        shutil.rmtree(init.parent)
-
-
-def _is_alone(init: Path) -> bool:
-    """Whether a folder holds nothing else; Python may have left compiled files."""
-    return {path.name for path in init.parent.iterdir()} <= {init.name, "__pycache__"}

@@ -1,9 +1,9 @@
 """Registering, unregistering and publishing agents in real repositories.
 
 Two repositories take part: posggym (registration code, documentation) and the models
-repository (policy files). The pipeline works on clones and branches of its own. A
-manifest in the models repository lists the agents that are registered this way, so that
-later runs add to earlier ones and can take agents out again.
+repository (policy files). The pipeline works on clones and branches of its own. Which
+agents it registered stands in the code that it generated, so the branches hold nothing
+but what their maintainers would merge.
 """
 
 from __future__ import annotations
@@ -11,76 +11,46 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pgpelib.files import read_json, write_bytes, write_json, write_text
+from pgpelib.files import write_bytes, write_json, write_text
 from posggym_es.fresh_process import FreshProcessError, run_with_tree
 from posggym_es.git_repos import GitClone, GitError, run_git
-from posggym_es.registry import (
-    AGENTS_INIT,
-    check_blocks,
-    existing_ids,
-    register,
+from posggym_es.posggym_model_file import read_model_file
+from posggym_es.registry import AGENTS_INIT, existing_ids, generated_specs, register
+from posggym_es.spec import MODELS_ROOT, AgentSpec
+from posggym_es.toctree import (
+    add_entry,
+    has_entry,
+    neighbours_ending,
+    remove_entry,
 )
-from posggym_es.schema_check import refuse_mistakes
-from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
-from posggym_es.toctree import add_entry, remove_entry
 
-MANIFEST = "posggym-es.json"
 DOCS = Path("docs/agents")
-# Keeps the folder of policy files in git: POSGGym downloads a missing file into it, and
-# makes no more than one level of folders for that.
-PLACEHOLDER = ".gitkeep"
 
-_MANIFEST_SCHEMA = {
-    "type": "object",
-    "required": ["agents"],
-    "properties": {
-        "agents": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["spec", "sha256"],
-                "properties": {
-                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-                },
-            },
-        }
-    },
-}
+# POSGGym makes the folder of a file that it downloads, but not the ones above it, which
+# a clone does not have. Installations lack those of environments without any files.
+_DOWNLOAD = Path("posggym/agents/utils/download.py")
+_ONE_FOLDER = "dest_dir.mkdir(exist_ok=True)"
+_ALL_FOLDERS = "dest_dir.mkdir(parents=True, exist_ok=True)"
 
 
 class RepositoryError(ValueError):
     """Agents that cannot be registered in a repository; names id or file and why."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """An agent in the manifest.
-
-    Parameters
-    ----------
-    spec
-        How it is registered.
-    sha256
-        Of its policy file.
-    """
-
-    spec: AgentSpec
-    sha256: str
-
-    def differences(self, other: Entry) -> list[str]:
-        """Return what makes the other another agent; a description does not."""
-        fields = [field.name for field in dataclasses.fields(AgentSpec)]
-        return [
-            name
-            for name in fields
-            if name not in ("description", "policy_sha256")
-            and getattr(self.spec, name) != getattr(other.spec, name)
-        ] + (["policy file"] if self.sha256 != other.sha256 else [])
+def _differences(spec: AgentSpec, other: AgentSpec) -> list[str]:
+    """Return what makes one agent another one; a description does not."""
+    return [
+        field.name
+        for field in dataclasses.fields(AgentSpec)
+        if field.name not in ("description", "policy_sha256")
+        and getattr(spec, field.name) != getattr(other, field.name)
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +76,6 @@ class Repositories:
             GitClone(agent_models_repo, folder / "agent-models", branch),
         )
 
-    @property
-    def manifest(self) -> Path:
-        """The list of the agents that this project registered, and of their files."""
-        return self.models.folder / MANIFEST
-
     def open(self) -> None:
         """Make the clones or bring them up to date.
 
@@ -125,33 +90,23 @@ class Repositories:
         self.posggym.open()
         if not (self.posggym.folder / AGENTS_INIT).is_file():
             raise RepositoryError(
-                f"posggym_repo: {self.posggym.source} has no {AGENTS_INIT}; it is no "
-                "posggym repository"
+                f"posggym_repo: {self.posggym.source} has no {AGENTS_INIT}; it is "
+                "not a posggym repository"
             )
 
-    def entries(self) -> dict[str, Entry]:
-        """Return the agents of the manifest by id.
+    def agents(self) -> dict[str, AgentSpec]:
+        """Return the agents that are registered on the branch, by id.
 
         Raises
         ------
-        RepositoryError
-            If somebody damaged the manifest.
+        RegistryError
+            If somebody changed generated code.
         """
-        if not self.manifest.exists():
-            return {}
-        try:
-            data = read_json(self.manifest)
-            refuse_mistakes(data, _MANIFEST_SCHEMA)
-            entries = [
-                Entry(AgentSpec.from_json(item["spec"]), item["sha256"])
-                for item in data["agents"]
-            ]
-        except ValueError as error:
-            raise RepositoryError(
-                f"{self.models.source}: {MANIFEST} on branch {self.models.branch} is "
-                f"damaged: {error}"
-            ) from error
-        return {entry.spec.id: entry for entry in entries}
+        return {spec.id: spec for spec in generated_specs(self.posggym.folder)}
+
+    def model(self, spec: AgentSpec) -> Path:
+        """Return where an agent's policy file is in the clone."""
+        return self.models.folder / MODELS_ROOT / spec.asset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -203,34 +158,24 @@ def register_agents(
         See `GitClone.open`.
     """
     repositories.open()
-    entries = repositories.entries()
-    before = dict(entries)
-    models = repositories.models.folder
+    before = repositories.agents()
+    after = dict(before)
     for spec, file in agents:
-        data = spec.policy_bytes(file)
-        entry = Entry(spec, hashlib.sha256(data).hexdigest())
-        known = entries.get(spec.id)
-        if known is not None:
-            changed = known.differences(entry)
-            if changed:
-                raise RepositoryError(
-                    f"{spec.id}: is registered in {repositories.posggym.source} with "
-                    f"another {' and '.join(changed)}; set register.version: "
-                    f"{_next_version(spec, entries)}"
-                )
-            continue
-        target = models / MODELS_ROOT / spec.asset
+        data, target = spec.policy_bytes(file), repositories.model(spec)
+        known = after.setdefault(spec.id, spec)
+        changed = _differences(known, spec)
         if target.exists() and target.read_bytes() != data:
+            changed.append("policy file")
+        if changed:
             raise RepositoryError(
-                f"{spec.id}: {repositories.models.source} has another "
-                f"{MODELS_ROOT / spec.asset}; set register.version: "
-                f"{_next_version(spec, entries)}"
+                f"{spec.id}: is in {repositories.posggym.source} or "
+                f"{repositories.models.source} with another {' and '.join(changed)}; "
+                f"set register.version: {_next_version(spec, after)}"
             )
         write_bytes(target, data)
-        entries[spec.id] = entry
-    added = [policy_id for policy_id in entries if policy_id not in before]
-    message = f"Add {_listed(added)}" if added else "Renew generated code and pages"
-    _apply(repositories, before, entries, message)
+    added = [policy_id for policy_id in after if policy_id not in before]
+    title = f"Add {_listed(added)}" if added else "Update generated code and pages"
+    _apply(repositories, before, after, title)
     return {"added": added, **_heads(repositories)}
 
 
@@ -240,19 +185,19 @@ def unregister_agent(repositories: Repositories, policy_id: str) -> dict[str, An
     Raises
     ------
     RepositoryError
-        If the id is not in the manifest.
+        If the id is not registered on the branch.
     """
     repositories.open()
-    entries = repositories.entries()
-    if policy_id not in entries:
-        known = "\n  ".join(entries) or "none"
+    before = repositories.agents()
+    if policy_id not in before:
+        known = "\n  ".join(before) or "none"
         raise RepositoryError(
             f"{policy_id}: not registered by this pipeline; registered are\n  {known}"
         )
-    before = dict(entries)
-    entry = entries.pop(policy_id)
-    (repositories.models.folder / MODELS_ROOT / entry.spec.asset).unlink()
-    _apply(repositories, before, entries, f"Remove {policy_id}")
+    after = {key: spec for key, spec in before.items() if key != policy_id}
+    # An interrupted run may have removed it already.
+    repositories.model(before[policy_id]).unlink(missing_ok=True)
+    _apply(repositories, before, after, f"Remove {policy_id}")
     return {"removed": [policy_id], **_heads(repositories)}
 
 
@@ -265,31 +210,23 @@ def _heads(repositories: Repositories) -> dict[str, str]:
 
 def _apply(
     repositories: Repositories,
-    before: dict[str, Entry],
-    entries: dict[str, Entry],
-    message: str,
+    before: dict[str, AgentSpec],
+    after: dict[str, AgentSpec],
+    title: str,
 ) -> None:
-    """Make manifest, registration code and documentation those of the entries."""
-    manifest = [
-        {"spec": entry.spec.to_json(), "sha256": entry.sha256}
-        for _, entry in sorted(entries.items())
-    ]
-    root = repositories.posggym.folder
-    specs = [entry.spec for entry in entries.values()]
-    former = [entry.spec for entry in before.values()]
-    check_blocks(root, [former, specs])
-    register(root, [])
-    register(root, specs, frozenset(existing_ids(root)))
-    for spec in specs:
-        placeholder = (root / ASSETS_ROOT / spec.asset).parent / PLACEHOLDER
-        if not placeholder.exists():
-            write_bytes(placeholder, b"")
-    if (root / DOCS).is_dir():
-        _write_docs(root, [*former, *specs])
-    write_json(repositories.manifest, {"agents": manifest})
-    # The manifest comes last: until it is committed, the next run does all this again.
-    repositories.posggym.commit(message)
-    repositories.models.commit(message)
+    """Make registration code and documentation those of the agents, and commit."""
+    clone, specs = repositories.posggym, list(after.values())
+    register(clone.folder, [])
+    register(clone.folder, specs, frozenset(existing_ids(clone.folder)))
+    _fix_download(clone, bool(specs))
+    if (clone.folder / DOCS).is_dir():
+        _write_docs(clone, before, after)
+    # The file comes first: registered agents have one, whatever interrupts this.
+    for one, other in (
+        (repositories.models, repositories.posggym),
+        (repositories.posggym, repositories.models),
+    ):
+        one.commit(f"{title}\n\nBy posggym-es, with {other.public_source}")
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -298,52 +235,106 @@ def _listed(ids: Sequence[str]) -> str:
     return f"{len(ids)} policies\n\n" + "\n".join(ids)
 
 
-def _next_version(spec: AgentSpec, entries: dict[str, Entry]) -> int:
+def _next_version(spec: AgentSpec, agents: dict[str, AgentSpec]) -> int:
     version = spec.version + 1
-    while dataclasses.replace(spec, version=version).id in entries:
+    while dataclasses.replace(spec, version=version).id in agents:
         version += 1
     return version
 
 
-def _write_docs(root: Path, specs: Sequence[AgentSpec]) -> None:
+def _fix_download(clone: GitClone, needed: bool) -> None:
+    """Let POSGGym make all folders of a download, while agents need that."""
+    path = clone.folder / _DOWNLOAD
+    old = path.read_bytes() if path.exists() else b""
+    one, every = _ONE_FOLDER.encode(), _ALL_FOLDERS.encode()
+    original = clone.original(_DOWNLOAD)
+    if needed:
+        new = old.replace(one, every)
+    elif original is not None and original.replace(one, every) == old:
+        new = original
+    else:
+        new = old
+    if new != old:
+        write_bytes(path, new)
+
+
+def _write_docs(
+    clone: GitClone, before: dict[str, AgentSpec], after: dict[str, AgentSpec]
+) -> None:
     """Write the pages of the agents' environments, and list new ones in the toctrees.
 
-    Pages of environments without agents are removed.
+    Pages of environments that lost their last agent are as they were before the first.
     """
+    specs = [*before.values(), *after.values()]
     pages = {(spec.env_type, spec.env_name): spec.env_id for spec in specs}
-    texts = _rendered_pages(root, [*pages.values()])
-    for (env_type, env_name), env_id in pages.items():
-        text = texts.get(env_id)
-        page = root / DOCS / env_type / f"{env_name}.md"
-        entry = f"{env_type}/{env_name}.md"
-        listing = root / DOCS / f"{env_type}.md"
-        if text is None:
-            page.unlink(missing_ok=True)
-            _edit(listing, lambda old, e=entry: remove_entry(old, e))
+    texts = _rendered_pages(clone.folder, [*pages.values()])
+    still = {(spec.env_type, spec.env_name) for spec in after.values()}
+    for (env_type, env_name), env_id in sorted(pages.items()):
+        page = DOCS / env_type / f"{env_name}.md"
+        content = texts.get(env_id, "").encode()
+        if (env_type, env_name) not in still:
+            original = clone.original(page) or b""
+            # The branch may have been merged, with the agents.
+            if not any(policy_id.encode() in original for policy_id in before):
+                content = original
+        listing = DOCS / f"{env_type}.md"
+        entry = f"{env_type}/{env_name}"
+        if content:
+            write_bytes(clone.folder / page, content)
+            _list_page(clone, listing, entry)
         else:
-            write_text(page, text)
-            if not listing.exists():
-                write_text(listing, _new_listing(env_type))
-                _edit(
-                    root / "docs" / "index.md",
-                    lambda old, t=env_type: add_entry(old, f"agents/{t}"),
-                )
-            _edit(listing, lambda old, e=entry: add_entry(old, e))
+            (clone.folder / page).unlink(missing_ok=True)
+            _unlist_page(clone, listing, entry)
 
 
-def _edit(path: Path, change: Any) -> None:
+def _list_page(clone: GitClone, listing: Path, entry: str) -> None:
+    """Add a page to the toctree of its type, which is made and listed if need be."""
+    path = clone.folder / listing
+    if not path.exists():
+        write_text(path, _new_listing(listing.stem))
+        _edit(
+            clone.folder / "docs" / "index.md",
+            lambda text: add_entry(text, _as_neighbours(text, f"agents/{path.stem}")),
+        )
+    _edit(path, lambda text: add_entry(text, _as_neighbours(text, entry)))
+
+
+def _unlist_page(clone: GitClone, listing: Path, entry: str) -> None:
+    """Inverse of `_list_page`; entries that were there before it stay."""
+    path = clone.folder / listing
+    original = (clone.original(listing) or b"").decode("utf-8", "replace")
+    if has_entry(original, _as_neighbours(original, entry)):
+        return
+    _edit(path, lambda text: remove_entry(text, _as_neighbours(text, entry)))
+    if path.exists() and path.read_text("utf-8") == _new_listing(listing.stem):
+        path.unlink()
+        _edit(
+            clone.folder / "docs" / "index.md",
+            lambda text: remove_entry(
+                text, _as_neighbours(text, f"agents/{path.stem}")
+            ),
+        )
+
+
+def _as_neighbours(text: str, entry: str) -> str:
+    """Return an entry as a page's toctree writes those of its folder."""
+    return entry + neighbours_ending(text, entry)
+
+
+def _edit(path: Path, change: Callable[[str], str]) -> None:
     if path.exists():
-        old = path.read_text(encoding="utf-8")
+        # Line endings stay as they are.
+        old = path.read_bytes().decode("utf-8")
         new = change(old)
         if new != old:
-            write_text(path, new)
+            write_bytes(path, new.encode())
 
 
 def _new_listing(env_type: str) -> str:
-    title = env_type.replace("_", " ").title()
+    title = env_type.replace("_", "-").title()
     return (
         f"---\nfirstpage:\ntitle: {title}\nlastpage:\n---\n\n# {title}\n\n"
-        f"POSGGym has agents for the following {title} environments:\n\n"
+        f"POSGGym currently supports the following {title.lower()} environments:\n\n"
         "```{toctree}\n:maxdepth: 1\n\n\n```\n"
     )
 
@@ -353,24 +344,14 @@ def _rendered_pages(root: Path, env_ids: Sequence[str]) -> dict[str, str]:
 
     They are made in a process that uses the tree.
     """
-    code = (
-        "import sys, posggym.agents\n"
-        "from pathlib import Path\n"
-        "from posggym_es.agent_pages import write_pages\n"
-        "with_agents = posggym.agents.get_all_envs()\n"
-        "for i, env_id in enumerate(sys.argv[2:]):\n"
-        "    if env_id in with_agents:\n"
-        "        write_pages(Path(sys.argv[1]) / str(i), [env_id])\n"
-    )
     with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "pages.json"
+        code = "from posggym_es.agent_pages import main; main()"
         try:
-            run_with_tree(root, code, folder, *env_ids)
+            run_with_tree(root, code, str(output), *env_ids)
         except FreshProcessError as error:
             raise RepositoryError(f"{root}: {error.reason}") from error
-        return {
-            env_ids[int(page.relative_to(folder).parts[0])]: page.read_text("utf-8")
-            for page in Path(folder).rglob("*.md")
-        }
+        return dict(json.loads(output.read_text("utf-8")))
 
 
 def publishing_plan(repositories: Repositories) -> str:
@@ -386,9 +367,10 @@ def publishing_plan(repositories: Repositories) -> str:
 def publish(repositories: Repositories, agent_models_url: str | None) -> list[str]:
     """Push both branches, and prove that each agent can be made from what was pushed.
 
-    The proof clones the posggym branch anew, without any policy file, and makes every
-    agent of the manifest by its id: POSGGym downloads the file from the models
-    repository, and the agent plays an episode.
+    Policy files of the branch are read first, those too that somebody else pushed: what
+    is not a policy file is not published. The proof then clones the posggym branch,
+    without any policy file. Each agent's file is downloaded in bounded time from where
+    POSGGym would, compared, read and only then loaded, and the agent plays an episode.
 
     Parameters
     ----------
@@ -409,58 +391,60 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
         If a clone is dirty or diverged, or a push fails. Pushing again completes an
         interrupted publication: the models branch goes first.
     RepositoryError
-        If the published agents cannot be made, downloaded or played.
+        If a file on the branch is not a policy file, or the published agents cannot be
+        downloaded, made or played.
     """
     clones = (repositories.models, repositories.posggym)
     for clone in clones:
         if not (clone.folder / ".git").exists():
             raise GitError(f"{clone.folder}: nothing is registered there yet")
         clone.check_publishable()
+    agents = repositories.agents()
+    digests = _digests(repositories, agents)
     for clone in clones:
         clone.push()
-    entries = repositories.entries()
-    if entries:
-        _prove_published(repositories, agent_models_url)
-    return list(entries)
+    if agents:
+        _prove_published(repositories, agents, digests, agent_models_url)
+    return list(agents)
 
 
-_PROOF = """
-import hashlib, sys
-from pathlib import Path
-import posggym.config
-if sys.argv[2]:
-    posggym.config.AGENT_MODEL_REPO_URL = sys.argv[2]
-import posggym.agents
-from pgpelib.files import read_json
-from posggym_es.environments import make_episodes
-from posggym_es.playing import Company, Player
-from posggym_es.spec import AgentSpec
-for item in read_json(Path(sys.argv[1]))["agents"]:
-    spec = AgentSpec.from_json(item["spec"])
-    file = posggym.config.AGENT_MODEL_DIR / spec.asset
-    assert not file.exists(), f"{file} is there before the download"
-    role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
-    company = Company(role, ["Random-v0"] if role is not None else [])
-    episodes = make_episodes(spec.env_id, spec.env_args)
+def _digests(
+    repositories: Repositories, agents: dict[str, AgentSpec]
+) -> dict[str, str]:
+    """Return the SHA-256 of each agent's file; all files of the branch are read."""
+    for name in repositories.models.changed("*.pkl"):
+        _checked_model(repositories, repositories.models.folder / name)
+    digests = {}
+    for policy_id, spec in agents.items():
+        file = repositories.model(spec)
+        if not file.is_file():
+            raise RepositoryError(
+                f"{policy_id}: {repositories.models.source} has no "
+                f"{MODELS_ROOT / spec.asset}; register it again"
+            )
+        _checked_model(repositories, file)
+        digests[policy_id] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return digests
+
+
+def _checked_model(repositories: Repositories, file: Path) -> None:
     try:
-        _, steps = Player(
-            episodes,
-            company,
-            lambda model, agent: posggym.agents.make(spec.id, model, agent),
-        ).play(0)
-    except Exception as error:
-        sys.exit(f"{spec.id}: {type(error).__name__}: {error}")
-    assert steps > 0
-    episodes.env.close()
-    if hashlib.sha256(file.read_bytes()).hexdigest() != item["sha256"]:
-        sys.exit(
-            f"{spec.id}: the file that was downloaded is not the one that was "
-            f"registered (SHA-256 {item['sha256']})"
-        )
-"""
+        read_model_file(file)
+    except ValueError as error:
+        name = file.relative_to(repositories.models.folder)
+        reason = str(error).removeprefix(f"{file}: ")
+        raise RepositoryError(
+            f"{repositories.models.source}: {name} on branch "
+            f"{repositories.models.branch} is refused: {reason}"
+        ) from error
 
 
-def _prove_published(repositories: Repositories, url: str | None) -> None:
+def _prove_published(
+    repositories: Repositories,
+    agents: dict[str, AgentSpec],
+    digests: dict[str, str],
+    url: str | None,
+) -> None:
     posggym = repositories.posggym
     # POSGGym finds its folder by the first part called "agents": none may be above.
     with tempfile.TemporaryDirectory(prefix="published-") as folder:
@@ -470,8 +454,15 @@ def _prove_published(repositories: Repositories, url: str | None) -> None:
         )
         if run.returncode:
             raise GitError(f"{posggym.source}: {run.stderr.strip()}")
+        listed = Path(folder) / "agents.json"
+        items = [
+            {"spec": spec.to_json(), "sha256": digests[policy_id]}
+            for policy_id, spec in agents.items()
+        ]
+        write_json(listed, items)
+        code = "from posggym_es.publication import main; main()"
         try:
-            run_with_tree(tree, _PROOF, str(repositories.manifest), url or "")
+            run_with_tree(tree, code, str(listed), url or "")
         except FreshProcessError as error:
             raise RepositoryError(
                 f"published, but it cannot be used from there: {error.reason}"

@@ -24,7 +24,8 @@ ASSETS_ROOT = PurePosixPath("posggym/assets/agents")
 POLICY_NAME_RE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 ENV_ID_RE = re.compile(r"[\w-]+-v\d+")
 PATH_PART_RE = re.compile(r"[a-z][a-z0-9_]*")
-ENV_ARGS_ID_RE = re.compile(r"[A-Za-z0-9_][^\s/\\]*")
+# Braces and control characters mean something to Snakemake and to terminals.
+ENV_ARGS_ID_RE = re.compile(r"[A-Za-z0-9_][^\s/\\{}\x00-\x1f\x7f]*")
 # In bytes, on all usual file systems.
 _LONGEST_NAME = 255
 
@@ -62,9 +63,11 @@ _AGENT_PROPERTIES = {
     "action_processor": _PROCESSOR_SCHEMA,
     "deterministic": {"type": "boolean"},
     "policy_sha256": {"type": ["string", "null"], "pattern": r"^[0-9a-f]{64}\Z"},
+    "env_args_id": {"type": ["string", "null"]},
+    "folder": {"type": ["string", "null"]},
 }
 # What agents have by default, among them those that earlier versions registered.
-_OPTIONAL = ("deterministic", "policy_sha256")
+_OPTIONAL = ("deterministic", "policy_sha256", "env_args_id", "folder")
 _AGENT_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -88,7 +91,8 @@ _SETTINGS_SCHEMA = {
             "env_name",
             "action_processor",
         )
-    },
+    }
+    | {"env_args_id": {"type": "string"}},
 }
 
 
@@ -169,6 +173,11 @@ class AgentSpec:
     policy_sha256
         SHA-256 of the policy file whose conversion was proved, in hexadecimal; None
         while there is none. Agents that differ in nothing else are equal.
+    env_args_id
+        POSGGym's name of the arguments; None for `k1=v1-k2=v2`.
+    folder
+        Folder of the policy file below those of the environment; None for the
+        `env_args_id`. POSGGym's own agents have some that are called otherwise.
 
     Raises
     ------
@@ -189,19 +198,29 @@ class AgentSpec:
     action_processor: ProcessorSpec
     deterministic: bool = True
     policy_sha256: str | None = dataclasses.field(default=None, compare=False)
+    env_args_id: str | None = None
+    folder: str | None = None
 
     def __post_init__(self) -> None:
+        if self.env_args_id is None and self.env_args is not None:
+            object.__setattr__(self, "env_args_id", default_args_id(self.env_args))
+        if self.folder is None:
+            object.__setattr__(self, "folder", self.env_args_id)
         refuse_mistakes(self.to_json(), _AGENT_SCHEMA)
         _check_match("environment id", self.env_id, ENV_ID_RE)
         check_folder("environment type", self.env_type)
         check_folder("environment name", self.env_name)
         check_policy_name(self.policy_name)
-        args_id = self.env_args_id
-        if args_id is not None and not ENV_ARGS_ID_RE.fullmatch(args_id):
+        if (self.env_args is None) != (self.env_args_id is None):
             raise ValueError(
-                f"env_args give the id {args_id!r}, which cannot be a folder name; "
-                "use values without spaces, slashes or backslashes"
+                f"env_args_id {self.env_args_id!r} needs env_args that it stands for"
             )
+        for name in {self.env_args_id, self.folder} - {None}:
+            if not ENV_ARGS_ID_RE.fullmatch(str(name)):
+                raise ValueError(
+                    f"env_args give the id {name!r}, which cannot be a folder name; "
+                    "use values without spaces, slashes, backslashes or braces"
+                )
         for part in self.asset.parts:
             size = len(part.encode())
             if size > _LONGEST_NAME:
@@ -209,15 +228,6 @@ class AgentSpec:
                     f"{part!r} is too long for a file name: {size} bytes, at most "
                     f"{_LONGEST_NAME}; use a shorter policy_name or shorter env_args"
                 )
-
-    @property
-    def env_args_id(self) -> str | None:
-        """POSGGym's name of the arguments: `k1=v1-k2=v2`, or None without any."""
-        if self.env_args is None:
-            return None
-        # posggym.agents.registration.get_env_args_id, without importing posggym: the
-        # Snakefile computes ids at start-up. A test holds the two together.
-        return "-".join(f"{k}={v}" for k, v in self.env_args.items()).replace(" ", "")
 
     @property
     def id(self) -> str:
@@ -234,8 +244,8 @@ class AgentSpec:
         the file of the earlier one in place.
         """
         folder = PurePosixPath(self.env_type) / self.env_name
-        if self.env_args_id is not None:
-            folder /= self.env_args_id
+        if self.folder is not None:
+            folder /= self.folder
         if self.version > 0:
             folder /= f"v{self.version}"
         return folder / f"{self.policy_name}.pkl"
@@ -299,6 +309,14 @@ class AgentSpec:
         return read_as(path, "describes no agent", cls.from_json)
 
 
+def default_args_id(env_args: dict[str, Any]) -> str:
+    """Return POSGGym's name of arguments where their author gives none.
+
+    `posggym.agents.registration.get_env_args_id`, without importing posggym.
+    """
+    return "-".join(f"{k}={v}" for k, v in env_args.items()).replace(" ", "")
+
+
 def checked_settings(settings: Any) -> dict[str, Any]:
     """Return registration settings, refusing unknown, missing and mistyped ones.
 
@@ -320,7 +338,7 @@ def check_policy_name(name: str) -> None:
         Saying what is wrong with the name.
     """
     _check_match("policy name", name, POLICY_NAME_RE)
-    if re.search(r"-v\d+$", name):
+    if re.search(r"-v\d+\Z", name):
         raise ValueError(
             f"policy name {name!r} ends like a version; set `version` instead"
         )

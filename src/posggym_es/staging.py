@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def _stage(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
         write_bytes(target, spec.policy_bytes(file))
         written.append(target)
     return written
+
+
+def copy_models(source: Path, target: Path) -> None:
+    """Copy the policy files of a models repository; links and anything else stay."""
+    for file in sorted(source.rglob("*.pkl")):
+        if stat.S_ISREG(file.lstat().st_mode):
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
 def copy_package(package: Path, root: Path) -> None:

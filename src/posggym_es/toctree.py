@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _DIRECTIVE = re.compile(
-    r"^```\{toctree\}\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^```\{toctree\}\r?\n(?P<body>.*?)^```\s*?$", re.MULTILINE | re.DOTALL
 )
 
 
@@ -13,8 +13,9 @@ def add_entry(text: str, entry: str) -> str:
     """Return a page whose toctree has an entry, in its alphabetical place.
 
     The entry goes into the first toctree that has entries of the same folder (of the
-    first one with any entries if none has); every other byte stays. A page that has the
-    entry already is returned as it is.
+    first one with any entries if none has), among those at its end that are in
+    alphabetical order; every other byte stays. A page that has the entry already is
+    returned as it is.
 
     Raises
     ------
@@ -24,7 +25,7 @@ def add_entry(text: str, entry: str) -> str:
     directives = list(_DIRECTIVE.finditer(text))
     if not directives:
         raise ValueError("the page has no toctree")
-    if any(entry in _entries(found["body"]) for found in directives):
+    if has_entry(text, entry):
         return text
     folder = entry.rpartition("/")[0]
     own = [
@@ -35,15 +36,35 @@ def add_entry(text: str, entry: str) -> str:
     found = (own or directives)[0]
     lines = found["body"].splitlines(keepends=True)
     places = [i for i, line in enumerate(lines) if _is_entry(line)]
-    later = [i for i in places if lines[i].strip() > entry]
-    if later:
-        place = later[0]
-    elif places:
-        place = places[-1] + 1
-    else:
-        place = len(lines)
-    lines.insert(place, f"{entry}\n")
+    place = places[-1] + 1 if places else len(lines)
+    for i, following in zip(reversed(places), [None, *reversed(places)], strict=False):
+        in_order = following is None or lines[i].strip() < lines[following].strip()
+        if not in_order or lines[i].strip() < entry:
+            break
+        place = i
+    ending = "\r\n" if "\r\n" in found[0] else "\n"
+    lines.insert(place, f"{entry}{ending}")
     return text[: found.start("body")] + "".join(lines) + text[found.end("body") :]
+
+
+def has_entry(text: str, entry: str) -> bool:
+    """Return whether a toctree of a page has an entry."""
+    return any(entry in _entries(found["body"]) for found in _DIRECTIVE.finditer(text))
+
+
+def neighbours_ending(text: str, entry: str) -> str:
+    """Return ".md" if entries of the same folder end so, or there are none.
+
+    Sphinx takes entries with and without the ending.
+    """
+    folder = entry.rpartition("/")[0]
+    endings = [
+        ".md" if other.endswith(".md") else ""
+        for found in _DIRECTIVE.finditer(text)
+        for other in _entries(found["body"])
+        if other.rpartition("/")[0] == folder
+    ]
+    return max(endings, key=endings.count, default=".md")
 
 
 def remove_entry(text: str, entry: str) -> str:

@@ -10,6 +10,9 @@ or, without the import, ``posggym.make("posggym_gymnasium:HumanoidBulletEnv-v0")
 Further keyword arguments of `posggym.make` go to `gymnasium.make`. No simulator is
 imported before an environment is made. `register` adds tasks of other packages.
 
+Agents of these tasks, in a posggym that has some, are registered along with them.
+POSGGym alone leaves them out, as it could not make their environments.
+
 Left out are ids that POSGGym has already (it never gets overridden), ids with a
 namespace such as "phys2d/CartPole-v0" (POSGGym's grammar of policy ids has no place for
 one, so no agent could be registered for it), and MuJoCo versions that need mujoco_py.
@@ -17,13 +20,22 @@ one, so no agent could be registered for it), and MuJoCo versions that need mujo
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from pathlib import Path
+
 import gymnasium
 import posggym
 from posggym.envs import registry
 
-from posggym_gymnasium.ids import canonical_env_id, known_env_ids, require_known
+from posggym_gymnasium.ids import (
+    ENV_TYPE,
+    canonical_env_id,
+    known_env_ids,
+    require_known,
+)
 
-__all__ = ["ensure_registered", "register"]
+__all__ = ["ensure_registered", "is_gymnasium", "register"]
 
 _ENTRY_POINT = "posggym_gymnasium.env:GymnasiumEnv"
 # Measured: two new environments of one seed differ in about one in ten episodes.
@@ -91,6 +103,12 @@ def ensure_registered(env_id: str) -> str:
     return posggym_id if posggym_id in registry else register(env_id)
 
 
+def is_gymnasium(posggym_id: str) -> bool:
+    """Return whether POSGGym has an environment of this id that was registered here."""
+    spec = registry.get(posggym_id)
+    return spec is not None and spec.entry_point == _ENTRY_POINT
+
+
 def _add(posggym_id: str, kwargs: dict[str, str]) -> None:
     spec = gymnasium.registry.get(posggym_id)
     posggym.register(
@@ -109,6 +127,19 @@ def _is_shipped(env_id: str) -> bool:
     return str(gymnasium.registry[env_id].entry_point).startswith(_PROVIDERS)
 
 
+def _register_agents() -> None:
+    """Register the agents that `posggym.agents.gymnasium` has, if there is one.
+
+    Only then is `posggym.agents` imported: it imports PyTorch, which takes seconds.
+    """
+    package = f"posggym.agents.{ENV_TYPE}"
+    folder = Path(posggym.__file__).parent / "agents" / ENV_TYPE
+    for module in pkgutil.iter_modules([str(folder)]):
+        specs = importlib.import_module(f"{package}.{module.name}").policy_specs
+        for spec in specs.values():
+            importlib.import_module("posggym.agents").register_spec(spec)
+
+
 for _id in known_env_ids():
     if (
         _is_shipped(_id)
@@ -117,3 +148,5 @@ for _id in known_env_ids():
         and _id not in registry
     ):
         _add(_id, {"env_id": _id})
+
+_register_agents()

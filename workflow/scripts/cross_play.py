@@ -4,7 +4,7 @@
 For each set of arguments that an agent of the pipeline was trained for: the payoff
 matrix with intervals (CSV, heat map, page), regret, and the population's diversity.
 POSGGym's own policies are included; those that cannot be made here are named with the
-reason. Interrupted, it goes on where it was.
+reason. If interrupted, it resumes where it stopped.
 
 Examples
 --------
@@ -24,6 +24,7 @@ from posggym_es import cli
 from posggym_es.experiments import FULL_SCALE
 from posggym_es.payoffs import Variant
 from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
+from posggym_es.staging import copy_models
 
 
 def main() -> None:
@@ -45,10 +46,10 @@ def main() -> None:
     args = parser.parse_args()
     # A tree of its own: files that POSGGym downloads go there.
     tree = args.state / "posggym-tree"
-    shutil.copytree(args.posggym_tree, tree, dirs_exist_ok=True)
     if args.models_dir is not None:
-        models = args.models_dir / MODELS_ROOT
-        shutil.copytree(models, tree / ASSETS_ROOT, dirs_exist_ok=True)
+        copy_models(args.models_dir / MODELS_ROOT, tree / ASSETS_ROOT)
+    # After them: the agents of the pipeline have the files that it made.
+    shutil.copytree(args.posggym_tree, tree, dirs_exist_ok=True)
     cli.use_posggym_tree(tree)
     # These import posggym, so only now.
     from pgpelib.tasks.posggym_envs import complete_env_args

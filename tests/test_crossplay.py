@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 
 import numpy as np
 import pandas as pd
+import posggym.agents
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from posggym_es.crossplay import (
 )
 from posggym_es.payoffs import Variant, diversity, matrix, regret
 from posggym_es.returns import mean_interval
+from test_model_downloads import Executes
 from workspace import Workspace
 
 AGENTS = ["0", "1", "2"]
@@ -74,6 +77,26 @@ def test_what_cannot_be_made_is_named_with_the_reason(game):
     assert made == policies
     assert list(reasons) == [broken]
     assert reasons[broken]
+
+
+def test_policy_files_are_read_before_posggym_loads_them(game, tmp_path, monkeypatch):
+    variant = Variant("Driving-v1", {})
+    ours = "Driving-v1/grid=14x14RoundAbout-num_agents=2/RL1-v0"
+    marker, path = tmp_path / "executed", tmp_path / "RL1.pkl"
+    path.write_bytes(pickle.dumps(Executes("touch", str(marker))))
+    spec = posggym.agents.registry[ours]
+    monkeypatch.setitem(spec.kwargs, "policy_file_path", path)
+    made, reasons = usable(variant, [ours, RANDOM_POLICY])
+    assert made == [RANDOM_POLICY]
+    assert f"{path}: not a policy file" in reasons[ours]
+    assert not marker.exists()
+
+
+def test_policies_for_the_same_arguments_are_found_however_they_are_given():
+    # POSGGym's own agents for this world name max_obs_distance, which it chooses so.
+    found = policies_of(Variant("PursuitEvasionContinuous-v0", {"world": "16x16"}))
+    assert "PursuitEvasionContinuous-v0/world=16x16/sp_seed0_i0-v0" in found
+    assert not [name for name in found if "8x8" in name]
 
 
 def test_pairs_are_played_once_and_the_same_with_any_workers(game, tmp_path):

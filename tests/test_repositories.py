@@ -26,6 +26,7 @@ from posggym_es.repositories import (
     unregister_agent,
 )
 from posggym_es.toctree import add_entry, remove_entry
+from test_model_downloads import Executes
 from test_ppo_checkpoints import save_checkpoint
 
 BRANCH = "es-agents"
@@ -346,7 +347,7 @@ def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent)
         (served,) = (hosts / "served").rglob("*.pkl")
         # Whoever loads this has executed it.
         marker = hosts / "executed"
-        served.write_bytes(pickle.dumps(Executes(["touch", str(marker)])))
+        served.write_bytes(pickle.dumps(Executes("touch", str(marker))))
         message = "the file that was downloaded is not the one that was registered"
         with pytest.raises(RepositoryError, match=message):
             publish(repositories, url)
@@ -355,16 +356,6 @@ def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent)
         with pytest.raises(RepositoryError) as caught:
             publish(repositories, url)
     assert f"{agent[0].id}: DownloadError: " in str(caught.value)
-
-
-class Executes:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, command):
-        self.command = command
-
-    def __reduce__(self):
-        return subprocess.run, (self.command,)
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -376,7 +367,7 @@ def test_files_that_somebody_else_pushed_are_read_before_anything(
     user, marker = hosts / "user", hosts / "executed"
     git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "models", user)
     name = f"posggym/agents/{agent[0].asset}" if own else "posggym/agents/theirs.pkl"
-    (user / name).write_bytes(pickle.dumps(Executes(["touch", str(marker)])))
+    (user / name).write_bytes(pickle.dumps(Executes("touch", str(marker))))
     commit_all(user)
     git(user, "push", "--quiet")
     repositories.open()

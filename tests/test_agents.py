@@ -20,7 +20,7 @@ from posggym_es.policy_file import (
     write_policy,
 )
 from posggym_es.ppo_checkpoints import load_checkpoint
-from posggym_es.registry import env_module_code
+from posggym_es.registry import agents_code
 from posggym_es.returns import mean_interval, shown
 from posggym_es.spec import AgentSpec, ProcessorSpec
 from posggym_es.staging import StagingError, copy_package, stage_assets, stage_models
@@ -95,7 +95,7 @@ def test_settings_go_before_what_is_derived():
             {},
             None,
             "PGPE with ClipUp, 1,234,567 steps, mean return 12.0 ± 4.97 (95 %), "
-            "seed 3, commit abc1234.",
+            "seed 3, posggym-es commit abc1234.",
         ),
         (
             {"config": {"optimizer": "adam"}, "commit": None},
@@ -150,7 +150,7 @@ def test_policies_of_the_baselines_are_registered_as_stochastic(tmp_path):
     spec = agent_spec(policy, IDENTITY, IDENTITY, {"policy_name": "ppo"})
     assert not spec.deterministic
     assert spec.description.endswith("mean return 1.00 ± 0.00 (95 %) in self-play.")
-    code = env_module_code([spec])
+    code = agents_code([spec])
     assert "deterministic=False" in code
     assert "deterministic=True" not in code
     assert AgentSpec.from_json(spec.to_json()) == spec

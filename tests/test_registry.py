@@ -448,7 +448,7 @@ def test_posggyms_linters_accept_generated_files(tree):
     assert len(changed) == 8
     # The settings of POSGGym's pyproject.toml, and its formatter.
     options = ["--isolated", "--target-version=py38", "--extend-select=C4,SIM,TC"]
-    options += ["--per-file-ignores=__init__.py:F401,E402"]
+    options += ["--per-file-ignores=__init__.py:F401,__init__.py:E402"]
     result = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--no-cache", *options, "--"]
         + [str(tree / path) for path in changed],

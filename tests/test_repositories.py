@@ -265,20 +265,28 @@ def test_removing_all_agents_leaves_both_repositories_as_they_were(repositories,
     docs = repositories.posggym.folder / "docs"
     assert "\nagents/gymnasium\n" in (docs / "index.md").read_text()
     listing = (docs / "agents/gymnasium.md").read_text()
-    assert "\ngymnasium/lunar_lander_continuous.md\n" in listing
+    assert listing.endswith(
+        ":maxdepth: 1\n\ngymnasium/lunar_lander_continuous.md\n\n```\n"
+    )
     for one, _ in agents:
         unregister_agent(repositories, one.id)
     assert_as_before(repositories)
 
 
-def test_commits_say_of_which_repositories(repositories, agent):
+def test_commits_name_the_other_repository(repositories, agent):
     register_agents(repositories, [agent])
-    for clone, other in (
-        (repositories.posggym, repositories.models),
-        (repositories.models, repositories.posggym),
-    ):
-        message = git(clone.folder, "log", "-1", "--format=%B")
-        assert message.endswith(f"By posggym-es, with {other.source}")
+    messages = [
+        git(clone.folder, "log", "-1", "--format=%B")
+        for clone in (repositories.models, repositories.posggym)
+    ]
+    assert messages[0].endswith(f"with posggym-es in {repositories.posggym.source}")
+    assert messages[1].endswith(f"policy files in {repositories.models.source}")
+
+
+def test_commits_show_no_password_and_no_home_folder(tmp_path):
+    assert GitClone(str(tmp_path), tmp_path, "b").public_source == tmp_path.name
+    clone = GitClone("https://me:secret@host/posggym", tmp_path, "b")
+    assert clone.public_source == "https://host/posggym"
 
 
 @pytest.mark.parametrize("target", ["/tmp", "../..", ".git/hooks", "loop"])

@@ -103,7 +103,7 @@ def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     if config is not None:
         facts.append(f"seed {notes['seed']}")
         if notes.get("commit"):
-            facts.append(f"commit {notes['commit']}")
+            facts.append(f"posggym-es commit {notes['commit']}")
     sentences = [text.rstrip("."), ", ".join(facts)] if text else [", ".join(facts)]
     return " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences)
 

@@ -268,8 +268,11 @@ def _folder_line(spec: AgentSpec) -> str:
 def _with_agents(path: Path, content: bytes | None, specs: list[AgentSpec]) -> bytes:
     """Return a module with agents added; its content is None for a new one."""
     first = specs[0]
-    skeleton = _SKELETON.format(env_id=first.env_id).encode()
-    source = Source.of(skeleton if content is None else content)
+    if content is None:
+        source = Source(_SKELETON.format(env_id=first.env_id))
+        source = source.inserted(2, *_IMPORTS.values(), "", _folder_line(first))
+    else:
+        source = Source.of(content)
     tree = _parse(path, source)
     names = _assigned_names(tree)
     if "policy_specs" not in names:

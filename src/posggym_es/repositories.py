@@ -29,6 +29,7 @@ from posggym_es.toctree import (
     neighbours_ending,
     remove_entry,
 )
+from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
 
 DOCS = Path("docs/agents")
 
@@ -222,11 +223,11 @@ def _apply(
     if (clone.folder / DOCS).is_dir():
         _write_docs(clone, before, after)
     # The file comes first: registered agents have one, whatever interrupts this.
-    for one, other in (
-        (repositories.models, repositories.posggym),
-        (repositories.posggym, repositories.models),
-    ):
-        one.commit(f"{title}\n\nBy posggym-es, with {other.public_source}")
+    posggym, models = repositories.posggym, repositories.models
+    registered = f"Registered with posggym-es in {posggym.public_source}"
+    files = f"Registered with posggym-es; policy files in {models.public_source}"
+    models.commit(f"{title}\n\n{registered}")
+    posggym.commit(f"{title}\n\n{files}")
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -332,9 +333,15 @@ def _edit(path: Path, change: Callable[[str], str]) -> None:
 
 def _new_listing(env_type: str) -> str:
     title = env_type.replace("_", "-").title()
+    about = f"POSGGym currently supports the following {title.lower()} environments:"
+    if env_type == GYMNASIUM:
+        about = (
+            "The package `posggym_gymnasium` adds the following environments of "
+            "Gymnasium:"
+        )
     return (
         f"---\nfirstpage:\ntitle: {title}\nlastpage:\n---\n\n# {title}\n\n"
-        f"POSGGym currently supports the following {title.lower()} environments:\n\n"
+        f"{about}\n\n"
         "```{toctree}\n:maxdepth: 1\n\n\n```\n"
     )
 

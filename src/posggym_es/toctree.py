@@ -36,7 +36,12 @@ def add_entry(text: str, entry: str) -> str:
     found = (own or directives)[0]
     lines = found["body"].splitlines(keepends=True)
     places = [i for i, line in enumerate(lines) if _is_entry(line)]
-    place = places[-1] + 1 if places else len(lines)
+    if places:
+        place = places[-1] + 1
+    else:
+        # Below the options and the empty line after them.
+        empty = [i for i, line in enumerate(lines) if not line.strip()]
+        place = empty[0] + 1 if empty else len(lines)
     for i, following in zip(reversed(places), [None, *reversed(places)], strict=False):
         in_order = following is None or lines[i].strip() < lines[following].strip()
         if not in_order or lines[i].strip() < entry:

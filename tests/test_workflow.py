@@ -20,14 +20,10 @@ from workspace import CONFIG, Workspace, environment, planned, snapshot
 IDS = {
     "LunarLanderContinuous-v2/pgpe_seed0-v0",
     "LunarLanderContinuous-v2/pgpe_seed1-v0",
-    "CooperativeReaching-v0/size=5-num_goals=4-mode=original-obs_distance=None/"
-    "pgpe_sp-v0",
-    *(
-        "PursuitEvasion-v1/grid=16x16-max_obs_distance=12-use_progress_reward=True/"
-        f"pgpe_i{role}-v0"
-        for role in "01"
-    ),
-    "Driving-v1/grid=14x14RoundAbout-num_agents=2-obs_dim=(3,1,1)/pgpe_br-v0",
+    "CooperativeReaching-v0/size=5/pgpe_sp-v0",
+    "PursuitEvasion-v1/grid=16x16/pgpe_i0-v0",
+    "PursuitEvasion-v1/grid=16x16/pgpe_i1-v0",
+    "Driving-v1/grid=14x14RoundAbout-num_agents=2/pgpe_br-v0",
 }
 
 

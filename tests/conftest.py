@@ -19,6 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
     os.environ.pop(variable, None)
 
+# What libraries and browsers cache or remember stays in the repository.
+os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache" / "tests" / "cache")
+os.environ["XDG_CONFIG_HOME"] = str(ROOT / ".cache" / "tests" / "config")
+os.environ["MPLCONFIGDIR"] = str(ROOT / ".cache" / "tests" / "matplotlib")
+
 # Test processes share the cores, and tests compute with small networks only.
 torch.set_num_threads(1)
 

@@ -39,7 +39,8 @@ def install(extras: list[str]) -> None:
     """
     requirements = project_requirements(extras)
     pip_install_locked(["pip", "setuptools", "wheel"])
-    install_posggym.install(locked_version("posggym"))
+    if not install_posggym.is_installed(locked_version("posggym")):
+        install_posggym.install()
     pip_install_locked(requirements)
     offline = ["--no-index", "--no-deps", "--no-build-isolation"]
     pip("install", "--quiet", *offline, "--editable", str(ROOT))

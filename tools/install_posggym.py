@@ -45,13 +45,16 @@ def empty_archive(path: Path, version: str) -> None:
         archive.addfile(file, io.BytesIO(version.encode()))
 
 
-def install(version: str) -> None:
-    """Download, check, patch and install posggym.
+def is_installed(version: str) -> bool:
+    """Return whether that release of posggym is installed in this Python."""
+    try:
+        return importlib.metadata.version("posggym") == version
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
-    Parameters
-    ----------
-    version
-        The release to install; the lock has its hash.
+
+def install() -> None:
+    """Download, check, patch and install posggym, in the version of the lock.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def install(version: str) -> None:
         If pip fails, for example because the download is not the locked file; pip's own
         message is on the terminal.
     """
+    version = locked_version("posggym")
     pip_install_locked(["setuptools", "wheel"])
     with tempfile.TemporaryDirectory() as folder:
         pip_install_locked(
@@ -88,15 +92,11 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="install again")
     args = parser.parse_args()
     version = locked_version("posggym")
-    try:
-        installed = importlib.metadata.version("posggym")
-    except importlib.metadata.PackageNotFoundError:
-        installed = None
-    if installed == version and not args.force:
+    if is_installed(version) and not args.force:
         print(f"posggym {version} is installed")
         return
     try:
-        install(version)
+        install()
     except (ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"install_posggym.py: {error}")
     print(f"installed posggym {version}")

@@ -2,7 +2,8 @@
 
 A rollout processes the observations of all agents, runs the policy for each, records
 statistics, and makes an environment anew where episodes would depend on each other
-otherwise. The bare form replays the same actions in one environment.
+otherwise. The bare form replays the same actions in one environment. The compiled form
+is what a worker does in training, with several times the episodes.
 
 Example
 -------
@@ -21,8 +22,9 @@ import posggym
 
 from pgpelib.networks import Network
 from pgpelib.policies import Architecture
+from pgpelib.tasks.base import Batch
 from pgpelib.tasks.posggym_task import make_processor
-from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task
+from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task, uncompiled_reason
 
 ENV_IDS = (
     "DrivingContinuous-v0",
@@ -32,6 +34,9 @@ ENV_IDS = (
     "PredatorPrey-v0",
     "CooperativeReaching-v0",
 )
+
+# Compiled episodes are so quick that few of them cannot be timed.
+COMPILED_TIMES = 20
 
 
 def record(env: Any, task: Any, network: Network, seed: int) -> list[Any]:
@@ -59,6 +64,23 @@ def record(env: Any, task: Any, network: Network, seed: int) -> list[Any]:
     return joint_actions
 
 
+def compiled_rate(
+    env_name: str, architecture: Architecture, parameters: Any, episodes: int
+) -> float:
+    """Return joint steps/s of a batch of compiled episodes; NaN without kernels."""
+    if uncompiled_reason(env_name, {}) is not None:
+        return float("nan")
+    task = make_task(env_name, {}, compiled=True)
+    batch = Batch(
+        architecture, [parameters] * episodes, [[seed] for seed in range(episodes)]
+    )
+    # The first call compiles.
+    task.play(batch)
+    started = time.perf_counter()
+    steps = sum(rollout.steps for rollout in task.play(batch))
+    return steps / (time.perf_counter() - started)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
@@ -67,7 +89,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    print(f"{'':28}{'rollouts':>10}{'bare':>10}{'ratio':>8}   (joint steps/s)")
+    columns = ("rollouts", "bare", "ratio", "compiled", "ratio")
+    print(f"{'':28}{''.join(f'{name:>11}' for name in columns)}   (joint steps/s)")
     for env_id in ENV_IDS:
         task = make_task(POSGGYM_PREFIX + env_id, {})
         architecture = Architecture(task.observation_size, task.action.output_size)
@@ -76,7 +99,7 @@ def main() -> None:
         env = posggym.make(env_id, disable_env_checker=True)
         seeds = range(args.episodes)
         episodes = [record(env, task, network, seed) for seed in seeds]
-        rollouts, bare = [], []
+        rollouts, bare, compiled = [], [], []
         for _ in range(args.repeats):
             started = time.perf_counter()
             steps = sum(task.rollout(network, seed).steps for seed in seeds)
@@ -89,10 +112,22 @@ def main() -> None:
                     if env.step(actions)[4]:
                         break
             bare.append(steps / (time.perf_counter() - started))
-        ratio = statistics.median(a / b for a, b in zip(rollouts, bare, strict=True))
+            rate = compiled_rate(
+                POSGGYM_PREFIX + env_id,
+                architecture,
+                parameters,
+                COMPILED_TIMES * args.episodes,
+            )
+            compiled.append(rate)
+        ratio, compiled_ratio = (
+            statistics.median(a / b for a, b in zip(rates, bare, strict=True))
+            for rates in (rollouts, compiled)
+        )
         print(
-            f"{env_id:28}{statistics.median(rollouts):10,.0f}"
-            f"{statistics.median(bare):10,.0f}{ratio:8.2f}"
+            f"{env_id:28}{statistics.median(rollouts):11,.0f}"
+            f"{statistics.median(bare):11,.0f}{ratio:11.2f}"
+            f"{statistics.median(compiled):11,.0f}{compiled_ratio:11.2f}",
+            flush=True,
         )
 
 

@@ -15,18 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pgpelib.networks import Layer, Network, fold_normalization
+from pgpelib.networks import Layer
 from pgpelib.pgpe import (
     EPISODE_STREAM,
     RE_EVAL_STREAM,
     SearchDistribution,
-    episode_seed,
+    episode_seeds,
 )
 from pgpelib.policies import Architecture
 from pgpelib.runningstat import RunningStat
-from pgpelib.tasks.base import Rollout, Task
-from pgpelib.tasks.lockstep import play
-from pgpelib.tasks.registry import make_task
+from pgpelib.tasks.base import Batch, Rollout, Task
+from pgpelib.tasks.registry import make_task, uncompiled_reason
 
 Vector = npt.NDArray[np.float64]
 
@@ -53,6 +52,12 @@ class TaskConfig:
         The policy, see `Architecture`.
     partners
         Ids of registered policies to play with, see `PosggymTask`.
+    episodes_per_solution
+        Episodes whose mean return is the fitness of a solution.
+    common_seeds
+        Whether all solutions of a generation play the same episodes.
+    compiled
+        Play with compiled kernels, see `CompiledTask`.
     """
 
     env_name: str
@@ -65,6 +70,17 @@ class TaskConfig:
     lstm_size: int = 0
     head: tuple[int, ...] = ()
     partners: tuple[str, ...] = ()
+    episodes_per_solution: int = 1
+    common_seeds: bool = False
+    compiled: bool = False
+
+    def uncompiled_reason(self) -> str | None:
+        """Return why compiled kernels cannot play both tasks, None if they can."""
+        for env_name in (self.env_name, self.re_eval_env_name):
+            reason = uncompiled_reason(env_name, self.env_config, self.partners)
+            if reason is not None:
+                return reason
+        return None
 
     def training_task(self, role: str | None = None) -> Task:
         """Make the task that gives fitnesses to the learner of a role."""
@@ -75,6 +91,7 @@ class TaskConfig:
             self.decrease_rewards_by,
             role,
             self.partners,
+            compiled=self.compiled,
         )
 
     def re_eval_task(self, role: str | None = None) -> Task:
@@ -86,6 +103,7 @@ class TaskConfig:
             role=role,
             partners=self.partners,
             only_if_endless=True,
+            compiled=self.compiled,
         )
 
     def architecture(self, task: Task) -> Architecture:
@@ -145,6 +163,11 @@ class Work:
     count: int
     re_eval: bool
 
+    @property
+    def indices(self) -> range:
+        """Numbers of the solutions (or episodes)."""
+        return range(self.first, self.first + self.count)
+
 
 class Worker:
     """Lives in a worker process: environments are made once and kept."""
@@ -163,40 +186,43 @@ class Worker:
 
     def run(self, work: Work) -> list[Rollout]:
         """Play the episodes of a piece of work, in order."""
-        subject, activation = work.subject, self._config.activation
+        subject = work.subject
         task = self._task(work.re_eval, subject.role)
-        architecture = self._config.architecture(task)
-        stream = RE_EVAL_STREAM if work.re_eval else EPISODE_STREAM
-        distribution = subject.distribution
-        others = {
-            role: Network(layers, activation) for role, layers in subject.others.items()
-        }
-        solutions, seeds = [], []
-        pair: tuple[Vector, Vector] | None = None
-        for index in range(work.first, work.first + work.count):
-            if work.re_eval:
-                solution = distribution.center
-            else:
-                if pair is None or index % 2 == 0:
-                    pair = distribution.pair(index // 2)
-                solution = pair[index % 2]
-            layers = fold_normalization(
-                architecture.layers(solution),
-                subject.normalization.mean,
-                subject.normalization.stdev,
-            )
-            solutions.append(layers)
-            seeds.append(
-                episode_seed(
-                    distribution.seed,
-                    stream,
-                    distribution.generation,
-                    index,
-                    # Re-evaluations of all roles are the same episodes.
-                    0 if work.re_eval else distribution.learner,
-                )
-            )
-        return play(task, solutions, activation, seeds, others)
+        batch = Batch(
+            self._config.architecture(task),
+            _solutions(work),
+            [self._seeds(work, index) for index in work.indices],
+            subject.normalization.mean,
+            subject.normalization.stdev,
+            subject.others,
+        )
+        return task.play(batch)
+
+    def _seeds(self, work: Work, index: int) -> list[int]:
+        """Return the seeds of a solution's (or re-evaluation's) episodes."""
+        distribution = work.subject.distribution
+        if work.re_eval:
+            # Re-evaluations of all roles are the same episodes.
+            stream, learner, count = RE_EVAL_STREAM, 0, 1
+        else:
+            stream, learner = EPISODE_STREAM, distribution.learner
+            count = self._config.episodes_per_solution
+            if self._config.common_seeds:
+                index = 0
+        return episode_seeds(
+            distribution.seed, stream, distribution.generation, index, learner, count
+        )
+
+
+def _solutions(work: Work) -> list[Vector]:
+    """Return the parameters of the solutions of a piece of work."""
+    distribution = work.subject.distribution
+    if work.re_eval:
+        return [distribution.center] * work.count
+    pairs = {
+        pair: distribution.pair(pair) for pair in {index // 2 for index in work.indices}
+    }
+    return [pairs[index // 2][index % 2] for index in work.indices]
 
 
 @dataclasses.dataclass(frozen=True)

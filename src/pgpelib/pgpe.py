@@ -56,8 +56,18 @@ def episode_seed(
     seed: int, stream: int, generation: int, index: int, learner: int = 0
 ) -> int:
     """Return the environment seed of one episode, in [0, 2**31)."""
+    return episode_seeds(seed, stream, generation, index, learner, 1)[0]
+
+
+def episode_seeds(
+    seed: int, stream: int, generation: int, index: int, learner: int, count: int
+) -> list[int]:
+    """Return environment seeds of `count` episodes, in [0, 2**31).
+
+    The first ones do not depend on `count`.
+    """
     stream_of_numbers = random_stream(seed, stream, generation, index, learner)
-    return int(stream_of_numbers.integers(2**31))
+    return [int(number) for number in stream_of_numbers.integers(2**31, size=count)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,6 +80,9 @@ class RunIdentity:
         Version of this project that began it, see `source_commit`.
     config
         `TrainingConfig.to_dict` of the run.
+    compiled
+        Whether compiled kernels play its episodes. Their networks round differently, so
+        a run stays with what it began with; runs of earlier versions have none.
     """
 
     digest: str
@@ -87,6 +90,7 @@ class RunIdentity:
     pid: int
     commit: str | None
     config: dict[str, Any]
+    compiled: bool = False
 
     @property
     def seed(self) -> int:
@@ -119,6 +123,7 @@ def read_identity(run_dir: Path) -> RunIdentity | None:
         and is_integer(identity.pid)
         and isinstance(identity.commit, str | None)
         and isinstance(identity.config, dict)
+        and isinstance(identity.compiled, bool)
         and is_integer(identity.config.get("seed"))
     ):
         raise DamagedRunError(path, "damaged")

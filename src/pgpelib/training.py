@@ -33,6 +33,7 @@ from pgpelib.run_files import (
     write_state,
 )
 from pgpelib.saving import policy_file_name, save_policy
+from pgpelib.tasks.registry import POSGGYM_PREFIX
 from pgpelib.training_config import BUDGET_KEYS, TrainingConfig
 
 logger = logging.getLogger(__name__)
@@ -125,14 +126,16 @@ class Training:
         try:
             # They find what is wrong with the config: then nothing is written.
             self.learners = [Learner(config, role) for role in config.roles or (None,)]
+            self._uncompiled_reason = config.task.uncompiled_reason()
             self._identity = self._claim_folder()
+            self._check_kernels()
             self.timesteps = 0
             self._elapsed_before = 0.0
             self._started = time.monotonic()
             self._load_state()
             self._engine = make_engine(
                 config.engine,
-                config.task,
+                dataclasses.replace(config.task, compiled=self._identity.compiled),
                 config.num_cpus if config.num_cpus > 0 else None,
                 config.worker_timeout,
             )
@@ -383,6 +386,7 @@ class Training:
                 os.getpid(),
                 source_commit(),
                 self.config.to_dict(),
+                self._uncompiled_reason is None,
             )
             write_identity(self.run_dir, identity)
         if identity.digest != self.config.digest:
@@ -397,6 +401,21 @@ class Training:
                 "choose another run_dir, or give the settings of that run"
             )
         return identity
+
+    def _check_kernels(self) -> None:
+        """Refuse or log what plays the run's episodes."""
+        reason = self._uncompiled_reason
+        if self._identity.compiled:
+            if reason is not None:
+                raise RunMismatchError(
+                    f"{self.run_dir} holds a run that compiled kernels played, but "
+                    f"they cannot play it now ({reason}); choose another run_dir"
+                )
+            logger.info("compiled kernels play the episodes")
+        elif self.config.env_name.startswith(POSGGYM_PREFIX):
+            if reason is None:
+                reason = f"{self.run_dir} holds a run that was begun without kernels"
+            logger.info("posggym's own environments play the episodes: %s", reason)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that the next generation depends on, as arrays."""

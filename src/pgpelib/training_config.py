@@ -50,6 +50,7 @@ _POSITIVE = (
     "re_eval_num_episodes",
     "save_interval",
     "worker_timeout",
+    "episodes_per_solution",
 )
 _NOT_NEGATIVE = ("stdev_lr", "lstm_size", "seed", "re_eval_interval")
 # None for no limit, which the original trainer writes as -1.
@@ -97,6 +98,11 @@ class TrainingConfig:
         Solutions of a generation; with `num_interactions` more are sampled, `popsize`
         at a time, until that many simulator steps or `popsize_max` solutions. -1 and
         None are no limit.
+    episodes_per_solution
+        Episodes whose mean return is the fitness of a solution.
+    common_seeds
+        Whether all solutions of a generation play the same episodes (common random
+        numbers), so that they differ by their parameters alone.
     max_speed, center_lr
         ClipUp's bound on the velocity, and its step size; with Adam `center_lr` alone.
     optimizer
@@ -148,6 +154,8 @@ class TrainingConfig:
     popsize: int = 10000
     popsize_max: int | None = 80000
     num_interactions: int | None = 1500000
+    episodes_per_solution: int = 1
+    common_seeds: bool = False
     max_speed: float = 0.15
     center_lr: float = 0.075
     optimizer: str = "clipup"
@@ -274,4 +282,6 @@ class TrainingConfig:
             self.lstm_size,
             self.head,
             self.partners,
+            self.episodes_per_solution,
+            self.common_seeds,
         )

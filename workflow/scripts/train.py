@@ -102,6 +102,8 @@ def default_config() -> None:
     popsize_max = 8 * popsize  # most solutions of a generation; -1: no limit
     # simulator steps of a generation, at least; -1: popsize solutions, however long
     num_interactions = int(popsize * 200 * 0.75)
+    episodes_per_solution = 1  # a fitness is the mean return of so many episodes
+    common_seeds = False  # all solutions of a generation play the same episodes
     max_speed = 0.15  # ClipUp: bound on the velocity
     center_lr = max_speed / 2  # step size
     optimizer = "clipup"  # clipup or adam

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Generator, Mapping
+import itertools
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from pgpelib.networks import Array, Network
-from pgpelib.policies import ActionSpec
+from pgpelib.networks import Array, Layer, Network, Vector, fold_normalization
+from pgpelib.policies import ActionSpec, Architecture
 from pgpelib.runningstat import RunningStat
+from pgpelib.tasks import lockstep
 
 # Networks of the agent ids that the learner does not play.
 Others = Mapping[str, Network]
@@ -21,15 +23,15 @@ MAX_SLOTS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """One episode.
+    """One episode, or all episodes of a solution.
 
     Parameters
     ----------
     fitness
         Return of the episode (the mean over the agents that the network plays),
-        reduced by `decrease_rewards_by` a step.
+        reduced by `decrease_rewards_by` a step; the mean over several episodes.
     steps
-        Simulator steps.
+        Simulator steps, of several episodes together.
     obs_stats
         Statistics of the observations, as the network saw them.
     """
@@ -37,6 +39,47 @@ class Rollout:
     fitness: float
     steps: int
     obs_stats: RunningStat
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Solutions and the episodes that they play.
+
+    Parameters
+    ----------
+    architecture
+        The learner's network.
+    solutions
+        Its parameters, n vectors of shape (num_parameters,).
+    seeds
+        Seeds of m episodes of each solution, shape (n, m).
+    mean, stdev
+        Observation normalisation, shape (observation_size,); None without any.
+    others
+        Layers of the networks that play the other agent ids, with the observation
+        normalisation folded in.
+    """
+
+    architecture: Architecture
+    solutions: Sequence[Vector]
+    seeds: Sequence[Sequence[int]]
+    mean: Vector | None = None
+    stdev: Vector | None = None
+    others: Mapping[str, Sequence[Layer]] = dataclasses.field(default_factory=dict)
+
+
+def merged(rollouts: Sequence[Rollout]) -> Rollout:
+    """Return the episodes of one solution as one rollout."""
+    if len(rollouts) == 1:
+        return rollouts[0]
+    stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
+    for rollout in rollouts:
+        stats.merge(rollout.obs_stats)
+    return Rollout(
+        float(np.mean([rollout.fitness for rollout in rollouts])),
+        sum(rollout.steps for rollout in rollouts),
+        stats,
+    )
 
 
 # Suspended whenever it needs the outputs for the observations that it has written.
@@ -124,6 +167,34 @@ class Task(abc.ABC):
         others
             Networks of the agents that the learner does not play.
         """
+
+    def play(self, batch: Batch) -> list[Rollout]:
+        """Play all episodes of a batch.
+
+        Returns
+        -------
+        list of Rollout
+            One for each solution. It depends on the solution, its seeds, the
+            normalisation and the other networks alone.
+        """
+        activation = batch.architecture.activation
+        layers = [
+            fold_normalization(
+                batch.architecture.layers(solution), batch.mean, batch.stdev
+            )
+            for solution in batch.solutions
+        ]
+        rollouts = lockstep.play(
+            self,
+            [each for each, own in zip(layers, batch.seeds, strict=True) for _ in own],
+            activation,
+            [seed for own in batch.seeds for seed in own],
+            {i: Network(each, activation) for i, each in batch.others.items()},
+        )
+        remaining = iter(rollouts)
+        return [
+            merged(list(itertools.islice(remaining, len(own)))) for own in batch.seeds
+        ]
 
     def rollout(
         self, network: Network, seed: int, others: Others | None = None

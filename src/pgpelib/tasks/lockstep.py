@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pgpelib.networks import Layer, Network, NetworkBatch
-from pgpelib.tasks.base import Episode, Others, Rollout, Task
+
+if TYPE_CHECKING:
+    from pgpelib.tasks.base import Episode, Others, Rollout, Task
 
 
 def play(

@@ -30,6 +30,7 @@ def make_task(
     role: str | None = None,
     partners: Sequence[str] = (),
     only_if_endless: bool = False,
+    compiled: bool = False,
 ) -> Task:
     """Make the task of an environment.
 
@@ -44,6 +45,8 @@ def make_task(
     only_if_endless
         Use `max_episode_length` only if the environment has no time limit, as
         re-evaluations do.
+    compiled
+        Play with compiled kernels; `uncompiled_reason` says whether they can.
 
     Raises
     ------
@@ -51,6 +54,17 @@ def make_task(
         If the environment is unknown or cannot be used.
     """
     # Imported on demand: a worker of one suite does not pay for the other's packages.
+    if compiled:
+        from pgpelib.tasks.compiled_task import CompiledTask
+
+        return CompiledTask(
+            env_name.removeprefix(POSGGYM_PREFIX),
+            env_config,
+            max_episode_length,
+            decrease_rewards_by,
+            role,
+            only_if_endless,
+        )
     if env_name.startswith(POSGGYM_PREFIX):
         from pgpelib.tasks.posggym_task import PosggymTask
 
@@ -77,3 +91,27 @@ def make_task(
         decrease_rewards_by,
         only_if_endless,
     )
+
+
+def uncompiled_reason(
+    env_name: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+) -> str | None:
+    """Return why compiled kernels cannot play a task, or None if they can.
+
+    Parameters
+    ----------
+    env_name, env_config, partners
+        See `make_task`.
+
+    Raises
+    ------
+    ValueError
+        If the environment or an argument of it is unknown.
+    """
+    if not env_name.startswith(POSGGYM_PREFIX):
+        return f"{env_name}: only POSGGym environments are compiled"
+    if partners:
+        return f"{env_name}: partners are not compiled"
+    from pgpelib.tasks.compiled_task import reason_against
+
+    return reason_against(env_name.removeprefix(POSGGYM_PREFIX), env_config)

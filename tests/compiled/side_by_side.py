@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,8 @@ def check_world(
         processed = episode < PROCESSED
         check_episode(world, state, env, seed, actions, processed, fails)
     env.close()
+
+
+def case_name(value: Any) -> str:
+    """Return a test case's name for a value, the same in every test process."""
+    return re.sub(r" object at 0x[0-9a-f]+", "", str(value))

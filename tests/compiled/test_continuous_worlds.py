@@ -12,7 +12,7 @@ from posggym.envs.continuous import (
     predator_prey_continuous,
     pursuit_evasion_continuous,
 )
-from side_by_side import check_episode, check_world, random_actions
+from side_by_side import case_name, check_episode, check_world, random_actions
 
 from posggym_compiled.interface import UnsupportedError, world_for
 
@@ -35,7 +35,7 @@ DRIVING = [
 ]
 
 
-@pytest.mark.parametrize("env_args", DRIVING, ids=str)
+@pytest.mark.parametrize("env_args", DRIVING, ids=case_name)
 def test_driving(env_args):
     check("DrivingContinuous-v0", env_args)
 
@@ -51,7 +51,7 @@ PREDATOR_PREY = [
 ]
 
 
-@pytest.mark.parametrize("env_args", PREDATOR_PREY, ids=str)
+@pytest.mark.parametrize("env_args", PREDATOR_PREY, ids=case_name)
 def test_predator_prey(env_args):
     # POSGGym divides by the predators around the place that a prey has left.
     check("PredatorPreyContinuous-v0", env_args, (ZeroDivisionError,))
@@ -66,7 +66,7 @@ PURSUIT_EVASION = [
 ]
 
 
-@pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=str)
+@pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=case_name)
 def test_pursuit_evasion(env_args):
     check("PursuitEvasionContinuous-v0", env_args)
 
@@ -80,7 +80,7 @@ DRONE_TEAM_CAPTURE = [
 ]
 
 
-@pytest.mark.parametrize("env_args", DRONE_TEAM_CAPTURE, ids=str)
+@pytest.mark.parametrize("env_args", DRONE_TEAM_CAPTURE, ids=case_name)
 def test_drone_team_capture(env_args):
     check("DroneTeamCapture-v0", env_args)
 

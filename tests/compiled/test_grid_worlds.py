@@ -3,7 +3,7 @@
 import pytest
 from posggym.envs.grid_world.driving import parse_grid_str
 from posggym.envs.grid_world.uav import UAVGrid
-from side_by_side import check_world
+from side_by_side import case_name, check_world
 
 from posggym_compiled.interface import unsupported
 
@@ -25,7 +25,7 @@ DRIVING = [
 ]
 
 
-@pytest.mark.parametrize("env_args", DRIVING, ids=str)
+@pytest.mark.parametrize("env_args", DRIVING, ids=case_name)
 def test_driving(env_args):
     check_world("Driving-v1", env_args, repeat=0.3)
 
@@ -38,7 +38,7 @@ COOPERATIVE_REACHING = [
 ]
 
 
-@pytest.mark.parametrize("env_args", COOPERATIVE_REACHING, ids=str)
+@pytest.mark.parametrize("env_args", COOPERATIVE_REACHING, ids=case_name)
 def test_cooperative_reaching(env_args):
     check_world("CooperativeReaching-v0", env_args, repeat=0.3)
 
@@ -51,7 +51,7 @@ TWO_PATHS = [
 ]
 
 
-@pytest.mark.parametrize("env_args", TWO_PATHS, ids=str)
+@pytest.mark.parametrize("env_args", TWO_PATHS, ids=case_name)
 def test_two_paths(env_args):
     check_world("TwoPaths-v0", env_args, repeat=0.3)
 
@@ -64,7 +64,7 @@ UAV = [
 ]
 
 
-@pytest.mark.parametrize("env_args", UAV, ids=str)
+@pytest.mark.parametrize("env_args", UAV, ids=case_name)
 def test_uav(env_args):
     check_world("UAV-v0", env_args, repeat=0.3)
 
@@ -77,7 +77,7 @@ PURSUIT_EVASION = [
 ]
 
 
-@pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=str)
+@pytest.mark.parametrize("env_args", PURSUIT_EVASION, ids=case_name)
 def test_pursuit_evasion(env_args):
     check_world("PursuitEvasion-v1", env_args, repeat=0.3)
 
@@ -93,7 +93,7 @@ PREDATOR_PREY = [
 ]
 
 
-@pytest.mark.parametrize("env_args", PREDATOR_PREY, ids=str)
+@pytest.mark.parametrize("env_args", PREDATOR_PREY, ids=case_name)
 def test_predator_prey(env_args):
     check_world("PredatorPrey-v0", env_args, repeat=0.5)
 
@@ -108,7 +108,7 @@ LEVEL_BASED_FORAGING = [
 ]
 
 
-@pytest.mark.parametrize("env_args", LEVEL_BASED_FORAGING, ids=str)
+@pytest.mark.parametrize("env_args", LEVEL_BASED_FORAGING, ids=case_name)
 def test_level_based_foraging(env_args):
     check_world("LevelBasedForaging-v3", env_args, repeat=0.4)
 
@@ -128,6 +128,6 @@ DRIVING_GEN = [
 ]
 
 
-@pytest.mark.parametrize("env_args", DRIVING_GEN, ids=str)
+@pytest.mark.parametrize("env_args", DRIVING_GEN, ids=case_name)
 def test_driving_gen(env_args):
     check_world("DrivingGen-v1", env_args, repeat=0.3)

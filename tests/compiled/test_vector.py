@@ -4,7 +4,7 @@ import numpy as np
 import posggym
 import pytest
 from posggym.agents.utils.processors import FlattenProcessor, RescaleProcessor
-from side_by_side import flat, random_actions
+from side_by_side import case_name, flat, random_actions
 
 from posggym_compiled import UnsupportedError, make_vec
 from posggym_compiled.interface import Discrete
@@ -46,7 +46,7 @@ class Reference:
         return self.observations(seen), rewards, terminated, truncated, done, final
 
 
-@pytest.mark.parametrize(("env_id", "env_args", "steps"), ENVS, ids=str)
+@pytest.mark.parametrize(("env_id", "env_args", "steps"), ENVS, ids=case_name)
 @pytest.mark.parametrize("process", [False, True])
 def test_steps_are_those_of_posggym(env_id, env_args, steps, process):
     vec = make_vec(env_id, NUM_ENVS, processed=process, **env_args)

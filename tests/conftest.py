@@ -43,6 +43,35 @@ settings.load_profile("suite")
 
 # Tests that ask for these run the pipeline, or need more than Python.
 SYSTEM_FIXTURES = {"browser", "cluster", "done", "hosts", "originals"}
+# Modules and folders whose tests start the pipeline, scripts, servers or training runs,
+# or compile whole worlds.
+SYSTEM_MODULES = {
+    "compiled",
+    "test_crossplay",
+    "test_faults",
+    "test_mongo",
+    "test_preflight",
+    "test_ray_engine",
+    "test_readme",
+    "test_repositories",
+    "test_slurm",
+    "test_stale_locks",
+    "test_status",
+    "test_steps",
+    "test_threads",
+    "test_train_script",
+    "test_training",
+    "test_workflow",
+}
+
+
+def is_unit_test(item: pytest.Item) -> bool:
+    """Return whether `make test-quick` runs a test."""
+    return not (
+        item.get_closest_marker("slow")
+        or SYSTEM_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        or SYSTEM_MODULES.intersection([item.path.stem, item.path.parent.name])
+    )
 
 
 # Before xdist's own, which reads the groups.
@@ -55,10 +84,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     most failures show within seconds.
     """
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if not item.get_closest_marker("slow") and not fixtures & SYSTEM_FIXTURES:
+        if is_unit_test(item):
             item.add_marker(pytest.mark.unit)
-        chain = "done" in fixtures
+        chain = "done" in getattr(item, "fixturenames", ())
         name = "chain" if chain else item.path.stem
         item.add_marker(pytest.mark.xdist_group(name))
     first = ["test_slurm", "chain"]

@@ -9,6 +9,7 @@ import yaml
 
 from pgpelib.training_config import TrainingConfig
 from posggym_es.experiments import ConfigError, Experiments, scaled
+from test_ppo_checkpoints import save_checkpoint
 
 CONFIG = {
     "scales": {"smoke": {"niters": 2, "popsize": 8, "num_interactions": 100}},
@@ -185,6 +186,27 @@ def test_experiments_can_be_selected(only):
 def test_contradictions_are_refused_before_anything_runs(change, message):
     with pytest.raises(ConfigError, match=message):
         Experiments(changed(change))
+
+
+@pytest.mark.parametrize(
+    ("policy_ids", "message"),
+    [
+        ([".."], r"checkpoint_1_\.\.\.pt: the policy id '\.\.' cannot name a folder"),
+        (["Docs"], "the policy id 'Docs' cannot name a folder"),
+        (["P0", "staged"], "the policy id 'staged' cannot name a folder"),
+        (["P 0", "P_0"], r"checkpoint_1_P 0\.pt and .*_P_0\.pt would share the folder"),
+        (["p0", "P0"], "would share the folder 'p0'"),
+    ],
+)
+def test_policy_ids_that_cannot_name_folders_are_refused(tmp_path, policy_ids, message):
+    for policy_id in policy_ids:
+        save_checkpoint(tmp_path, policy_id=policy_id)
+    entry = {
+        "checkpoint_dir": str(tmp_path),
+        "register": {"policy_name": "ppo_{policy_id}"},
+    }
+    with pytest.raises(ConfigError, match=message):
+        Experiments({"experiments": {"given": entry}})
 
 
 def test_digests_name_what_changes_results():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,20 @@ RESERVED_NAMES = {
     REGISTRY_GROUP: "the registry of all agents",
     "crossplay": "cross-play",
     "docs_all": "the documentation pages of all agents",
+}
+
+# Beside the agents' folders in those of an experiment.
+_RESERVED_LABELS = {
+    "staged",
+    "docs",
+    "posggym-tree",
+    "posggym-agent-models",
+    "index.html",
+    "readme.md",
+    "config.json",
+    "summary.json",
+    "learning_curve.png",
+    "learning_curve.svg",
 }
 
 # How an agent is registered, in its folder.
@@ -166,6 +180,31 @@ class Experiment:
 def _label(policy_id: str) -> str:
     """Return a name for the folder of a policy."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", policy_id)
+
+
+def _check_policy_ids(files: Mapping[str, Path], where: str) -> None:
+    """Refuse policy ids that cannot name folders of their own.
+
+    Raises
+    ------
+    ConfigError
+        Naming the files.
+    """
+    taken: dict[str, Path] = {}
+    for policy_id, path in files.items():
+        # Some file systems do not tell capitals apart.
+        folder = _label(policy_id).lower()
+        if folder.startswith(".") or folder in _RESERVED_LABELS:
+            raise ConfigError(
+                f"{where}.checkpoint_dir: {path}: the policy id {policy_id!r} cannot "
+                "name a folder; rename the file"
+            )
+        if folder in taken:
+            raise ConfigError(
+                f"{where}.checkpoint_dir: {taken[folder]} and {path} would share the "
+                f"folder {folder!r}; rename one of them"
+            )
+        taken[folder] = path
 
 
 class Experiments:
@@ -369,6 +408,7 @@ def _experiment(
                 f"{where}.register.policy_name: {len(found)} policy ids make "
                 f"{len(found)} agents; put {{policy_id}} into the name"
             )
+        _check_policy_ids(found, where)
         plain_name = plain_name.replace("{policy_id}", "0")
     if roles:
         plain_name = plain_name.replace("{role}", "0")

@@ -18,7 +18,8 @@ from pgpelib.config_text import read_config_file
 from pgpelib.hints import did_you_mean
 from posggym_es.rederivation import DerivationError, require_published
 from posggym_es.schema_check import mistakes_in, read_as_yaml
-from posggym_es.experiments import FULL_SCALE, REGISTRY_GROUP, ConfigError, Experiments
+from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
+from posggym_es.scales import FULL_SCALE
 from posggym_es.source_digest import source_digest
 from posggym_es.stale_locks import keep_records
 

@@ -182,7 +182,7 @@ def test_a_cancelled_training_job_is_resumed_by_the_next_call(
     assert "runs/full/lander/seed0/logs/train.log" in output
     project.run(TRAINED, cluster=cluster)
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
-    assert "going on after generation" in log.read_text()
+    assert "resuming after generation" in log.read_text()
     assert project.results("lander") == undisturbed
 
 
@@ -201,7 +201,7 @@ def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
         cluster.start_node(node)
         cluster.wait_until_idle()
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
-    assert "going on after generation" in log.read_text()
+    assert "resuming after generation" in log.read_text()
     assert project.results("lander") == undisturbed
 
 
@@ -217,7 +217,7 @@ def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
     assert process.returncode == 0, output
     assert "TIMEOUT" in output
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
-    assert "going on after generation" in log.read_text()
+    assert "resuming after generation" in log.read_text()
     assert project.results("lander") == undisturbed
 
 

@@ -32,7 +32,10 @@ def test_a_second_run_does_nothing(done):
 
 
 def test_all_agents_are_registered_beside_posggyms_own(done):
-    code = "import json, posggym.agents as a; print(json.dumps(sorted(a.registry)))"
+    code = (
+        "import json, posggym.agents as a, posggym_gymnasium;"
+        "print(json.dumps(sorted(a.registry)))"
+    )
     ids = set(json.loads(done.python("results/registry/posggym-tree", code)))
     own = set(json.loads(done.python(".", code)))
     assert ids - own == IDS
@@ -313,7 +316,10 @@ def test_one_experiment_leaves_the_agents_of_others_in_the_registry(
     workspace = Workspace(root, tmp_path / "copy", config)
     output = workspace.succeed("register_all", "--config", "only=reaching")
     assert "rule train:" not in output
-    code = "import json, posggym.agents as a; print(json.dumps(sorted(a.registry)))"
+    code = (
+        "import json, posggym.agents as a, posggym_gymnasium;"
+        "print(json.dumps(sorted(a.registry)))"
+    )
     ids = set(json.loads(workspace.python("results/registry/posggym-tree", code)))
     assert ids >= IDS
     again = workspace.succeed("register_all", "--config", "only=reaching")
@@ -381,6 +387,9 @@ def test_ids_of_posggyms_own_are_not_overridden(root, done, tmp_path):
     spec |= {
         "env_id": "Driving-v1",
         "env_args": None,
+        "env_args_id": None,
+        "folder": None,
+        "policy_sha256": None,
         "env_name": "driving",
         "policy_name": "A0Shortestpath",
     }

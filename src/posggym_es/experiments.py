@@ -17,12 +17,11 @@ from pgpelib.hints import did_you_mean
 from pgpelib.training_config import TrainingConfig
 from posggym_es.checkpoint_names import CheckpointError
 from posggym_es.ppo_checkpoints import usable_checkpoints
+from posggym_es.scales import FULL_SCALE
 from posggym_es.spec import ProcessorSpec, check_policy_name
 
 # The group of all agents together has its folder beside those of the experiments.
 REGISTRY_GROUP = "registry"
-
-FULL_SCALE = "full"
 
 # Beside the experiments' own folders in the results.
 RESERVED_NAMES = {

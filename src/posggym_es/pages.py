@@ -19,10 +19,10 @@ from markupsafe import Markup
 
 from pgpelib.files import read_json, write_json, write_text
 from posggym_es.charts import Tables, heat_map, page_charts, svg, write_svg
-from posggym_es.experiments import FULL_SCALE
 from posggym_es.payoffs import Variant, diversity, matrix, regret
 from posggym_es.published import published_score
 from posggym_es.returns import mean_interval, shown
+from posggym_es.scales import FULL_SCALE
 from posggym_es.spec import AgentSpec
 
 SUMMARY_FILE = "summary.json"

@@ -12,7 +12,7 @@ import pandas as pd
 from pgpelib.files import read_json, write_json, write_text
 from posggym_es.charts import learning_curve, tables_of_run
 from posggym_es.conversion_report import MODEL_NAME
-from posggym_es.experiments import FULL_SCALE, SPEC_FILE
+from posggym_es.experiments import SPEC_FILE
 from posggym_es.pages import (
     FILM_FOLDER,
     SUMMARY_FILE,
@@ -23,6 +23,7 @@ from posggym_es.pages import (
 )
 from posggym_es.policy_file import read_policy
 from posggym_es.returns import shown
+from posggym_es.scales import FULL_SCALE
 from posggym_es.spec import AgentSpec
 
 TREE_FOLDER = "posggym-tree"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pgpelib.files import atomic_directory
 from posggym_es import cli
-from posggym_es.experiments import FULL_SCALE
 from posggym_es.results import collect, collect_registry
+from posggym_es.scales import FULL_SCALE
 from posggym_es.spec import AgentSpec
 
 

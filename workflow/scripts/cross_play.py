@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from pgpelib.files import atomic_directory
 from posggym_es import cli
-from posggym_es.experiments import FULL_SCALE
 from posggym_es.payoffs import Variant
+from posggym_es.scales import FULL_SCALE
 from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
 from posggym_es.staging import copy_models
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,10 +27,20 @@ _TYPES = {
 }
 
 
+def _pattern(
+    _validator: Any, pattern: str, value: Any, _schema: Any
+) -> Iterator[ValidationError]:
+    """Check a pattern as JSON Schema means it: in Python `$` ignores a last newline."""
+    python = re.sub(r"(?<!\\)\$\Z", r"\\Z", pattern)
+    if isinstance(value, str) and not re.search(python, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 # JSON Schema takes 1.0 for a whole number, which ids and paths would show as "1.0", and
 # JSON has neither NaN nor infinity, which Python's reader and YAML do have.
 _Validator = validators.extend(
     Draft202012Validator,
+    validators={"pattern": _pattern},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "number": lambda _, value: is_number(value),

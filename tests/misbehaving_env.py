@@ -52,4 +52,4 @@ class MisbehavingEnv(gymnasium.Env):
         return observation, reward, False, self._steps == 10, {}
 
 
-gymnasium.register("Misbehaving-v0", MisbehavingEnv)
+gymnasium.register("Misbehaving-v0", MisbehavingEnv, max_episode_steps=10)

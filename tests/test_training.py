@@ -96,7 +96,7 @@ def test_adaptive_population_and_intervals(reference):
         assert enough or int(row["popsize"]) == 36
     # Every second generation, and the last one.
     assert [row["re_eval_mean"] != "" for row in metrics] == [False, True, True]
-    assert sorted(policies) == [2, 3]
+    assert sorted(policies) == [(2, None), (3, None)]
 
 
 def test_a_finished_run_goes_on_when_niters_grows(reference, tmp_path):
@@ -106,7 +106,7 @@ def test_a_finished_run_goes_on_when_niters_grows(reference, tmp_path):
     assert state == expected[0]
     # The shorter run ended with a re-evaluation and a policy of its own.
     assert metrics[1:] == expected[1][1:]
-    assert {k: v for k, v in policies.items() if k != 1} == expected[2]
+    assert {k: v for k, v in policies.items() if k != (1, None)} == expected[2]
 
 
 PURSUIT = {

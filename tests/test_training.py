@@ -481,7 +481,7 @@ def test_calibration_changes_nothing(reference, tmp_path):
         ({"env_name": "posggym:DrivingContinous-v0"}, "DrivingContinuous-v0"),
         (
             {"env_name": "posggym:Driving-v1", "env_config": {"gird": "7x7"}},
-            "no arguments gird",
+            "no argument .gird.; did you mean .grid.",
         ),
         ({"env_name": "posggym:PursuitEvasion-v1"}, "not symmetric"),
     ],

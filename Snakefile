@@ -19,7 +19,7 @@ for name in [name for name in sys.modules if (SOURCE / name.split(".")[0]).is_di
     if SOURCE not in Path(sys.modules[name].__file__).parents:
         del sys.modules[name]
 
-from posggym_es.safe_config import read_safely
+from posggym_es.config.safe_config import read_safely
 
 if not read_safely() and workflow.overwrite_configfiles:
     raise WorkflowError(

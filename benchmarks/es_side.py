@@ -19,8 +19,8 @@ import time
 import numpy as np
 
 from pgpelib import PGPE
-from pgpelib.policies import Architecture
-from pgpelib.runningstat import RunningStat
+from pgpelib.policies.policy import Architecture
+from pgpelib.policies.running_statistics import RunningStat
 
 NUM_PARAMETERS = Architecture(44, 17, (64,)).num_parameters
 

@@ -22,7 +22,7 @@ from evotorch.algorithms import PGPE
 from evotorch.neuroevolution import GymNE
 from measuring import endless_config
 
-from pgpelib.training import Training
+from pgpelib.training.loop import Training
 from posggym_gymnasium.ids import make_gymnasium
 
 

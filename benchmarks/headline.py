@@ -30,11 +30,16 @@ import numpy as np
 import yaml
 from draw_curve import draw
 
-from pgpelib.files import read_json, write_bytes
-from pgpelib.run_files import METRICS_FILE, POLICIES_FOLDER, RUN_FILE, STATE_FILE
-from pgpelib.training import GenerationReport, Training
-from pgpelib.training_config import TrainingConfig
-from posggym_es.experiments import Experiments
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import GenerationReport, Training
+from pgpelib.training.run_folder import (
+    METRICS_FILE,
+    POLICIES_FOLDER,
+    RUN_FILE,
+    STATE_FILE,
+)
+from pgpelib.utils.files import read_json, write_bytes
+from posggym_es.config.experiments import Experiments
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY_FILE = "policy.pickle"

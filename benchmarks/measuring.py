@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
 
 
 def endless_config(popsize: int, workers: int) -> TrainingConfig:

@@ -28,12 +28,12 @@ import mujoco
 import numpy as np
 from measuring import measure_limit
 
-from pgpelib.evaluation import Subject, TaskConfig
-from pgpelib.networks import Network, fold_normalization
-from pgpelib.pgpe import EPISODE_STREAM, episode_seed
+from pgpelib.engines.evaluation import Subject, TaskConfig
+from pgpelib.policies.networks import Network, fold_normalization
+from pgpelib.search.pgpe import EPISODE_STREAM, episode_seed
 from pgpelib.tasks.fast_mujoco import FastHumanoid, FastMujoco, FastWalker2d
-from pgpelib.training import Training
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import Training
 
 # The paper's settings that matter for speed.
 SETTINGS = {

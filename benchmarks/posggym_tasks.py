@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import posggym
 
-from pgpelib.networks import Network
-from pgpelib.policies import Architecture
+from pgpelib.policies.networks import Network
+from pgpelib.policies.policy import Architecture
 from pgpelib.tasks.base import Batch
-from pgpelib.tasks.posggym_task import make_processor
 from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task, uncompiled_reason
+from posggym_es.tasks.posggym_task import make_processor
 
 ENV_IDS = (
     "DrivingContinuous-v0",

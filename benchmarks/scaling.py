@@ -23,12 +23,12 @@ from pathlib import Path
 import es_side
 from measuring import endless_config
 
-from pgpelib.evaluation import MAX_CHUNK, Work
-from pgpelib.learner import Learner
-from pgpelib.runningstat import RunningStat
+from pgpelib.engines.evaluation import MAX_CHUNK, Work
+from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks.base import Rollout
-from pgpelib.training import Training
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.learner import Learner
+from pgpelib.training.loop import Training
 
 # The paper's generation: at least this many simulator steps.
 PAPER_STEPS = 1_500_000

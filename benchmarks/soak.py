@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from pgpelib.training import GenerationReport, Training
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import GenerationReport, Training
 
 # Growth that allocators show without any leak.
 ALLOWED_MEGABYTES = 20.0

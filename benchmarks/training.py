@@ -26,11 +26,11 @@ from bullet_humanoid import Episode, reference_replayer
 from measuring import endless_config, measure_limit
 from pybullet_envs_gymnasium.gym_locomotion_envs import HumanoidBulletEnv
 
-from pgpelib.evaluation import Normalization, TaskConfig
-from pgpelib.networks import Network, fold_normalization
-from pgpelib.pgpe import EPISODE_STREAM, SearchDistribution, episode_seed
+from pgpelib.engines.evaluation import Normalization, TaskConfig
+from pgpelib.policies.networks import Network, fold_normalization
+from pgpelib.search.pgpe import EPISODE_STREAM, SearchDistribution, episode_seed
 from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
-from pgpelib.training import Training
+from pgpelib.training.loop import Training
 
 
 def record(

@@ -14,14 +14,14 @@ shell.prefix(
     + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
-from pgpelib.config_text import read_config_file
-from pgpelib.hints import did_you_mean
-from posggym_es.rederivation import DerivationError, require_published
-from posggym_es.schema_check import mistakes_in, read_as_yaml
-from posggym_es.experiments import REGISTRY_GROUP, ConfigError, Experiments
-from posggym_es.scales import FULL_SCALE
-from posggym_es.source_digest import source_digest
-from posggym_es.stale_locks import keep_records
+from pgpelib.foreign.config_text import read_config_file
+from pgpelib.utils.hints import did_you_mean
+from posggym_es.publishing.rederivation import DerivationError, require_published
+from posggym_es.utils.schema_check import mistakes_in, read_as_yaml
+from posggym_es.config.experiments import REGISTRY_GROUP, ConfigError, Experiments
+from posggym_es.config.scales import FULL_SCALE
+from posggym_es.workflow.source_digest import source_digest
+from posggym_es.workflow.stale_locks import keep_records
 
 SCHEMA = Path(workflow.basedir) / "config/schemas/config.schema.yaml"
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
@@ -52,7 +52,7 @@ SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
 AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"
 SCRIPTS = Path(workflow.basedir) / "workflow/scripts"
-TEMPLATES = sorted(SOURCE.glob("posggym_es/templates/*.html"))
+TEMPLATES = sorted(SOURCE.glob("posggym_es/reporting/templates/*.html"))
 REPOSITORY_ARGUMENTS = [
     *(
         f"--{key}={config[key]}"

@@ -16,9 +16,9 @@ import torch
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
 from archive_tricks import NOT_SAVED, parts_of, saved, tricks, with_pickle
-from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
+from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
+from pgpelib.policies.saving import save_policy, to_plain
 from pgpelib.restore import PolicyFileError, load_policy
-from pgpelib.saving import save_policy, to_plain
 from pickle_bombs import (
     Bomb,
     blob,
@@ -33,10 +33,10 @@ from pickle_bombs import (
     tensor_bombs,
     text,
 )
-from posggym_es.checkpoint_names import CheckpointError
-from posggym_es.conversion import convert
-from posggym_es.posggym_model_file import model_file_bytes, read_model_file
-from posggym_es.ppo_checkpoints import load_checkpoint
+from posggym_es.conversion.lossless import convert
+from posggym_es.policies.checkpoint_names import CheckpointError
+from posggym_es.policies.posggym_model_file import model_file_bytes, read_model_file
+from posggym_es.policies.ppo_checkpoints import load_checkpoint
 from test_ppo_checkpoints import save_checkpoint
 
 FOUND = Path(__file__).parent / "found_by_fuzzing"

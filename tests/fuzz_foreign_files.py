@@ -30,7 +30,7 @@ import torch
 
 with atheris.instrument_imports(include=["pgpelib", "posggym_es"]):
     from foreign_files import KINDS, READERS, SUFFIX, valid_files
-    from pgpelib import safe_pickle
+    from pgpelib.foreign import safe_pickle
 
 from archive_tricks import parts_of, saved, with_pickle
 from pickle_bombs import number_bombs, pickled, plain_bombs, storage, storage_bytes

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import posggym
 
-from posggym_es.staging import copy_package
+from posggym_es.registration.staging import copy_package
 
 LISTING = """---
 title: Grid-World

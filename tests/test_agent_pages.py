@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from posggym.agents.registration import PolicySpec
 from posggym.config import AGENT_MODEL_DIR
 
-from posggym_es.agent_pages import (
+from posggym_es.publishing.posggym_docs import (
     DocsError,
     env_location,
     make_call,
@@ -207,7 +207,8 @@ def all_pages(tmp_path_factory):
 
 def test_another_process_writes_the_same_bytes(all_pages, tmp_path):
     code = (
-        "import pathlib, sys; from posggym_es.agent_pages import write_pages;"
+        "import pathlib, sys\n"
+        "from posggym_es.publishing.posggym_docs import write_pages\n"
         "write_pages(pathlib.Path(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

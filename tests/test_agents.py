@@ -12,18 +12,23 @@ import pytest
 from scipy import stats
 
 from messages import exactly
-from posggym_es.agents import agent_spec, company, describe
-from posggym_es.policy_file import (
+from posggym_es.policies.policy_file import (
     METADATA_FILE,
     TENSORS_FILE,
     read_policy,
     write_policy,
 )
-from posggym_es.ppo_checkpoints import load_checkpoint
-from posggym_es.registry import agents_code
-from posggym_es.returns import mean_interval, shown
-from posggym_es.spec import AgentSpec, ProcessorSpec
-from posggym_es.staging import StagingError, copy_package, stage_assets, stage_models
+from posggym_es.policies.ppo_checkpoints import load_checkpoint
+from posggym_es.registration.registry_files import agents_code
+from posggym_es.registration.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.spec_making import agent_spec, company, describe
+from posggym_es.registration.staging import (
+    StagingError,
+    copy_package,
+    stage_assets,
+    stage_models,
+)
+from posggym_es.utils.return_statistics import mean_interval, shown
 from test_policies import make_policy
 from test_ppo_checkpoints import save_checkpoint
 

@@ -13,12 +13,12 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
-from pgpelib.networks import Network
-from pgpelib.policies import Architecture, SavedPolicy
-from pgpelib.tasks.posggym_envs import PosggymEpisodes
+from pgpelib.policies.networks import Network
+from pgpelib.policies.policy import Architecture, SavedPolicy
 from pgpelib.tasks.registry import make_task
-from posggym_es.conversion import convert
-from posggym_es.posggym_model_file import model_file_bytes
+from posggym_es.conversion.lossless import convert
+from posggym_es.policies.posggym_model_file import model_file_bytes
+from posggym_es.tasks.posggym_envs import PosggymEpisodes
 
 # All environments of posggym 0.6.0; both roles of those that are not symmetric.
 CASES = [

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from messages import exactly
-from pgpelib.files import write_json
-from posggym_es.verification import read_verification
+from pgpelib.utils.files import write_json
+from posggym_es.evaluation.verification import read_verification
 
 
 @pytest.mark.parametrize(

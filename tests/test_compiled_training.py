@@ -9,13 +9,18 @@ import logging
 import numpy as np
 import pytest
 
-from pgpelib.evaluation import Normalization, Subject, Work, Worker
-from pgpelib.pgpe import EPISODE_STREAM, SearchDistribution, episode_seed, episode_seeds
-from pgpelib.policies import Architecture
+from pgpelib.engines.evaluation import Normalization, Subject, Work, Worker
+from pgpelib.policies.policy import Architecture
+from pgpelib.search.pgpe import (
+    EPISODE_STREAM,
+    SearchDistribution,
+    episode_seed,
+    episode_seeds,
+)
 from pgpelib.tasks.base import Batch
 from pgpelib.tasks.registry import make_task
-from pgpelib.training import RunMismatchError
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import RunMismatchError
 from test_training import results, train
 
 SMALL = {
@@ -105,7 +110,7 @@ def test_a_run_that_was_begun_without_kernels_goes_on_without_them(
     tmp_path, monkeypatch, caplog
 ):
     caplog.set_level(logging.INFO)
-    reason = "pgpelib.tasks.compiled_task.reason_against"
+    reason = "posggym_es.tasks.compiled_task.reason_against"
     with monkeypatch.context() as patch:
         patch.setattr(reason, lambda *_: "no kernels in this version")
         train(tmp_path / "whole", **CONTINUOUS)
@@ -124,7 +129,7 @@ def test_a_run_that_was_begun_without_kernels_goes_on_without_them(
 
 def test_a_run_with_kernels_does_not_go_on_without_them(tmp_path, monkeypatch):
     train(tmp_path, **DRIVING | {"niters": 1})
-    reason = "pgpelib.tasks.compiled_task.reason_against"
+    reason = "posggym_es.tasks.compiled_task.reason_against"
     monkeypatch.setattr(reason, lambda *_: "no kernels in this version")
     with pytest.raises(RunMismatchError, match="no kernels in this version"):
         train(tmp_path, **DRIVING)

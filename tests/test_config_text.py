@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from messages import exactly
-from pgpelib.config_text import (
+from pgpelib.foreign.config_text import (
     MAX_BYTES,
     MAX_DEPTH,
     ConfigTextError,

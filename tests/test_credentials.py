@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgpelib.credentials import has_literal_password
+from pgpelib.training.credentials import has_literal_password
 
 
 @pytest.mark.parametrize(

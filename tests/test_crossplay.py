@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posggym_es.crossplay import (
+from posggym_es.evaluation.crossplay import (
     RANDOM_POLICY,
     play_all,
     policies_of,
     seats,
     usable,
 )
-from posggym_es.payoffs import Variant, diversity, matrix, regret
-from posggym_es.returns import mean_interval
+from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
+from posggym_es.utils.return_statistics import mean_interval
 from test_model_downloads import Executes
 from workspace import Workspace
 

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgpelib.tasks.posggym_envs import complete_env_args, env_arguments, same_env_args
-from posggym_es.agents import agent_in
-from posggym_es.environments import env_of
-from posggym_es.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.environments import env_of
+from posggym_es.registration.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.spec_making import agent_in
+from posggym_es.tasks.posggym_envs import (
+    complete_env_args,
+    env_arguments,
+    same_env_args,
+)
 
 FLATTEN = ProcessorSpec("FlattenProcessor")
 # A policy of POSGGym's own for each set of arguments that it has networks for.

@@ -7,8 +7,8 @@ import copy
 import pytest
 import yaml
 
-from pgpelib.training_config import TrainingConfig
-from posggym_es.experiments import ConfigError, Experiments, scaled
+from pgpelib.training.config import TrainingConfig
+from posggym_es.config.experiments import ConfigError, Experiments, scaled
 from test_ppo_checkpoints import save_checkpoint
 
 CONFIG = {

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pgpelib.files import SCRATCH_FOLDER, atomic_directory, scratch_directory
-from posggym_es.pages import index_page
+from pgpelib.utils.files import SCRATCH_FOLDER, atomic_directory, scratch_directory
+from posggym_es.reporting.html_pages import index_page
 
 WORK = """
 import sys
 from pathlib import Path
-from pgpelib.files import atomic_directory
+from pgpelib.utils.files import atomic_directory
 with atomic_directory(Path(sys.argv[1])) as folder:
     (folder / "summary.json").write_text("{}")
     print("working", flush=True)

@@ -8,8 +8,8 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgpelib.policies import ActionSpec, Architecture
-from posggym_es.float64_model import Float64Model
+from pgpelib.policies.policy import ActionSpec, Architecture
+from posggym_es.conversion.float64_model import Float64Model
 from test_conversion import architectures, load_in_posggym, make_policy
 
 

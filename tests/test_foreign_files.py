@@ -30,9 +30,9 @@ from foreign_files import (
     small_policy,
     valid_files,
 )
-from pgpelib.safe_pickle import PLAIN_NAMES, ForeignFileError, Name, safe_load
-from pgpelib.saving import save_policy
-from pgpelib.torch_files import PICKLED_TENSOR_NAMES, load_archive
+from pgpelib.foreign.safe_pickle import PLAIN_NAMES, ForeignFileError, Name, safe_load
+from pgpelib.foreign.torch_files import PICKLED_TENSOR_NAMES, load_archive
+from pgpelib.policies.saving import save_policy
 from pickle_bombs import number_bombs, plain_bombs, storage, storage_bytes, tensor_bombs
 
 

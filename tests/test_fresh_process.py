@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posggym_es.fresh_process import FreshProcessError, run_with_tree
+from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import yaml
 from headline import adopt, load_results, train
 
 from pgpelib.restore import load_policy
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
 from workspace import environment
 
 TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}

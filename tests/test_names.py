@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from posggym_es.schema_check import mistakes_in
+from posggym_es.utils.schema_check import mistakes_in
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r", " ", "{x}", "\x1b"])

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from posggym_es.charts import over_seeds, svg
-from posggym_es.films import MAX_FPS, timing, write_mp4
-from posggym_es.pages import index_page, render
-from posggym_es.published import published_score
+from posggym_es.evaluation.films import MAX_FPS, timing, write_mp4
+from posggym_es.reporting.charts import over_seeds, svg
+from posggym_es.reporting.html_pages import index_page, render
+from posggym_es.reporting.published_scores import published_score
 from workspace import Workspace
 
 PAGES = [

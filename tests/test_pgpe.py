@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pgpelib import PGPE, Adam, ClipUp, centered_ranks
-from pgpelib.pgpe import SearchDistribution, episode_seed
+from pgpelib.search.pgpe import SearchDistribution, episode_seed
 
 finite = st.floats(-1e6, 1e6, allow_nan=False, width=64)
 fitness_vectors = hnp.arrays(np.float64, st.integers(2, 60), elements=finite)

@@ -6,8 +6,8 @@ import posggym.agents
 import pytest
 import torch
 
-from pgpelib.tasks.posggym_envs import PosggymEpisodes
-from posggym_es.playing import play_episode
+from posggym_es.evaluation.playing import play_episode
+from posggym_es.tasks.posggym_envs import PosggymEpisodes
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages import exactly
-from pgpelib.networks import LSTM, fold_normalization
-from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
+from pgpelib.policies.networks import LSTM, fold_normalization
+from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
+from pgpelib.policies.running_statistics import VARIANCE_FLOOR, RunningStat
+from pgpelib.policies.saving import save_policy
 from pgpelib.restore import (
     ActionClipping,
     ObservationNormalization,
@@ -23,9 +25,7 @@ from pgpelib.restore import (
     policy_metadata,
     to_torch_module,
 )
-from pgpelib.runningstat import VARIANCE_FLOOR, RunningStat
-from pgpelib.saving import save_policy
-from posggym_es.policy_file import read_policy, write_policy
+from posggym_es.policies.policy_file import read_policy, write_policy
 
 
 def make_policy(

@@ -10,12 +10,12 @@ import sys
 import pytest
 
 from foreign_files import small_policy
-from pgpelib.saving import save_policy
-from posggym_es.conversion_files import convert_folder
-from posggym_es.experiments import Experiments
-from posggym_es.policy_checks import check_modules
-from posggym_es.policy_file import write_policy
-from posggym_es.steps import extract
+from pgpelib.policies.saving import save_policy
+from posggym_es.chain import extract
+from posggym_es.config.experiments import Experiments
+from posggym_es.conversion.folders import convert_folder
+from posggym_es.policies.policy_checks import check_modules
+from posggym_es.policies.policy_file import write_policy
 
 MODULE = """
 import os

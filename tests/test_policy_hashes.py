@@ -9,12 +9,12 @@ import json
 import pytest
 
 from messages import exactly
-from posggym_es.conversion_report import read_conversion
-from posggym_es.fresh_process import FreshProcessError, run_with_tree
-from posggym_es.spec import AgentSpec
-from posggym_es.staging import stage_assets, stage_models
-from posggym_es.steps import convert, extract, register, verify
-from posggym_es.trees import make_tree
+from posggym_es.chain import convert, extract, register, verify
+from posggym_es.conversion.report import read_conversion
+from posggym_es.registration.posggym_trees import make_tree
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.registration.staging import stage_assets, stage_models
+from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 from test_ppo_checkpoints import save_checkpoint
 
 
@@ -87,9 +87,9 @@ def test_trees_are_not_made_of_other_files(made, changed, tmp_path):
 
 PLAY = (
     "import json, sys\n"
-    "from posggym_es.playing import Company\n"
-    "from posggym_es.spec import AgentSpec\n"
-    "from posggym_es.verification import registered_player\n"
+    "from posggym_es.evaluation.playing import Company\n"
+    "from posggym_es.registration.spec import AgentSpec\n"
+    "from posggym_es.evaluation.verification import registered_player\n"
     "registered_player(AgentSpec.from_json(json.loads(sys.argv[1])), Company())\n"
 )
 

@@ -20,23 +20,23 @@ from posggym.agents.torch_policy import PPOPolicy, PPOTorchModelSaveFileFormat
 from posggym.agents.utils import processors
 
 from messages import exactly
-from pgpelib.networks import Network
-from pgpelib.safe_pickle import MAX_FILE_SIZE
-from posggym_es.checkpoint_names import CheckpointError, latest_checkpoints
-from posggym_es.conversion import ConversionError
-from posggym_es.conversion_files import convert_folder
-from posggym_es.policy_file import read_policy, write_ppo_policy
-from posggym_es.posggym_model_file import model_file_bytes, read_model_file
-from posggym_es.ppo_checkpoints import (
-    WeightlessError,
-    load_checkpoint,
-    usable_checkpoints,
-)
-from posggym_es.ppo_policies import (
+from pgpelib.foreign.safe_pickle import MAX_FILE_SIZE
+from pgpelib.policies.networks import Network
+from posggym_es.conversion.folders import convert_folder
+from posggym_es.conversion.lossless import ConversionError
+from posggym_es.conversion.ppo_policies import (
     TOLERANCE,
     ReferenceAgent,
     actor_layers,
     prove,
+)
+from posggym_es.policies.checkpoint_names import CheckpointError, latest_checkpoints
+from posggym_es.policies.policy_file import read_policy, write_ppo_policy
+from posggym_es.policies.posggym_model_file import model_file_bytes, read_model_file
+from posggym_es.policies.ppo_checkpoints import (
+    WeightlessError,
+    load_checkpoint,
+    usable_checkpoints,
 )
 
 REACHING = {"size": 5, "num_goals": 4, "mode": "original", "obs_distance": None}

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from posggym_es.experiments import ConfigError, Experiments
-from posggym_es.preflight import check_planned, planned_agents
-from posggym_es.spec import AgentSpec
-from posggym_es.staging import StagingError
+from posggym_es.config.experiments import ConfigError, Experiments
+from posggym_es.config.preflight import check_planned, planned_agents
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.registration.staging import StagingError
 from workspace import CONFIG, Workspace
 
 

@@ -13,16 +13,16 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
-from pgpelib.policies import ActionSpec, Architecture, SavedPolicy
-from pgpelib.tasks.posggym_task import (
+from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
+from posggym_es.conversion.folders import convert_folder
+from posggym_es.conversion.lossless import Proof, convert, prove
+from posggym_es.policies.policy_file import write_policy
+from posggym_es.policies.posggym_model_file import model_file_bytes
+from posggym_es.tasks.posggym_task import (
     derived_action_processor,
     derived_processor,
     make_processor,
 )
-from posggym_es.conversion import Proof, convert, prove
-from posggym_es.conversion_files import convert_folder
-from posggym_es.policy_file import write_policy
-from posggym_es.posggym_model_file import model_file_bytes
 
 REACHING = ("CooperativeReaching-v0", {"size": 5, "num_goals": 4})
 PURSUIT = ("PursuitEvasion-v1", {})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hosts import commit_all, git
-from pgpelib.provenance import commit_of
+from pgpelib.training.provenance import commit_of
 
 
 @pytest.fixture

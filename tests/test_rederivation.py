@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from pgpelib.files import SCRATCH_FOLDER
+from pgpelib.utils.files import SCRATCH_FOLDER
 from workspace import CONFIG, Workspace
 
 

@@ -26,9 +26,9 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from messages import exactly
-from pgpelib.files import write_json
-from posggym_es.fresh_process import run_with_tree
-from posggym_es.registry import (
+from pgpelib.utils.files import write_json
+from posggym_es.registration.posggym_trees import make_tree
+from posggym_es.registration.registry_files import (
     MARK,
     RegistryError,
     agents_code,
@@ -37,10 +37,15 @@ from posggym_es.registry import (
     imported_env_modules,
     register,
 )
-from posggym_es.source_text import Source
-from posggym_es.spec import PROCESSORS, AgentSpec, ProcessorSpec, default_args_id
-from posggym_es.staging import StagingError, copy_package
-from posggym_es.trees import make_tree
+from posggym_es.registration.source_text import Source
+from posggym_es.registration.spec import (
+    PROCESSORS,
+    AgentSpec,
+    ProcessorSpec,
+    default_args_id,
+)
+from posggym_es.registration.staging import StagingError, copy_package
+from posggym_es.utils.fresh_process import run_with_tree
 
 RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
 DRIVING = "posggym/agents/continuous/driving_continuous/__init__.py"

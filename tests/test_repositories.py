@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from hosts import INDEX, LISTING, commit_all, git, raw_files
-from posggym_es.git_repos import GitClone, GitError
-from posggym_es.registry import RegistryError
-from posggym_es.repositories import (
+from posggym_es.publishing.git_repos import GitClone, GitError
+from posggym_es.publishing.repositories import (
     Repositories,
     RepositoryError,
     publish,
@@ -25,7 +24,8 @@ from posggym_es.repositories import (
     register_agents,
     unregister_agent,
 )
-from posggym_es.toctree import add_entry, remove_entry
+from posggym_es.publishing.toctree import add_entry, remove_entry
+from posggym_es.registration.registry_files import RegistryError
 from test_model_downloads import Executes
 from test_ppo_checkpoints import save_checkpoint
 
@@ -45,11 +45,11 @@ def open_clones(hosts: Path, folder: str = "clones") -> Repositories:
 @pytest.fixture(scope="module")
 def make_agent(root, tmp_path_factory):
     """Make an agent of CooperativeReaching-v0 with the pipeline's own steps."""
-    from posggym_es.agents import agent_spec
-    from posggym_es.conversion_files import convert_folder
-    from posggym_es.extraction import ppo_with_reference
-    from posggym_es.ppo_checkpoints import load_checkpoint
-    from posggym_es.spec import ProcessorSpec
+    from posggym_es.conversion.folders import convert_folder
+    from posggym_es.evaluation.extraction import ppo_with_reference
+    from posggym_es.policies.ppo_checkpoints import load_checkpoint
+    from posggym_es.registration.spec import ProcessorSpec
+    from posggym_es.registration.spec_making import agent_spec
 
     def make(seed: int = 0, **settings):
         folder = tmp_path_factory.mktemp("agent")

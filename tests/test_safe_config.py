@@ -137,7 +137,7 @@ def test_a_workflow_uses_its_own_packages(root, tmp_path, workspace):
         (other / name).symlink_to(root / name)
     (other / "src").unlink()
     shutil.copytree(root / "src", other / "src")
-    module = other / "src/posggym_es/experiments.py"
+    module = other / "src/posggym_es/config/experiments.py"
     text = module.read_text()
     assert "is not one of" in text
     module.write_text(text.replace("is not one of", "is none of"))

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgpelib.training_config import TrainingConfig
-from posggym_es.schema_check import mistakes_in, read_as_yaml
-from posggym_es.spec import checked_settings
+from pgpelib.training.config import TrainingConfig
+from posggym_es.registration.spec import checked_settings
+from posggym_es.utils.schema_check import mistakes_in, read_as_yaml
 from workspace import CONFIG
 
 

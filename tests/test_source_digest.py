@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posggym_es.source_digest import source_digest
+from posggym_es.workflow.source_digest import source_digest
 from workspace import Workspace, planned
 
 TREE = {
@@ -34,7 +34,7 @@ TREE = {
 def digest(folder: Path) -> str:
     # As in another process: nothing is remembered.
     source_digest.cache_clear()
-    from posggym_es import source_digest as module
+    from posggym_es.workflow import source_digest as module
 
     module._modules.cache_clear()
     return source_digest(folder / "script.py", folder / "src", (folder / "page.html",))
@@ -78,22 +78,22 @@ def edited_project(root: Path, folder: Path, name: str) -> Path:
     ("edited", "again", "not_again"),
     [
         (
-            "src/posggym_es/charts.py",
+            "src/posggym_es/reporting/charts.py",
             ["results/lander", "results/index.html"],
             ["policies", "extracted", "converted", "verification", "posggym-tree"],
         ),
         (
-            "src/posggym_es/verification.py",
+            "src/posggym_es/evaluation/verification.py",
             ["lander/seed0/verification.json", "results/lander"],
             ["policies", "extracted", "converted"],
         ),
         (
-            "src/posggym_es/conversion.py",
+            "src/posggym_es/conversion/lossless.py",
             ["lander/seed0/converted", "results/lander"],
             ["policies"],
         ),
         # Training is left out on purpose.
-        ("src/pgpelib/pgpe.py", [], ["policies"]),
+        ("src/pgpelib/search/pgpe.py", [], ["policies"]),
     ],
 )
 def test_editing_code_runs_again_what_it_affects(

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from posggym_es.stale_locks import Holder, record_locks, remove_stale_locks
+from posggym_es.workflow.stale_locks import Holder, record_locks, remove_stale_locks
 from test_faults import kill, start
 from workspace import CONFIG, Workspace, snapshot
 
 RECORD = """
 import sys
 from pathlib import Path
-from posggym_es.stale_locks import record_locks
+from posggym_es.workflow.stale_locks import record_locks
 folder = Path(sys.argv[1])
 record_locks(folder, [folder / "locks" / "0.output.lock"])
 print("held", flush=True)

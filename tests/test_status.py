@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from posggym_es.experiments import Experiments
-from posggym_es.status import status_table, statuses
+from posggym_es.config.experiments import Experiments
+from posggym_es.workflow.status import status_table, statuses
 
 CONFIG = {
     "experiments": {
@@ -82,7 +82,7 @@ def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
     settings = [f"{key}={value!r}" for key, value in config.to_dict().items()]
     settings += ["num_cpus=1", f"run_dir={run_dir}"]
     watcher = "import sys; from pathlib import Path\n"
-    watcher += "from posggym_es.status import locked\n"
+    watcher += "from posggym_es.workflow.status import locked\n"
     watcher += "while True: locked(Path(sys.argv[1]))"
     run_dir.mkdir(parents=True)
     (run_dir / "lock").touch()

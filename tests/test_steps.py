@@ -10,8 +10,8 @@ import sys
 import pytest
 
 import posggym_es
-from pgpelib.training import Training
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import Training
 
 
 def train(folder, env_name, max_episode_length=-1):
@@ -70,7 +70,7 @@ def test_a_policy_that_plays_differently_is_refused(policy):
 
 
 def test_the_snakefile_does_not_pay_for_the_steps():
-    code = "import sys, posggym_es.experiments; print('torch' in sys.modules)"
+    code = "import sys, posggym_es.config.experiments; print('torch' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True
     )

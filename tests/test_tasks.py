@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 import posggym_gymnasium
 from messages import exactly
-from pgpelib.networks import Network
-from pgpelib.policies import Architecture
+from pgpelib.policies.networks import Network
+from pgpelib.policies.policy import Architecture
 from pgpelib.tasks.base import MAX_SLOTS
-from pgpelib.tasks.casting import cast
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.tasks.lockstep import play as play_side_by_side
-from pgpelib.tasks.posggym_envs import PosggymEpisodes
-from pgpelib.tasks.posggym_task import derived_processor, make_processor
 from pgpelib.tasks.registry import make_task, standard_env_name
+from posggym_es.tasks.casting import cast
+from posggym_es.tasks.posggym_envs import PosggymEpisodes
+from posggym_es.tasks.posggym_task import derived_processor, make_processor
 
 TASKS = [
     "LunarLanderContinuous-v2",

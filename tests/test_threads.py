@@ -12,13 +12,15 @@ from workspace import Workspace, environment
 
 THREADS = (
     "import os, sys, {module}, torch\n"
-    "from pgpelib.threads import ONE_THREAD\n"
+    "from pgpelib.utils.threads import ONE_THREAD\n"
     "assert all(os.environ[name] == '1' for name in ONE_THREAD)\n"
     "print(torch.get_num_threads())\n"
 )
 
 
-@pytest.mark.parametrize("module", ["pgpelib", "posggym_es", "posggym_es.conversion"])
+@pytest.mark.parametrize(
+    "module", ["pgpelib", "posggym_es", "posggym_es.conversion.lossless"]
+)
 def test_packages_compute_with_one_thread_whatever_snakemake_exports(module):
     run = subprocess.run(
         [sys.executable, "-c", THREADS.format(module=module)],

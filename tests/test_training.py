@@ -18,11 +18,16 @@ import posggym
 import psutil
 import pytest
 
+from pgpelib.engines.slurm import allocated_nodes
 from pgpelib.restore import load_policy
-from pgpelib.run_files import DamagedRunError, read_state
-from pgpelib.slurm_engine import allocated_nodes
-from pgpelib.training import RunLockedError, RunMismatchError, Training, format_duration
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import (
+    RunLockedError,
+    RunMismatchError,
+    Training,
+    format_duration,
+)
+from pgpelib.training.run_folder import DamagedRunError, read_state
 
 LANDER = {
     "env_name": "LunarLanderContinuous-v2",

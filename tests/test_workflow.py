@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from hosts import git, raw_files
-from posggym_es.registry import generated_specs
+from posggym_es.registration.registry_files import generated_specs
 from test_ppo_checkpoints import save_checkpoint
 from workspace import CONFIG, Workspace, environment, planned, snapshot
 

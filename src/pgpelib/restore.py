@@ -14,13 +14,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgpelib.networks import LSTM, Linear
-from pgpelib.plain_data import is_number
-from pgpelib.policies import ActionSpec, SavedPolicy
-from pgpelib.runningstat import VARIANCE_FLOOR
-from pgpelib.safe_pickle import Names, Record, read_file, records, safe_load, short
-from pgpelib.saving import FORMAT, checked, from_plain
-from pgpelib.torch_files import PICKLED_TENSOR_NAMES
+from pgpelib.foreign.safe_pickle import (
+    Names,
+    Record,
+    read_file,
+    records,
+    safe_load,
+    short,
+)
+from pgpelib.foreign.torch_files import PICKLED_TENSOR_NAMES
+from pgpelib.policies.networks import LSTM, Linear
+from pgpelib.policies.policy import ActionSpec, SavedPolicy
+from pgpelib.policies.running_statistics import VARIANCE_FLOOR
+from pgpelib.policies.saving import FORMAT, checked, from_plain
+from pgpelib.utils.plain_data import is_number
 
 
 class PolicyFileError(ValueError):

@@ -9,16 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # First: NumPy and PyTorch read what this sets when they are loaded.
-from pgpelib import threads as threads
+from pgpelib.utils import threads
 
 if TYPE_CHECKING:
-    from posggym_es.steps import convert, extract, register, verify
+    from posggym_es.chain import convert, extract, register, verify
 
-__all__ = ["convert", "extract", "register", "verify"]
+__all__ = ["convert", "extract", "register", "threads", "verify"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the steps when they are used: the Snakefile needs none of them."""
     if name in __all__:
-        return getattr(importlib.import_module("posggym_es.steps"), name)
+        return getattr(importlib.import_module("posggym_es.chain"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

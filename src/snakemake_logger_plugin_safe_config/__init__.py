@@ -2,14 +2,14 @@
 
 Snakemake imports all installed plugins when it sets up its command line, before it
 reads a profile or a config file. That import is all that this plugin is for; see
-`posggym_es.safe_config`.
+`posggym_es.config.safe_config`.
 """
 
 from __future__ import annotations
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
-from posggym_es.safe_config import read_safely
+from posggym_es.config.safe_config import read_safely
 
 __all__ = ["LogHandler"]
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgpelib.networks import Network, fold_normalization
-from pgpelib.policies import Architecture as TrainerArchitecture
+from pgpelib.policies.networks import Network, fold_normalization
+from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from posggym_compiled.jit import kernel
 from posggym_compiled.networks import (
     Architecture,

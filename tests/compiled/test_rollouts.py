@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from pgpelib.networks import Network, fold_normalization
-from pgpelib.policies import Architecture as TrainerArchitecture
-from pgpelib.tasks.posggym_task import PosggymTask
+from pgpelib.policies.networks import Network, fold_normalization
+from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from posggym_compiled.interface import Discrete, world_for
 from posggym_compiled.networks import Architecture
 from posggym_compiled.rollouts import Opponent, Players
+from posggym_es.tasks.posggym_task import PosggymTask
 
 LINEAR, MLP = {}, {"hidden": (16,)}
 RECURRENT = {"hidden": (12,), "activation": "relu", "lstm_size": 6, "head": (7,)}

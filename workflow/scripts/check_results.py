@@ -16,10 +16,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pgpelib.files import scratch_directory
-from posggym_es import cli
-from posggym_es.experiments import REGISTRY_GROUP, Experiments
-from posggym_es.rederivation import derive_again, differences, require_published
+from pgpelib.utils.files import scratch_directory
+from posggym_es.config.experiments import REGISTRY_GROUP, Experiments
+from posggym_es.publishing.rederivation import (
+    derive_again,
+    differences,
+    require_published,
+)
+from posggym_es.workflow import cli
 
 SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"
 

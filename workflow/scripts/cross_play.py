@@ -19,12 +19,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pgpelib.files import atomic_directory
-from posggym_es import cli
-from posggym_es.payoffs import Variant
-from posggym_es.scales import FULL_SCALE
-from posggym_es.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
-from posggym_es.staging import copy_models
+from pgpelib.utils.files import atomic_directory
+from posggym_es.config.scales import FULL_SCALE
+from posggym_es.evaluation.payoffs import Variant
+from posggym_es.registration.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
+from posggym_es.registration.staging import copy_models
+from posggym_es.workflow import cli
 
 
 def main() -> None:
@@ -52,9 +52,9 @@ def main() -> None:
     shutil.copytree(args.posggym_tree, tree, dirs_exist_ok=True)
     cli.use_posggym_tree(tree)
     # These import posggym, so only now.
-    from pgpelib.tasks.posggym_envs import complete_env_args
-    from posggym_es.crossplay import play_all, policies_of, usable
-    from posggym_es.pages import crossplay_folder
+    from posggym_es.evaluation.crossplay import play_all, policies_of, usable
+    from posggym_es.reporting.html_pages import crossplay_folder
+    from posggym_es.tasks.posggym_envs import complete_env_args
 
     specs = [AgentSpec.read(path) for path in args.specs]
     variants: dict[str, Variant] = {}

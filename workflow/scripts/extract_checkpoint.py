@@ -18,9 +18,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from posggym_es import cli
-from posggym_es.extraction import CHECKPOINTS
-from posggym_es.steps import extract
+from posggym_es.chain import extract
+from posggym_es.evaluation.extraction import CHECKPOINTS
+from posggym_es.workflow import cli
 
 
 def main() -> None:

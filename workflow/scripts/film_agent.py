@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pgpelib.files import atomic_directory, write_json
-from posggym_es import cli
-from posggym_es.spec import AgentSpec
+from pgpelib.utils.files import atomic_directory, write_json
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:
@@ -35,8 +35,8 @@ def main() -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
-    from posggym_es.films import FilmError, record, write_mp4, write_preview
-    from posggym_es.verification import read_verification
+    from posggym_es.evaluation.films import FilmError, record, write_mp4, write_preview
+    from posggym_es.evaluation.verification import read_verification
 
     spec = AgentSpec.read(args.spec)
     verification = read_verification(args.verification)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import atomic_directory
-from posggym_es import cli
-from posggym_es.spec import AgentSpec
+from pgpelib.utils.files import atomic_directory
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # This imports posggym, so only now.
-    from posggym_es.agent_pages import write_pages
+    from posggym_es.publishing.posggym_docs import write_pages
 
     env_ids = None
     if not args.all:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posggym_es import cli
-from posggym_es.policy_file import partners_of, read_policy
-from posggym_es.spec import AgentSpec
-from posggym_es.trees import make_tree
+from posggym_es.policies.policy_file import partners_of, read_policy
+from posggym_es.registration.posggym_trees import make_tree
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:

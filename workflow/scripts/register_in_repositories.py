@@ -15,10 +15,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import write_json
-from posggym_es import cli
-from posggym_es.repositories import add_arguments, from_arguments, register_agents
-from posggym_es.spec import AgentSpec
+from pgpelib.utils.files import write_json
+from posggym_es.publishing.repositories import (
+    add_arguments,
+    from_arguments,
+    register_agents,
+)
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:

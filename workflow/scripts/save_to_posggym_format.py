@@ -22,10 +22,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posggym_es import cli
-from posggym_es.conversion import MIN_OBSERVATIONS
-from posggym_es.conversion_files import convert_folder
-from posggym_es.spec import ProcessorSpec
+from posggym_es.conversion.folders import convert_folder
+from posggym_es.conversion.lossless import MIN_OBSERVATIONS
+from posggym_es.registration.spec import ProcessorSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:

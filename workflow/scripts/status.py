@@ -13,9 +13,9 @@ Examples
 
 from __future__ import annotations
 
-from posggym_es import cli
-from posggym_es.experiments import Experiments
-from posggym_es.status import status_table, statuses
+from posggym_es.config.experiments import Experiments
+from posggym_es.workflow import cli
+from posggym_es.workflow.status import status_table, statuses
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 # Before Sacred, which loads NumPy, which reads its number of threads then.
-import pgpelib.threads  # noqa: F401
+import pgpelib.utils.threads  # noqa: F401
 
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
@@ -42,10 +42,10 @@ from sacred.run import Run
 from sacred.utils import SacredError
 from tqdm import tqdm
 
-from pgpelib.command_line import as_updates, read_settings
-from pgpelib.credentials import HINT, has_literal_password
-from pgpelib.training import GenerationReport, Training
-from pgpelib.training_config import TrainingConfig
+from pgpelib.training.command_line import as_updates, read_settings
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.credentials import HINT, has_literal_password
+from pgpelib.training.loop import GenerationReport, Training
 
 # Workers inherit file descriptors; capturing at that level would wait for them.
 SETTINGS.CAPTURE_MODE = "sys"
@@ -271,7 +271,7 @@ def take_database(arguments: list[str]) -> list[str]:
     known, others = parser.parse_known_args(arguments)
     if known.mongo_db is not None:
         # Only installed where a database is used.
-        from pgpelib.mongo import DatabaseError, open_observer
+        from pgpelib.training.mongo import DatabaseError, open_observer
 
         try:
             ex.observers.append(open_observer(known.mongo_db))

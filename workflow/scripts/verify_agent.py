@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pgpelib.files import write_json
-from posggym_es import cli
-from posggym_es.spec import AgentSpec
+from pgpelib.utils.files import write_json
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:
@@ -38,9 +38,9 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
-    from posggym_es.playing import company_of
-    from posggym_es.policy_file import read_policy
-    from posggym_es.verification import verify
+    from posggym_es.evaluation.playing import company_of
+    from posggym_es.evaluation.verification import verify
+    from posggym_es.policies.policy_file import read_policy
 
     spec, *siblings = (AgentSpec.read(path) for path in (args.spec, *args.siblings))
     notes = read_policy(args.policy_dir).notes

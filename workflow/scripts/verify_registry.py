@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.files import write_json
-from posggym_es import cli
-from posggym_es.spec import AgentSpec
+from pgpelib.utils.files import write_json
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.workflow import cli
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # This imports posggym, so only now.
-    from posggym_es.playing import Company
-    from posggym_es.verification import (
+    from posggym_es.evaluation.playing import Company
+    from posggym_es.evaluation.verification import (
         VerificationError,
         play_verified_episode,
         read_verification,

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from pgpelib.networks import Array, Layer, Network, Vector, fold_normalization
-from pgpelib.policies import ActionSpec, Architecture
-from pgpelib.runningstat import RunningStat
+from pgpelib.policies.networks import Array, Layer, Network, Vector, fold_normalization
+from pgpelib.policies.policy import ActionSpec, Architecture
+from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks import lockstep
 
 # Networks of the agent ids that the learner does not play.

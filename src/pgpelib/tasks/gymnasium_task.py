@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from pgpelib.networks import Array
-from pgpelib.policies import ActionSpec
+from pgpelib.policies.networks import Array
+from pgpelib.policies.policy import ActionSpec
 from pgpelib.tasks.base import (
     Episode,
     ObservationRecorder,

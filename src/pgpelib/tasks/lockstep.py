@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgpelib.networks import Layer, Network, NetworkBatch
+from pgpelib.policies.networks import Layer, Network, NetworkBatch
 
 if TYPE_CHECKING:
     from pgpelib.tasks.base import Episode, Others, Rollout, Task

@@ -55,7 +55,7 @@ def make_task(
     """
     # Imported on demand: a worker of one suite does not pay for the other's packages.
     if compiled:
-        from pgpelib.tasks.compiled_task import CompiledTask
+        from posggym_es.tasks.compiled_task import CompiledTask
 
         return CompiledTask(
             env_name.removeprefix(POSGGYM_PREFIX),
@@ -66,7 +66,7 @@ def make_task(
             only_if_endless,
         )
     if env_name.startswith(POSGGYM_PREFIX):
-        from pgpelib.tasks.posggym_task import PosggymTask
+        from posggym_es.tasks.posggym_task import PosggymTask
 
         return PosggymTask(
             env_name.removeprefix(POSGGYM_PREFIX),
@@ -112,6 +112,6 @@ def uncompiled_reason(
         return f"{env_name}: only POSGGym environments are compiled"
     if partners:
         return f"{env_name}: partners are not compiled"
-    from pgpelib.tasks.compiled_task import reason_against
+    from posggym_es.tasks.compiled_task import reason_against
 
     return reason_against(env_name.removeprefix(POSGGYM_PREFIX), env_config)

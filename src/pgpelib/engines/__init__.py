@@ -1,0 +1,1 @@
+"""Where solutions are evaluated: this machine, a Ray cluster, a Slurm allocation."""

@@ -1,0 +1,1 @@
+"""Reading files written by others as data, in bounded time and memory."""

@@ -1,0 +1,1 @@
+"""Policies: networks as parameter vectors, observation statistics, saved files."""

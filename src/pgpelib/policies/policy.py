@@ -1,0 +1,283 @@
+"""Policies: parameter vectors, actions, saved policies."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pgpelib.policies.networks import (
+    ACTIVATIONS,
+    LSTM,
+    Array,
+    Layer,
+    Network,
+    Vector,
+    fold_normalization,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A linear policy, a multi-layer perceptron, or trunk, LSTM and head.
+
+    Parameters
+    ----------
+    observation_size
+        Length of the (flat) observation.
+    output_size
+        Actions of a Box, or number of discrete actions.
+    hidden
+        Sizes of the hidden layers, with an LSTM those of its trunk; may be empty.
+    activation
+        "tanh" or "relu", after every hidden layer.
+    lstm_size
+        Cells of the LSTM; 0 for a feed-forward policy.
+    head
+        Sizes of the hidden layers after the LSTM.
+    """
+
+    observation_size: int
+    output_size: int
+    hidden: tuple[int, ...] = ()
+    activation: str = "tanh"
+    lstm_size: int = 0
+    head: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"unknown activation {self.activation!r}; choose tanh or relu"
+            )
+        if self.head and not self.lstm_size:
+            raise ValueError("head: only follows an LSTM; set lstm_size, or use hidden")
+
+    @property
+    def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
+        """Shapes of the arrays of each layer, first layer first."""
+        trunk = (self.observation_size, *self.hidden)
+        if not self.lstm_size:
+            return _linear_shapes((*trunk, self.output_size))
+        cells = self.lstm_size
+        lstm = ((4 * cells, trunk[-1]), (4 * cells, cells), (4 * cells,))
+        return [
+            *_linear_shapes(trunk),
+            lstm,
+            *_linear_shapes((cells, *self.head, self.output_size)),
+        ]
+
+    @property
+    def num_parameters(self) -> int:
+        """Length of the parameter vector."""
+        return sum(math.prod(shape) for layer in self.shapes for shape in layer)
+
+    def layers(self, parameters: Array) -> list[Layer]:
+        """Split a parameter vector (n,) into layers.
+
+        The order is PyTorch's `parameters_to_vector`: per layer the weights by rows,
+        then the bias.
+        """
+        layers: list[Layer] = []
+        start = 0
+        for shapes in self.shapes:
+            arrays = []
+            for shape in shapes:
+                stop = start + math.prod(shape)
+                arrays.append(parameters[start:stop].reshape(shape))
+                start = stop
+            layers.append(LSTM(*arrays) if len(arrays) == 3 else (arrays[0], arrays[1]))
+        return layers
+
+
+def _linear_shapes(sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], ...]]:
+    return [((out, size), (out,)) for size, out in itertools.pairwise(sizes)]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionSpec:
+    """How network outputs become actions.
+
+    Parameters
+    ----------
+    kind
+        "box" (outputs are clipped to the bounds) or "discrete" (argmax).
+    low, high
+        Shape (actions,), bounds of a Box in the units of the outputs; may be
+        infinite. None for "discrete".
+    n
+        Number of discrete actions; None for "box".
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or bounds or number are not those of an action space.
+    """
+
+    kind: str
+    low: Vector | None = None
+    high: Vector | None = None
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "discrete":
+            if (
+                not isinstance(self.n, int | np.integer)
+                or isinstance(self.n, bool)
+                or self.n < 1
+            ):
+                raise ValueError(f"{self.n!r} is no number of discrete actions")
+        elif self.kind == "box":
+            low, high = self.low, self.high
+            if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
+                raise ValueError("the action bounds are not arrays")
+            if low.dtype.kind not in "fiu" or high.dtype.kind not in "fiu":
+                raise ValueError("the action bounds are not numbers")
+            if low.ndim != 1 or low.shape != high.shape:
+                raise ValueError(
+                    f"action bounds of shapes {low.shape} and {high.shape} do not fit"
+                )
+            # NaN is not below anything.
+            if not (low <= high).all():
+                raise ValueError("an action bound is NaN, or the lower above the upper")
+        else:
+            raise ValueError(f"actions of kind {self.kind!r}, not box or discrete")
+
+    @property
+    def output_size(self) -> int:
+        """Number of network outputs."""
+        if self.kind == "discrete":
+            assert self.n is not None
+            return self.n
+        assert self.low is not None
+        return len(self.low)
+
+    def decode(self, outputs: Vector) -> Any:
+        """Return the action: clipped outputs (actions,) or the index of the largest."""
+        if self.kind == "discrete":
+            return int(np.argmax(outputs))
+        assert self.low is not None
+        assert self.high is not None
+        # The two ufuncs are what np.clip does, without its 5 µs of checks.
+        return np.minimum(np.maximum(outputs, self.low), self.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedPolicy:
+    """A policy with all that is needed to run it and to know where it comes from.
+
+    Parameters
+    ----------
+    layers
+        Layers before folding: linear ones, at most one LSTM, and a linear one last.
+    activation
+        "tanh" or "relu".
+    obs_mean, obs_stdev
+        Observation normalisation, shape (d,), float64; None without any.
+    action
+        How outputs become actions.
+    env_name, env_config
+        The environment trained on and its keyword arguments.
+    obs_processor, action_processor
+        Name and keyword arguments of the POSGGym processors that stood between
+        environment and network in training.
+    notes
+        Plain data for people and later steps: generation, timesteps, seed, the
+        training configuration, the re-evaluation.
+    """
+
+    layers: Sequence[Layer]
+    activation: str
+    obs_mean: Vector | None
+    obs_stdev: Vector | None
+    action: ActionSpec
+    env_name: str
+    env_config: dict[str, Any]
+    obs_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
+    action_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.activation not in list(ACTIVATIONS):
+            raise ValueError(f"unknown activation {self.activation!r}")
+        if not isinstance(self.env_name, str):
+            raise ValueError(f"the environment's name is {self.env_name!r}")
+        if not self.layers:
+            raise ValueError("the policy has no layers")
+        arrays = [array for layer in self.layers for array in layer]
+        for array in arrays:
+            _check_array(array, "a weight")
+        size = self.observation_size
+        for layer in self.layers:
+            size = _check_layer(layer, size)
+        if self.num_lstm > 1 or isinstance(self.layers[-1], LSTM):
+            raise ValueError(
+                "the policy needs a linear last layer and at most one LSTM"
+            )
+        if size != self.action.output_size:
+            raise ValueError(
+                f"the network has {size} outputs for {self.action.output_size} actions"
+            )
+        for norm in (self.obs_mean, self.obs_stdev):
+            if norm is not None:
+                _check_array(norm, "an observation statistic")
+                if norm.shape != (self.observation_size,):
+                    raise ValueError(
+                        f"observation statistics of shape {norm.shape} do not fit "
+                        f"{self.observation_size} inputs"
+                    )
+                arrays.append(norm)
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError("the policy has weights that are NaN or infinite")
+        if (self.obs_mean is None) != (self.obs_stdev is None):
+            raise ValueError("observation statistics need both mean and stdev")
+        if self.obs_stdev is not None and not (self.obs_stdev > 0).all():
+            raise ValueError("a standard deviation of observations is not positive")
+
+    @property
+    def observation_size(self) -> int:
+        """Length of the observation."""
+        return int(self.layers[0][0].shape[-1])
+
+    @property
+    def num_lstm(self) -> int:
+        """Number of LSTM layers: 0 for a feed-forward policy."""
+        return sum(isinstance(layer, LSTM) for layer in self.layers)
+
+    @property
+    def folded_layers(self) -> list[Layer]:
+        """Layers with the observation normalisation folded in, float64."""
+        return fold_normalization(self.layers, self.obs_mean, self.obs_stdev)
+
+    def network(self) -> Network:
+        """Return the forward pass from a raw observation to the outputs."""
+        return Network(self.folded_layers, self.activation)
+
+
+def _check_array(array: Any, what: str) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise ValueError(f"{what} is not an array of floating-point numbers")
+    if array.size == 0 or array.ndim == 0:
+        raise ValueError(f"{what} has shape {array.shape}")
+
+
+def _check_layer(layer: Layer, inputs: int) -> int:
+    """Return the outputs of a layer, after checking that its arrays fit together."""
+    weight, bias = layer[0], layer[-1]
+    if weight.ndim != 2 or weight.shape[1] != inputs:
+        raise ValueError(
+            f"a weight of shape {weight.shape} cannot follow {inputs} inputs"
+        )
+    rows = weight.shape[0]
+    if bias.shape != (rows,):
+        raise ValueError(f"a bias has shape {bias.shape}, not ({rows},)")
+    if not isinstance(layer, LSTM):
+        return rows
+    if rows % 4 or layer.weight_hh.shape != (rows, rows // 4):
+        raise ValueError(
+            f"an LSTM has weights of shape {weight.shape} and {layer.weight_hh.shape}"
+        )
+    return rows // 4

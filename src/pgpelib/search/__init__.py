@@ -1,0 +1,1 @@
+"""Distribution-based search: PGPE, its optimizers, and fitness shaping."""

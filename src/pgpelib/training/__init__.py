@@ -1,0 +1,1 @@
+"""Training runs: settings, the loop over generations, and the run folder."""

@@ -1,0 +1,145 @@
+"""The settings on the trainer's command line, read as plain data.
+
+Sacred reads them with jsonpickle and its config files also with pickle, both of which
+execute what is written in the right way. Here they are read first, and Sacred is given
+nothing but literals. The names of the original trainer are understood.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pgpelib.foreign.config_text import MAX_DEPTH, read_config_file
+from pgpelib.training.config import LIMITS, TrainingConfig
+from pgpelib.training.run_folder import read_identity
+from pgpelib.utils.hints import did_you_mean
+from pgpelib.utils.plain_data import is_integer, plain
+
+# Settings of the script, which no run depends on.
+_OF_THE_SCRIPT = {"run_dir", "tensorboard"}
+_KNOWN = _OF_THE_SCRIPT | {field.name for field in dataclasses.fields(TrainingConfig)}
+# Neither jsonpickle's tags nor what databases and dotted paths read as something else.
+_KEY = re.compile(r"[\w -]+")
+# The original trainer's two settings for `hidden`, and their defaults.
+_MAX_LAYERS = 1000
+_ORIGINAL_LAYERS = {"hidden_size": 64, "num_hidden": 1}
+
+
+def read_settings(updates: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that a command line gives.
+
+    Parameters
+    ----------
+    updates
+        What stands behind `with`: `NAME=VALUE`, where the value is a Python literal or
+        text; `NAME.KEY=VALUE` for a key of a mapping; and YAML or JSON files, whose
+        settings count less than those of the command line. `hidden_size`, `num_hidden`
+        and the empty `re_eval_env_name` of the original trainer are understood.
+
+    Returns
+    -------
+    dict
+        Plain data (JSON types) by the names of `TrainingConfig`, `run_dir` and
+        `tensorboard`. A run folder without a seed beside it gives its own seed. No
+        limit is -1 and not None.
+
+    Raises
+    ------
+    ValueError
+        If a setting is unknown, of another type or no plain data, or a file cannot be
+        read.
+    """
+    settings: dict[str, Any] = {}
+    for update in updates:
+        if "=" not in update:
+            settings |= read_config_file(Path(update))
+    for update in updates:
+        path, assigned, text = update.partition("=")
+        if assigned:
+            _assign(settings, path.strip(), _literal(path, text.strip()))
+    for name, value in settings.items():
+        _check(value, name)
+    settings = {name: plain(value, name) for name, value in settings.items()}
+    _translate(settings)
+    for name in settings:
+        if name not in _KNOWN:
+            raise ValueError(f"unknown setting {name!r}{did_you_mean(name, _KNOWN)}")
+    TrainingConfig.check_types(settings)
+    if settings.get("run_dir") is not None and settings.get("seed") is None:
+        identity = read_identity(Path(str(settings["run_dir"])))
+        if identity is not None:
+            settings["seed"] = identity.seed
+    return settings
+
+
+def as_updates(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as `NAME=LITERAL`, the inverse of `read_settings`."""
+    return [f"{name}={value!r}" for name, value in settings.items()]
+
+
+def _check(value: Any, name: str, levels: int = MAX_DEPTH) -> None:
+    """Refuse what no config file could say, too."""
+    if levels < 0:
+        raise ValueError(f"{name}: nested too deeply")
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not (isinstance(key, str) and _KEY.fullmatch(key)):
+                raise ValueError(f"{name}: {key!r} cannot be a key")
+            _check(part, f"{name}.{key}", levels - 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item, name, levels - 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}: {value} is not a finite number")
+
+
+def _assign(settings: dict[str, Any], path: str, value: Any) -> None:
+    *parents, name = path.split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise ValueError(f"{path}: {parent} is not a mapping")
+    settings[name] = value
+
+
+def _literal(name: str, text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    except (RecursionError, MemoryError) as error:
+        raise ValueError(f"{name}: nested too deeply") from error
+
+
+def _translate(settings: dict[str, Any]) -> None:
+    """Replace the original trainer's names and values by those of `TrainingConfig`."""
+    given = [name for name in _ORIGINAL_LAYERS if name in settings]
+    if given and "hidden" in settings:
+        raise ValueError(f"hidden and {given[0]} say the same: give one of them")
+    if given:
+        layers = {
+            name: settings.pop(name, default)
+            for name, default in _ORIGINAL_LAYERS.items()
+        }
+        for name, value in layers.items():
+            if not is_integer(value):
+                raise ValueError(f"{name} has to be a whole number, not {value!r}")
+        size, number = layers.values()
+        if number > _MAX_LAYERS:
+            raise ValueError(f"num_hidden has to be at most {_MAX_LAYERS}")
+        settings["hidden"] = [size] * number if size > 0 else []
+    if settings.get("re_eval_env_name") == "":
+        # The very environment of training, which None is not for some.
+        settings["re_eval_env_name"] = settings.get(
+            "env_name", TrainingConfig().env_name
+        )
+    for name in LIMITS:
+        # Sacred warns of another type otherwise.
+        if name in settings and settings[name] is None:
+            settings[name] = -1

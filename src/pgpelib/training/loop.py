@@ -1,0 +1,457 @@
+"""The training loop: generations, re-evaluations, checkpoints, metrics, resuming."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pgpelib.engines.choice import make_engine
+from pgpelib.engines.evaluation import Evaluation, Evaluator, Subject
+from pgpelib.policies.saving import policy_file_name, save_policy
+from pgpelib.search.pgpe import PGPE
+from pgpelib.tasks.registry import POSGGYM_PREFIX
+from pgpelib.training.config import BUDGET_KEYS, TrainingConfig
+from pgpelib.training.learner import Learner
+from pgpelib.training.provenance import source_commit
+from pgpelib.training.run_folder import (
+    LOCK_FILE,
+    METRIC_COLUMNS,
+    POLICIES_FOLDER,
+    RunIdentity,
+    append_metrics,
+    read_identity,
+    read_state,
+    trim_metrics,
+    write_identity,
+    write_state,
+)
+
+logger = logging.getLogger(__name__)
+
+# Seconds to wait for the lock: who asks whether a run is alive holds it for a moment.
+LOCK_TIMEOUT = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationReport:
+    """What is told about a generation while training.
+
+    Parameters
+    ----------
+    metrics
+        Rows of `metrics.csv`, by column, one for each role; re-evaluation columns are
+        None in generations without one.
+    saved_policies
+        The policy files, in generations that save some.
+    """
+
+    metrics: list[dict[str, Any]]
+    saved_policies: list[Path]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """How long a run will take, from a short calibration.
+
+    Parameters
+    ----------
+    steps_per_second
+        Simulator steps of all workers together, with the initial population.
+    steps_per_generation
+        Simulator steps of one generation. Episodes often grow as policies get better,
+        so without `num_interactions` this is a lower bound.
+    seconds
+        Time for all remaining generations.
+    """
+
+    steps_per_second: float
+    steps_per_generation: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"about {format_duration(self.seconds)} "
+            f"({self.steps_per_second:,.0f} steps/s, "
+            f"{self.steps_per_generation:,.0f} steps a generation)"
+        )
+
+
+class RunMismatchError(ValueError):
+    """The run folder holds another run."""
+
+
+class RunLockedError(ValueError):
+    """Another process trains in the run folder."""
+
+
+class Training:
+    """One run in one folder; made again on the same folder, it resumes.
+
+    The folder holds `run.json` (config, provenance), `state.npz` (everything that the
+    next generation depends on, replaced atomically after each generation),
+    `metrics.csv` and `policies/`. A run that was killed at any moment and is started
+    again ends with the same numbers as one that was not.
+
+    Parameters
+    ----------
+    config
+        What to train.
+    run_dir
+        The run's folder.
+
+    Raises
+    ------
+    RunMismatchError
+        If the folder holds a run of another configuration.
+    DamagedRunError
+        If a file of the run is damaged or missing.
+    RunLockedError
+        If another process trains in the folder.
+    """
+
+    def __init__(self, config: TrainingConfig, run_dir: Path) -> None:
+        self.config = config
+        self.run_dir = run_dir
+        self._lock = self._lock_folder()
+        try:
+            # They find what is wrong with the config: then nothing is written.
+            self.learners = [Learner(config, role) for role in config.roles or (None,)]
+            self._uncompiled_reason = config.task.uncompiled_reason()
+            self._identity = self._claim_folder()
+            self._check_kernels()
+            self.timesteps = 0
+            self._elapsed_before = 0.0
+            self._started = time.monotonic()
+            self._load_state()
+            self._engine = make_engine(
+                config.engine,
+                dataclasses.replace(config.task, compiled=self._identity.compiled),
+                config.num_cpus if config.num_cpus > 0 else None,
+                config.worker_timeout,
+            )
+        except BaseException:
+            self._lock.close()
+            raise
+        self._evaluator = Evaluator(self._engine)
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._evaluator.close()
+        self._lock.close()
+
+    @property
+    def generation(self) -> int:
+        """Completed generations."""
+        return self.learners[-1].pgpe.generation
+
+    @property
+    def num_workers(self) -> int:
+        """Workers that evaluate solutions at a time."""
+        return self._engine.num_workers
+
+    @property
+    def policies_dir(self) -> Path:
+        """Where policies are saved."""
+        return self.run_dir / POLICIES_FOLDER
+
+    def run(
+        self,
+        on_generation: Callable[[GenerationReport], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Train until `niters` generations are complete.
+
+        Parameters
+        ----------
+        on_generation
+            Called after each generation, when its state is safe on disk.
+        on_progress
+            Called with the number of solutions whenever some are evaluated.
+        """
+        while self.generation < self.config.niters:
+            report = self.step(on_progress)
+            if on_generation is not None:
+                on_generation(report)
+
+    def calibrate(self, seconds: float = 3.0) -> Estimate:
+        """Estimate the duration of the run by evaluating a few solutions for `seconds`.
+
+        The solutions are those that the run will evaluate first; nothing is kept of
+        them, so the run is the same with and without a calibration.
+        """
+        config = self.config
+        count = min(2 * self.num_workers, config.popsize)
+        subject = self._subject(self.learners[0])
+        # The first round starts the workers and makes their environments.
+        self._evaluator.evaluate(subject, 0, count)
+        elapsed, steps, episodes = 0.0, 0, 0
+        while elapsed < seconds:
+            started = time.monotonic()
+            batch = self._evaluator.evaluate(subject, 0, count)
+            elapsed += time.monotonic() - started
+            steps += int(batch.steps.sum())
+            episodes += count
+            count = min(2 * count, config.popsize)
+        rate, length = steps / elapsed, steps / episodes
+        per_generation = length * config.popsize
+        if config.num_interactions is not None:
+            most = max(config.popsize_max or np.inf, config.popsize)
+            per_generation = max(
+                per_generation, min(config.num_interactions, length * most)
+            )
+        per_generation *= len(self.learners)
+        remaining = config.niters - self.generation
+        return Estimate(rate, per_generation, remaining * per_generation / rate)
+
+    def step(
+        self, on_progress: Callable[[int], None] | None = None
+    ) -> GenerationReport:
+        """Train one generation; its state is safe on disk afterwards."""
+        # With several roles, all are evaluated with the others as they were before.
+        subjects = [self._subject(learner) for learner in self.learners]
+        rows = [
+            self._train(learner, subject, on_progress)
+            for learner, subject in zip(self.learners, subjects, strict=True)
+        ]
+        generation = self.generation
+        last = generation == self.config.niters
+        interval = self.config.re_eval_interval
+        re_evaluated = last or (interval > 0 and generation % interval == 0)
+        saved = []
+        for learner, metrics in zip(self.learners, rows, strict=True):
+            re_eval = None
+            if re_evaluated:
+                re_eval = self._re_evaluate(learner)
+                metrics |= {f"re_eval_{k}": v for k, v in summary(re_eval).items()}
+            if last or generation % self.config.save_interval == 0:
+                saved.append(self._save_policy(learner, re_eval))
+            metrics["timesteps"] = self.timesteps
+            metrics["elapsed"] = self._elapsed()
+        append_metrics(self.run_dir, rows)
+        write_state(self.run_dir, self._state())
+        return GenerationReport(rows, saved)
+
+    def _subject(self, learner: Learner) -> Subject:
+        return learner.subject([other for other in self.learners if other != learner])
+
+    def _train(
+        self,
+        learner: Learner,
+        subject: Subject,
+        on_progress: Callable[[int], None] | None,
+    ) -> dict[str, Any]:
+        """Evaluate a population and update its distribution; return the metrics."""
+        started = time.monotonic()
+        fitnesses, steps = self._evaluate_population(learner, subject, on_progress)
+        pop_elapsed = time.monotonic() - started
+        metrics: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS)
+        finite = fitnesses[np.isfinite(fitnesses)]
+        stdev = learner.pgpe.stdev
+        metrics |= {
+            "generation": learner.pgpe.generation,
+            "role": learner.role,
+            "popsize": len(fitnesses),
+            "pop_failed": len(fitnesses) - len(finite),
+            "pop_timesteps": steps,
+            "pop_elapsed": pop_elapsed,
+            "steps_per_second": steps / pop_elapsed,
+            "stdev_min": float(stdev.min()),
+            "stdev_max": float(stdev.max()),
+            "stdev_mean": float(stdev.mean()),
+        }
+        if len(finite):
+            metrics |= {
+                "pop_median": float(np.median(finite)),
+                "pop_mean": float(finite.mean()),
+                "pop_min": float(finite.min()),
+                "pop_max": float(finite.max()),
+                "pop_q25": float(np.quantile(finite, 0.25)),
+                "pop_q75": float(np.quantile(finite, 0.75)),
+            }
+        return metrics
+
+    def _evaluate_population(
+        self,
+        learner: Learner,
+        subject: Subject,
+        on_progress: Callable[[int], None] | None,
+    ) -> tuple[npt.NDArray[np.float64], int]:
+        """Evaluate a generation and update the distribution.
+
+        Returns the fitnesses of all solutions and the number of simulator steps.
+        """
+        pgpe = learner.pgpe
+        batches: list[Evaluation] = []
+        updated = False
+        while not updated:
+            batch = self._evaluator.evaluate(
+                subject, pgpe.num_asked, self.config.popsize, on_progress
+            )
+            self._warn_of_failures(batch, pgpe)
+            batches.append(batch)
+            updated = pgpe.tell(batch.fitnesses, batch.steps)
+        for batch in batches:
+            learner.obs_stats.merge(batch.obs_stats)
+        steps = int(sum(batch.steps.sum() for batch in batches))
+        self.timesteps += steps
+        return np.concatenate([batch.fitnesses for batch in batches]), steps
+
+    def _warn_of_failures(self, batch: Evaluation, pgpe: PGPE) -> None:
+        for index in np.flatnonzero(~np.isfinite(batch.fitnesses)):
+            logger.warning(
+                "generation %d: solution %d (seed %d) has fitness %s; "
+                "it counts as the worst",
+                pgpe.generation,
+                pgpe.num_asked + index,
+                self.config.seed,
+                batch.fitnesses[index],
+            )
+
+    def _re_evaluate(self, learner: Learner) -> list[float]:
+        result = self._evaluator.re_evaluate(
+            self._subject(learner), self.config.re_eval_num_episodes
+        )
+        return [float(fitness) for fitness in result.fitnesses]
+
+    def _save_policy(self, learner: Learner, re_eval: list[float] | None) -> Path:
+        name = policy_file_name(
+            self._identity.date,
+            self.config.env_name,
+            self._identity.pid,
+            self.generation,
+            learner.role,
+        )
+        path = self.policies_dir / name
+        notes = {
+            "generation": self.generation,
+            "role": learner.role,
+            "timesteps": self.timesteps,
+            "seed": self.config.seed,
+            "commit": source_commit(),
+            "config": self.config.to_dict(),
+            "re_eval_env_name": self.config.task.re_eval_env_name,
+            "re_eval_returns": re_eval,
+        }
+        save_policy(learner.policy(notes), path)
+        return path
+
+    def _elapsed(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def _lock_folder(self) -> IO[bytes]:
+        """Lock the folder for as long as the file that is returned is open.
+
+        The system drops the lock of a process that ends in whatever way.
+        """
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        file = (self.run_dir / LOCK_FILE).open("wb")
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+                file.close()
+                raise RunLockedError(
+                    f"{self.run_dir}: another process trains here; wait for it, end "
+                    "it, or choose another run_dir"
+                ) from None
+            except OSError as error:
+                # A file system without locks is no reason not to train.
+                logger.warning("%s cannot be locked: %s", self.run_dir, error)
+                return file
+
+    def _claim_folder(self) -> RunIdentity:
+        identity = read_identity(self.run_dir)
+        if identity is None:
+            now = datetime.datetime.now()
+            identity = RunIdentity(
+                self.config.digest,
+                now.strftime("%Y_%m_%d_%H_%M_%S"),
+                os.getpid(),
+                source_commit(),
+                self.config.to_dict(),
+                self._uncompiled_reason is None,
+            )
+            write_identity(self.run_dir, identity)
+        if identity.digest != self.config.digest:
+            old = identity.config
+            changes = ", ".join(
+                f"{name}: {old.get(name)} -> {value}"
+                for name, value in self.config.to_dict().items()
+                if name not in BUDGET_KEYS and old.get(name) != value
+            )
+            raise RunMismatchError(
+                f"{self.run_dir} holds a run of another configuration ({changes}); "
+                "choose another run_dir, or give the settings of that run"
+            )
+        return identity
+
+    def _check_kernels(self) -> None:
+        """Refuse or log what plays the run's episodes."""
+        reason = self._uncompiled_reason
+        if self._identity.compiled:
+            if reason is not None:
+                raise RunMismatchError(
+                    f"{self.run_dir} holds a run that compiled kernels played, but "
+                    f"they cannot play it now ({reason}); choose another run_dir"
+                )
+            logger.info("compiled kernels play the episodes")
+        elif self.config.env_name.startswith(POSGGYM_PREFIX):
+            if reason is None:
+                reason = f"{self.run_dir} holds a run that was begun without kernels"
+            logger.info("posggym's own environments play the episodes: %s", reason)
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything that the next generation depends on, as arrays."""
+        return {k: v for each in self.learners for k, v in each.state().items()} | {
+            "timesteps": np.array(self.timesteps),
+            "elapsed": np.array(self._elapsed()),
+        }
+
+    def _load_state(self) -> None:
+        state = read_state(self.run_dir, self._state())
+        if state is not None:
+            for learner in self.learners:
+                learner.load_state(dict(state))
+            self.timesteps = int(state["timesteps"])
+            self._elapsed_before = float(state["elapsed"])
+            logger.info("resuming after generation %d", self.generation)
+        roles = [learner.role for learner in self.learners]
+        trim_metrics(self.run_dir, self.generation, roles)
+
+
+def summary(returns: list[float]) -> dict[str, float]:
+    """Return mean, median, min, max and standard deviation of returns."""
+    values = np.asarray(returns)
+    return {
+        "mean": float(values.mean()),
+        "median": float(np.median(values)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "stdev": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+    }
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration for people: "40 s", "12 min", "3.5 h" or "4.2 days"."""
+    for unit, size, below in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < below * size:
+            digits = 1 if unit == "h" else 0
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,1 @@
+"""The config file: experiments, scales, and checks before anything is trained."""

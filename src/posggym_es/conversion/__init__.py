@@ -1,0 +1,1 @@
+"""Lossless conversion to POSGGym's policy format, and its proof."""

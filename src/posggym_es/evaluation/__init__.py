@@ -1,0 +1,1 @@
+"""Playing policies: reference returns, verification, cross-play, films."""

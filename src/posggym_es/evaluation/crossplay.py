@@ -1,0 +1,220 @@
+"""Payoffs of the policies of an environment with each other."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import posggym
+import posggym.agents
+import torch
+
+from pgpelib.utils.files import read_json, write_json
+from posggym_es.evaluation.payoffs import Variant
+from posggym_es.evaluation.playing import Actor, play_episode
+from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.tasks.posggym_envs import PosggymEpisodes, same_env_args
+from posggym_es.utils.return_statistics import mean_interval
+
+# A baseline for every environment.
+RANDOM_POLICY = "Random-v0"
+
+COLUMNS = ["row", "column", "mean", "margin", "episodes"]
+
+
+def policies_of(variant: Variant) -> dict[str, list[str] | None]:
+    """Return the registered policies of an environment, with the agents they can play.
+
+    Those for exactly these arguments, for any arguments, and a random one.
+    """
+    found: dict[str, list[str] | None] = {}
+    for policy_id, spec in posggym.agents.registry.items():
+        if spec.env_id != variant.env_id:
+            continue
+        own = spec.env_args
+        if own is None or same_env_args(spec.env_id, own, variant.env_args):
+            found[policy_id] = spec.valid_agent_ids
+    return {**found, RANDOM_POLICY: None}
+
+
+def usable(
+    variant: Variant, policies: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the policies that can be made here, and why the others cannot.
+
+    Policy files are read before POSGGym loads them, after downloading those that are
+    not here; see `posggym_es.policies.model_downloads`.
+    """
+    env = PosggymEpisodes(variant.env_id, variant.env_args).env
+    made, reasons = [], {}
+    for policy_id in policies:
+        try:
+            spec = posggym.agents.registry[policy_id]
+            ensure_model(spec)
+            agent = (spec.valid_agent_ids or env.possible_agents)[0]
+            posggym.agents.make(policy_id, env.model, agent)
+        except Exception as error:
+            # Other people's code: whatever it raises, this policy cannot play.
+            reasons[policy_id] = f"{type(error).__name__}: {str(error)[:200]}"
+        else:
+            made.append(policy_id)
+    env.close()
+    return made, reasons
+
+
+def seats(
+    agents: Sequence[str],
+    row: str,
+    column: str,
+    valid: dict[str, list[str] | None],
+) -> list[dict[str, str]]:
+    """Return the ways in which a policy can play with another one.
+
+    Parameters
+    ----------
+    agents
+        Agent ids of the environment.
+    row, column
+        The policy whose return counts, and the one that plays all other agents; the
+        same policy twice for self-play, in which it plays all.
+    valid
+        Agent ids that each policy can play; None for all.
+
+    Returns
+    -------
+    list of dict
+        The policy of each agent id, one dict for each place of the row's policy. Empty
+        if the two cannot play together.
+    """
+    places = {
+        policy: set(agents if valid[policy] is None else valid[policy] or ())
+        for policy in (row, column)
+    }
+    if row == column:
+        return [dict.fromkeys(agents, row)] if places[row] >= set(agents) else []
+    return [
+        {agent: row if agent == own else column for agent in agents}
+        for own in agents
+        if own in places[row] and places[column] >= set(agents) - {own}
+    ]
+
+
+def play_pair(
+    variant: Variant, parts: Sequence[dict[str, str]], row: str, episodes: int
+) -> list[float]:
+    """Return the row policy's mean return in each of seeded episodes.
+
+    Parameters
+    ----------
+    variant
+        The environment.
+    parts
+        What `seats` returned; episodes take them in turn.
+    row
+        The policy whose return counts.
+    episodes
+        Number of episodes; their seeds are 0, 1, ...
+    """
+    game = PosggymEpisodes(variant.env_id, variant.env_args)
+
+    @functools.cache
+    def actor(policy: str, agent: str) -> Actor:
+        return posggym.agents.make(policy, game.env.model, agent)
+
+    returns = []
+    for seed in range(episodes):
+        part = parts[seed % len(parts)]
+        # POSGGym's stochastic policies draw from PyTorch's own generator.
+        torch.manual_seed(seed)
+        actors = {agent: actor(policy, agent) for agent, policy in part.items()}
+        everyone, _ = play_episode(game, actors, seed)
+        own = [everyone[agent] for agent, policy in part.items() if policy == row]
+        returns.append(float(np.mean(own)))
+    return returns
+
+
+def play_all(
+    variant: Variant,
+    policies: Sequence[str],
+    episodes: int,
+    workers: int,
+    state: Path,
+    on_pair: Callable[[], None] | None = None,
+) -> pd.DataFrame:
+    """Play every policy with every other one, and with itself.
+
+    Pairs that were played before are read from `state`.
+
+    Parameters
+    ----------
+    variant
+        The environment.
+    policies
+        Policy ids.
+    episodes
+        Episodes of each ordered pair.
+    workers
+        Processes.
+    state
+        Folder to keep the pairs in.
+    on_pair
+        Called after each pair.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS` of each ordered pair that can play together; margin is half the 95 %
+        interval of the mean.
+    """
+    agents = PosggymEpisodes(variant.env_id, variant.env_args).env.possible_agents
+    registry = posggym.agents.registry
+    valid = {policy: registry[policy].valid_agent_ids for policy in policies}
+    files = {policy: _identity(policy) for policy in policies}
+    rows: dict[tuple[str, str], list[float]] = {}
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        waiting = {}
+        for row in policies:
+            for column in policies:
+                parts = seats(agents, row, column, valid)
+                if not parts:
+                    continue
+                facts = [variant.name, row, column, files[row], files[column], episodes]
+                key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+                path = state / f"{key}.json"
+                if path.is_file():
+                    rows[row, column] = read_json(path)["returns"]
+                    if on_pair is not None:
+                        on_pair()
+                else:
+                    job = pool.submit(play_pair, variant, parts, row, episodes)
+                    waiting[job] = row, column, path
+        for job in concurrent.futures.as_completed(waiting):
+            row, column, path = waiting[job]
+            rows[row, column] = job.result()
+            values = {"row": row, "column": column, "returns": rows[row, column]}
+            write_json(path, values)
+            if on_pair is not None:
+                on_pair()
+    table = [
+        (row, column, *mean_interval(rows[row, column]), episodes)
+        for row in policies
+        for column in policies
+        if (row, column) in rows
+    ]
+    return pd.DataFrame(table, columns=COLUMNS)
+
+
+def _identity(policy_id: str) -> str:
+    """Return what tells a policy from another one of the same id."""
+    spec = posggym.agents.registry[policy_id]
+    path = spec.kwargs.get("policy_file_path")
+    content = Path(path).read_bytes() if path and Path(path).is_file() else b""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,189 @@
+"""A film of an episode that a registered agent plays, rendered without a display."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from posggym_es.evaluation.playing import Company
+from posggym_es.evaluation.verification import registered_player
+from posggym_es.registration.spec import AgentSpec
+
+Frame = npt.NDArray[np.uint8]
+
+# Frames per second and length of the film. Slow environments (grid worlds) are slowed
+# down further, such that an episode can be followed.
+MAX_FPS = 30
+MAX_SECONDS = 20
+MIN_SECONDS = 5
+MIN_FPS = 2
+# The small picture: width in pixels, frames per second, frames.
+PREVIEW_WIDTH = 240
+PREVIEW_FPS = 10
+PREVIEW_FRAMES = 80
+
+
+class FilmError(RuntimeError):
+    """An environment that cannot be rendered here; says why."""
+
+
+class _RenderingError(Exception):
+    """Wraps whatever a renderer raised."""
+
+
+def typical_episode(verification: dict[str, Any]) -> int:
+    """Return the index of the verified episode with the median return."""
+    order = np.argsort(verification["returns"], kind="stable")
+    return int(order[(len(order) - 1) // 2])
+
+
+def timing(steps: int, render_fps: float) -> tuple[int, int]:
+    """Return which steps to show, and how fast.
+
+    Parameters
+    ----------
+    steps
+        Length of the episode.
+    render_fps
+        Steps per second of the environment's own time.
+
+    Returns
+    -------
+    tuple of int and int
+        Every so many steps make a frame, and frames per second.
+    """
+    stride = max(1, math.ceil(render_fps / MAX_FPS))
+    fps = render_fps / stride
+    if steps < render_fps * MIN_SECONDS:
+        stride = max(1, steps // (MAX_FPS * MIN_SECONDS))
+        fps = min(max(steps / stride / MIN_SECONDS, MIN_FPS), MAX_FPS)
+    return stride, max(1, round(fps))
+
+
+def record(
+    spec: AgentSpec,
+    verification: dict[str, Any],
+    on_frame: Callable[[], None] | None = None,
+) -> tuple[list[Frame], int, dict[str, Any]]:
+    """Play a verified episode again and render it.
+
+    Parameters
+    ----------
+    spec
+        The agent, registered in the imported posggym.
+    verification
+        Its verification report: seeds, returns, lengths and company.
+    on_frame
+        Called after each frame.
+
+    Returns
+    -------
+    tuple of list of ndarray, int and dict
+        Frames, uint8 of shape (height, width, 3); frames per second; and `seed`,
+        `return` and `steps` of the episode.
+
+    Raises
+    ------
+    FilmError
+        If the environment cannot be rendered here, or the episode is not the verified
+        one.
+    """
+    number = typical_episode(verification)
+    seed, steps = verification["seeds"][number], verification["lengths"][number]
+    frames: list[Frame] = []
+    states = stride = fps = 0
+
+    def show(env: Any) -> None:
+        nonlocal states, stride, fps
+        if states == 0:
+            stride, fps = timing(steps, float(env.metadata.get("render_fps") or 30))
+        if states % stride == 0 and len(frames) < fps * MAX_SECONDS:
+            frames.append(_picture(env))
+            if on_frame is not None:
+                on_frame()
+        states += 1
+
+    try:
+        company = Company(**verification["company"])
+        player = registered_player(spec, company, render_mode="rgb_array")
+        episode, _ = player.play(seed, show)
+    except (
+        _RenderingError,
+        gymnasium.error.Error,
+        ImportError,
+        OSError,
+        ValueError,
+    ) as error:
+        reason = error.__cause__ or error
+        raise FilmError(
+            f"{spec.env_id} cannot be rendered here "
+            f"({type(reason).__name__}: {reason}); MuJoCo needs the system libraries "
+            "libegl1 or libosmesa6, and MUJOCO_GL=egl or osmesa"
+        ) from error
+    if episode != verification["returns"][number]:
+        raise FilmError(
+            f"{spec.id}: the episode of seed {seed} returned {episode} when filmed and "
+            f"{verification['returns'][number]} when verified"
+        )
+    return frames, fps, {"seed": seed, "return": episode, "steps": steps}
+
+
+def _picture(env: Any) -> Frame:
+    try:
+        picture = env.render()
+    except Exception as error:
+        # OpenGL's absence shows in as many ways as there are renderers.
+        raise _RenderingError from error
+    if isinstance(picture, dict):
+        # POSGGym may render one picture for each agent, and one of everything.
+        picture = picture.get("env", next(iter(picture.values())))
+    return np.asarray(picture, dtype=np.uint8)[..., :3]
+
+
+def write_mp4(frames: list[Frame], fps: int, path: Path) -> None:
+    """Write a film (H.264); the same bytes for the same frames."""
+    # H.264 wants even sizes.
+    height, width = (size - size % 2 for size in frames[0].shape[:2])
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        (width, height),
+        fps=fps,
+        codec="libx264",
+        macro_block_size=2,
+        quality=None,
+        output_params=[
+            *("-crf", "26", "-preset", "slow", "-threads", "1", "-movflags"),
+            *("+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact"),
+        ],
+    )
+    writer.send(None)
+    for frame in frames:
+        writer.send(np.ascontiguousarray(frame[:height, :width]))
+    writer.close()
+
+
+def write_preview(frames: list[Frame], fps: int, path: Path) -> None:
+    """Write a small animated WebP of the beginning of a film."""
+    stride = max(1, round(fps / PREVIEW_FPS))
+    small = []
+    for frame in frames[::stride][:PREVIEW_FRAMES]:
+        picture = Image.fromarray(frame)
+        height = round(picture.height * PREVIEW_WIDTH / picture.width)
+        small.append(picture.resize((PREVIEW_WIDTH, height), Image.Resampling.LANCZOS))
+    small[0].save(
+        path,
+        format="WEBP",
+        save_all=True,
+        append_images=small[1:],
+        duration=round(1000 * stride / fps),
+        loop=0,
+        quality=60,
+    )

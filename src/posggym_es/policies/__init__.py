@@ -1,0 +1,1 @@
+"""Policies as files: extracted ones, POSGGym's own, and the PPO baselines'."""

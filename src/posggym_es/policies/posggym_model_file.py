@@ -1,0 +1,151 @@
+"""POSGGym's policy files: writing them reproducibly, reading those of others."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
+
+from pgpelib.foreign.safe_pickle import ForeignFileError, read_file, safe_load
+from pgpelib.foreign.torch_files import PICKLED_TENSOR_NAMES
+from posggym_es.policies.ppo_data import check_weights
+
+
+@contextlib.contextmanager
+def typed_storages() -> Iterator[None]:
+    """Use PyTorch's typed storages without its warning: policy files consist of them.
+
+    A decorator, too.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TypedStorage is deprecated")
+        yield
+
+
+class _ReproduciblePickler(pickle.Pickler):
+    """Pickles tensors to the same bytes in every process.
+
+    PyTorch's own pickling of a tensor names its storage by memory address. Its zip
+    format numbers storages instead, and POSGGym's loader reads both.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, torch.Tensor):
+            tensor = obj.detach().contiguous()
+            return (
+                torch._utils._rebuild_tensor_v2,
+                (
+                    tensor.clone().storage(),
+                    0,
+                    tuple(tensor.size()),
+                    tensor.stride(),
+                    False,
+                    {},
+                ),
+            )
+        if isinstance(obj, torch.storage.TypedStorage | torch.UntypedStorage):
+            buffer = io.BytesIO()
+            torch.save(obj, buffer)
+            load: Callable[[bytes], Any] = torch.storage._load_from_bytes
+            return load, (buffer.getvalue(),)
+        return NotImplemented
+
+
+@typed_storages()
+def model_file_bytes(model: PPOTorchModelSaveFileFormat) -> bytes:
+    """Return the bytes of a POSGGym policy file: a pickled dict of the format's fields.
+
+    Parameters
+    ----------
+    model
+        The fields; weights as float32 tensors on the CPU.
+    """
+    buffer = io.BytesIO()
+    _ReproduciblePickler(buffer, protocol=4).dump(model._asdict())
+    return buffer.getvalue()
+
+
+def read_model_file(path: Path) -> dict[str, Any]:
+    """Return the fields of a POSGGym policy file, executing nothing.
+
+    POSGGym's own loader executes what a file says. Use this function first on files of
+    others: what it returns, that loader makes as well, with no more memory than a small
+    multiple of the file's size.
+
+    Parameters
+    ----------
+    path
+        A `.pkl` file in the layout of POSGGym's models repository.
+
+    Returns
+    -------
+    dict
+        The fields of `PPOTorchModelSaveFileFormat`; `weights` has float32 tensors.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a policy file, or cannot be read; the message of one line
+        names it and says why.
+    """
+    try:
+        return parse_model_file(read_file(path))
+    except ForeignFileError as error:
+        raise ForeignFileError(f"{path}: not a policy file: {error}") from error
+
+
+def parse_model_file(data: bytes) -> dict[str, Any]:
+    """Return the fields of a POSGGym policy file from its bytes.
+
+    For bytes that are not in a file yet, such as a download; see `read_model_file`.
+
+    Raises
+    ------
+    ForeignFileError
+        If they are not those of a policy file; the message does not name a file.
+    """
+    fields = safe_load(data, PICKLED_TENSOR_NAMES)
+    expected = set(PPOTorchModelSaveFileFormat._fields)
+    if not isinstance(fields, dict) or set(fields) != expected:
+        raise ForeignFileError("it has other fields")
+    weights = fields["weights"]
+    if not isinstance(weights, dict) or not all(isinstance(k, str) for k in weights):
+        raise ForeignFileError("its weights are not named")
+    if not isinstance(fields["activation"], str):
+        raise ForeignFileError("its activation is not a name")
+    for key in ("lstm_use_prev_action", "lstm_use_prev_reward"):
+        if fields[key] is not False:
+            raise ForeignFileError(f"{key}: POSGGym 0.6.0 cannot make such an LSTM")
+    try:
+        check_weights(
+            weights,
+            fields["trunk_sizes"],
+            fields["lstm_size"],
+            fields["lstm_layers"],
+            fields["head_sizes"],
+        )
+    except ValueError as error:
+        raise ForeignFileError(str(error)) from error
+    tensors = OrderedDict(
+        (name, torch.from_numpy(array.astype(np.float32)))
+        for name, array in weights.items()
+    )
+    return {**fields, "weights": tensors}
+
+
+def ordered(weights: dict[str, np.ndarray]) -> OrderedDict[str, torch.Tensor]:
+    """Return weights as POSGGym keeps them: float32 tensors in a fixed order."""
+    places = {"trunk": 0, "lstm": 1, "actor": 2, "critic": 3}
+    names = sorted(weights, key=lambda name: places[name.split(".")[0]])
+    return OrderedDict(
+        (name, torch.tensor(weights[name], dtype=torch.float32)) for name in names
+    )

@@ -1,0 +1,220 @@
+"""Checkpoints of the PPO baselines: reading them safely, and their policies.
+
+A checkpoint is a dict with the weights (`model`), the training configuration (`config`)
+and the optimizer's state. The configuration holds Gymnasium spaces, paths, devices and
+random generators. All of these become records, which keep their fields and do nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pgpelib.foreign.safe_pickle import (
+    Budget,
+    ForeignFileError,
+    Names,
+    checked_key,
+    read_file,
+    records,
+    short,
+)
+from pgpelib.foreign.torch_files import load_archive
+from pgpelib.policies.saving import checked_notes
+from pgpelib.tasks.registry import POSGGYM_PREFIX
+from pgpelib.utils.plain_data import is_integer, is_line, plain
+from posggym_es.policies.checkpoint_names import (
+    FILE_RE,
+    CheckpointError,
+    latest_checkpoints,
+)
+from posggym_es.policies.ppo_data import PPOPolicyData
+
+logger = logging.getLogger(__name__)
+
+
+class WeightlessError(CheckpointError):
+    """A checkpoint of a policy that has no network, such as a random one."""
+
+
+def _set(_: Budget, items: Any = ()) -> set[Any]:
+    if not isinstance(items, list | tuple):
+        raise ForeignFileError("a set is not made of a list")
+    return {checked_key(item) for item in items}
+
+
+# The complete list of names beyond those of tensors that a checkpoint may use.
+_NAMES: Names = {
+    **{
+        (module, kind): _set
+        for module in ("builtins", "__builtin__")
+        for kind in ("set", "frozenset")
+    },
+    **records(
+        "gymnasium.spaces.box.Box",
+        "gymnasium.spaces.discrete.Discrete",
+        "gymnasium.spaces.multi_discrete.MultiDiscrete",
+        "gymnasium.spaces.multi_binary.MultiBinary",
+        "gymnasium.spaces.dict.Dict",
+        "gymnasium.spaces.tuple.Tuple",
+        "numpy.random._pickle.__generator_ctor",
+        "numpy.random._pickle.__bit_generator_ctor",
+        "numpy.random._pickle.__randomstate_ctor",
+        "numpy.random._mt19937.MT19937",
+        "numpy.random._pcg64.PCG64",
+        "numpy.random.bit_generator.SeedSequence",
+        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
+        "pathlib.Path",
+        "pathlib.PosixPath",
+        "pathlib.PurePosixPath",
+        "pathlib.PureWindowsPath",
+        "pathlib.WindowsPath",
+        "torch.Size",
+        "torch.device",
+    ),
+}
+
+
+def load_checkpoint(path: Path) -> PPOPolicyData:
+    """Read a checkpoint, executing nothing.
+
+    Parameters
+    ----------
+    path
+        `checkpoint_<update>_<policy_id>.pt`, or any other name: the policy id is the
+        name without its suffix then, as for a published `P0_seed0.pt`.
+
+    Raises
+    ------
+    WeightlessError
+        If it is a checkpoint of a policy without a network.
+    CheckpointError
+        If the file is not a checkpoint, names anything outside the allow-list, or its
+        policy cannot be expressed in POSGGym's format.
+    """
+    try:
+        data = load_archive(read_file(path), _NAMES)
+        if not isinstance(data, dict) or not {"model", "config"} <= set(data):
+            raise ForeignFileError("it has no model and config")
+    except ForeignFileError as error:
+        raise CheckpointError(f"{path}: not a checkpoint: {error}") from error
+    if not data["model"]:
+        raise WeightlessError(f"{path}: the policy has no weights")
+    try:
+        return _policy(data, path)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def usable_checkpoints(source: Path) -> dict[str, Path]:
+    """Return the latest checkpoint of each policy id that has a network.
+
+    Others, such as the random policy that is saved with a level-k hierarchy, are
+    skipped with a line in the log.
+
+    Parameters
+    ----------
+    source
+        See `posggym_es.policies.checkpoint_names.latest_checkpoints`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or one cannot be read.
+    """
+    found = latest_checkpoints(source)
+    usable = {
+        policy_id: path
+        for policy_id, path in found.items()
+        if _has_weights(path, path.stat().st_mtime_ns)
+    }
+    if not usable:
+        raise CheckpointError(f"{source}: no policy there has weights")
+    return usable
+
+
+@functools.cache
+def _has_weights(path: Path, _: int) -> bool:
+    """Return whether a checkpoint has a network, once for each time of its change."""
+    try:
+        load_checkpoint(path)
+    except WeightlessError as error:
+        logger.warning("%s; skipped", error)
+        return False
+    return True
+
+
+def _policy(data: dict[str, Any], path: Path) -> PPOPolicyData:
+    config = data["config"]
+    if not isinstance(config, dict):
+        raise ValueError(f"the config is {short(config)}")
+    weights = _weights(data["model"])
+    for key in ("lstm_use_prev_action", "lstm_use_prev_reward"):
+        if config.get(key, False) is not False:
+            raise ValueError(
+                f"{key}: the LSTM reads the last action or reward, which POSGGym "
+                "0.6.0's policies cannot: it fails to make such an LSTM"
+            )
+    recurrent = config.get("use_lstm", "lstm.weight_ih_l0" in weights) is True
+    lstm_size: Any = config.get("lstm_size")
+    lstm_layers: Any = config.get("lstm_num_layers", config.get("lstm_layers", 1))
+    env_id = config.get("env_id")
+    if not is_line(env_id):
+        raise ValueError(f"the config names no environment: env_id is {short(env_id)}")
+    env_kwargs = config.get("env_kwargs")
+    if env_kwargs is not None and not isinstance(env_kwargs, dict):
+        raise ValueError(f"env_kwargs is {short(env_kwargs)}, not a dictionary")
+    update, policy_id = _identity(data, path)
+    return PPOPolicyData(
+        weights=weights,
+        trunk_sizes=_sizes(config, "trunk_sizes", "trunk_size"),
+        head_sizes=_sizes(config, "head_sizes", "head_size"),
+        lstm_size=lstm_size if recurrent else 0,
+        lstm_layers=lstm_layers if recurrent else 0,
+        activation=config.get("activation", "tanh"),
+        env_name=POSGGYM_PREFIX + env_id,
+        env_config=plain(env_kwargs or {}, "env_kwargs"),
+        notes=checked_notes(
+            {
+                "algorithm": "PPO",
+                "policy_id": policy_id,
+                "update": update,
+                "timesteps": data.get("global_step"),
+            }
+        ),
+    )
+
+
+def _weights(model: Any) -> dict[str, np.ndarray]:
+    if not isinstance(model, dict):
+        raise ValueError(f"the model is {short(model)}")
+    weights = {}
+    for name, array in model.items():
+        if not is_line(name):
+            raise ValueError(f"a weight is called {short(name)}")
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            raise ValueError(f"the weight {name} is not an array of numbers")
+        weights[name] = array.astype(np.float32)
+    return weights
+
+
+def _identity(data: dict[str, Any], path: Path) -> tuple[int, str]:
+    match = FILE_RE.fullmatch(path.name)
+    if match is not None:
+        return int(match[1]), match[2]
+    return data.get("update", 0), path.stem
+
+
+def _sizes(config: dict[str, Any], *names: str) -> Any:
+    """Return sizes under their name or an older one; older ones may be one number."""
+    for name in names:
+        if name in config:
+            value = config[name]
+            if is_integer(value):
+                return [value]
+            return list(value) if isinstance(value, tuple) else value
+    return []

@@ -1,0 +1,1 @@
+"""Registering and publishing agents in git repositories."""

@@ -1,0 +1,70 @@
+"""Proof that published agents can be used, in a process with the published posggym."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import posggym.agents
+import posggym.config
+
+from pgpelib.utils.files import read_json
+from posggym_es.evaluation.playing import Company, Player
+from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.registration.environments import make_episodes
+from posggym_es.registration.spec import AgentSpec
+
+
+def prove(spec: AgentSpec, sha256: str) -> None:
+    """Download an agent's file, make the agent by its id, and play an episode.
+
+    The file is compared and read before POSGGym loads it.
+
+    Parameters
+    ----------
+    spec
+        The agent, which the imported posggym registers.
+    sha256
+        Of its policy file.
+
+    Raises
+    ------
+    ValueError
+        If the id is not registered, or its file cannot be had or is another one.
+    Exception
+        Whatever the agent or its environment raises.
+    """
+    if spec.id not in posggym.agents.registry:
+        raise ValueError("not registered in the published posggym")
+    file = posggym.config.AGENT_MODEL_DIR / spec.asset
+    if file.exists():
+        raise ValueError(f"{file} is there before the download")
+    ensure_model(posggym.agents.registry[spec.id], sha256)
+    role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
+    company = Company(role, ["Random-v0"] if role is not None else [])
+    episodes = make_episodes(spec.env_id, spec.env_args)
+    player = Player(
+        episodes,
+        company,
+        lambda model, agent: posggym.agents.make(spec.id, model, agent),
+    )
+    player.play(0)
+    episodes.env.close()
+
+
+def main() -> None:
+    """Prove the agents of a JSON file; exits with the first one that fails.
+
+    `sys.argv[1]` is the file, a list of `spec` and `sha256`; `sys.argv[2]` the address
+    of the models repository's raw files, empty for the one that posggym names.
+    """
+    if sys.argv[2]:
+        posggym.config.AGENT_MODEL_REPO_URL = sys.argv[2]
+    for item in read_json(Path(sys.argv[1])):
+        spec = AgentSpec.from_json(item["spec"])
+        try:
+            prove(spec, item["sha256"])
+        except Exception as error:
+            # Other people's code plays along: whatever it raises, the proof failed.
+            reason = str(error).removeprefix(f"{spec.id}: ")
+            sys.exit(f"{spec.id}: {type(error).__name__}: {reason}")

@@ -1,0 +1,155 @@
+"""Deriving published files again from the trained policies, and comparing them."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from posggym_es.config.experiments import REGISTRY_GROUP, SPEC_FILE, Experiments
+
+# What users load and read; reports with timings and pictures are not compared.
+_PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")
+_OF_AGENTS = ("converted/policy.pkl", "extracted", SPEC_FILE)
+
+
+class DerivationError(RuntimeError):
+    """A chain that could not be run again; has the end of its output."""
+
+
+def require_published(experiments: Experiments, folder: Path) -> None:
+    """Refuse to derive again what was never published.
+
+    Parameters
+    ----------
+    experiments
+        The config.
+    folder
+        Where Snakemake works.
+
+    Raises
+    ------
+    DerivationError
+        Naming what has no results.
+    """
+    groups = [*experiments.selected, REGISTRY_GROUP]
+    results = folder / experiments.results_root
+    missing = [name for name in groups if not (results / name).is_dir()]
+    if missing:
+        raise DerivationError(
+            f"no results of {', '.join(missing)} in {results}: run register_all first, "
+            "or choose experiments with --config only=..."
+        )
+
+
+def derive_again(
+    snakefile: Path, folder: Path, config: dict[str, Any], work: Path, cores: int
+) -> None:
+    """Run the chain in another folder, from the same trained policies.
+
+    Parameters
+    ----------
+    snakefile
+        The pipeline.
+    folder
+        Where it was run.
+    config
+        Its config.
+    work
+        The other folder; gets a `results` folder of its own.
+    cores
+        Cores for the steps.
+
+    Raises
+    ------
+    DerivationError
+        If a step fails.
+    """
+    config = copy.deepcopy(config)
+    for entry in config["experiments"].values():
+        for key in ("policy_file", "checkpoint_dir"):
+            if entry.get(key) is not None:
+                entry[key] = str((folder / entry[key]).resolve())
+    for key in ("posggym_repo", "agent_models_repo", "agent_models_url", "crossplay"):
+        config.pop(key, None)
+    config["films"] = False
+    experiments = Experiments(config, folder)
+    for name in experiments.selected:
+        if experiments[name].train is None:
+            continue
+        for seed in experiments[name].seeds:
+            run = experiments.run_root / name / f"seed{seed}"
+            if not (folder / run / "metrics.csv").exists():
+                raise DerivationError(
+                    f"{folder / run}: no trained policies; run {name} first, or leave "
+                    "it out with --config only=..."
+                )
+            shutil.copytree(folder / run / "policies", work / run / "policies")
+            shutil.copy2(folder / run / "metrics.csv", work / run)
+    (work / "config").mkdir()
+    path = work / "config" / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    for name in experiments.kept:
+        kept = experiments.results_root / name
+        shutil.copytree(folder / kept, work / kept)
+    groups = [*experiments.selected, REGISTRY_GROUP]
+    targets = [experiments.results_root / name for name in groups]
+    options = ["--snakefile", snakefile, "--directory", work, "--configfile", path]
+    result = subprocess.run(
+        ["snakemake", *map(str, options), "--cores", str(cores), *map(str, targets)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if result.returncode != 0:
+        raise DerivationError(f"the chain failed:\n{result.stdout[-3000:]}")
+
+
+def differences(published: Path, derived: Path, group: str) -> Iterator[str]:
+    """Compare two results folders.
+
+    Parameters
+    ----------
+    published, derived
+        Results folders.
+    group
+        Which folder in both: an experiment's, or that of the registry.
+
+    Yields
+    ------
+    str
+        A line for each published file that is missing, another one, or not derived.
+    """
+    parts = [derived / group / part for part in _PUBLISHED]
+    for spec in sorted((derived / group).glob(f"*/{SPEC_FILE}")):
+        parts += [spec.parent / part for part in _OF_AGENTS]
+    for part in parts:
+        inner = part.relative_to(derived)
+        ours, theirs = _files(part), _files(published / inner)
+        for name in sorted(ours.keys() | theirs.keys()):
+            path = (published / inner / name) if name else published / inner
+            if name not in theirs:
+                yield f"{path}: missing"
+            elif name not in ours:
+                yield f"{path}: comes from nowhere"
+            elif ours[name] != theirs[name]:
+                yield f"{path}: differs"
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    if root.is_file():
+        return {"": root.read_bytes()}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and path.name != ".snakemake_timestamp"
+    }

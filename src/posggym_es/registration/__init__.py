@@ -1,0 +1,1 @@
+"""From a policy to an agent: specs, registration code, staged assets, trees."""

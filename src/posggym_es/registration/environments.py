@@ -1,0 +1,160 @@
+"""Which POSGGym environment a trained policy is for."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import posggym
+
+import posggym_gymnasium
+from pgpelib.policies.policy import SavedPolicy
+from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
+from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.registration.registry_files import generated_specs
+from posggym_es.tasks.posggym_envs import (
+    ENDLESS_LENGTH,
+    PosggymEpisodes,
+    endless_length_of,
+    env_arguments,
+    given_env_args,
+    same_env_args,
+)
+from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
+
+if TYPE_CHECKING:
+    from posggym.agents.registration import PolicySpec
+
+
+@dataclasses.dataclass(frozen=True)
+class RegisteredEnv:
+    """An environment as POSGGym knows it.
+
+    Parameters
+    ----------
+    env_id
+        POSGGym id.
+    env_args
+        Keyword arguments that the policy is for; None for any.
+    env_type, env_name
+        Folder names in POSGGym's layout.
+    endless_length
+        Steps after which an episode is stopped if the environment has no time limit.
+    env_args_id, folder
+        As in `posggym_es.registration.spec.AgentSpec`.
+    """
+
+    env_id: str
+    env_args: dict[str, Any] | None
+    env_type: str
+    env_name: str
+    endless_length: int = ENDLESS_LENGTH
+    env_args_id: str | None = None
+    folder: str | None = None
+
+    def make(self) -> posggym.Env[Any, Any, Any]:
+        """Make the environment, unwrapped but for its time limit."""
+        return self.make_episodes().env
+
+    def make_episodes(self) -> PosggymEpisodes:
+        """Make the environment for episodes that do not depend on each other."""
+        return make_episodes(
+            self.env_id, self.env_args, endless_length=self.endless_length
+        )
+
+
+def make_episodes(
+    env_id: str,
+    env_args: dict[str, Any] | None,
+    render_mode: str | None = None,
+    endless_length: int = ENDLESS_LENGTH,
+) -> PosggymEpisodes:
+    """Make a POSGGym environment; Gymnasium tasks are registered on the way."""
+    known_id = posggym_gymnasium.ensure_registered(env_id)
+    return PosggymEpisodes(known_id, env_args, render_mode, endless_length)
+
+
+def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
+    """Return the environment that a policy is registered for.
+
+    That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained
+    in TinyTrajHumanoidBulletEnv-v0.
+    """
+    name = policy.notes.get("re_eval_env_name") or standard_env_name(policy.env_name)
+    return dataclasses.replace(
+        env_of(name, policy.env_config),
+        endless_length=endless_length_of(policy.notes),
+    )
+
+
+def env_of(name: str, env_config: dict[str, Any]) -> RegisteredEnv:
+    """Return the environment that policies for a task are registered for.
+
+    Parameters
+    ----------
+    name
+        The task of re-evaluations: a Gymnasium id, or "posggym:" and a POSGGym id.
+    env_config
+        Keyword arguments that were given for it.
+
+    Returns
+    -------
+    RegisteredEnv
+        Where POSGGym registers agents for the same arguments, with its `env_args`,
+        `env_args_id` and folder. Otherwise with the arguments that were given; where
+        none were, with the first one (the grid or the world of most environments), as
+        agents without arguments are for any. With none if there are none.
+
+    Raises
+    ------
+    ValueError
+        If POSGGym has no such environment, or it has no such arguments.
+    """
+    if not name.startswith(POSGGYM_PREFIX):
+        env_id = canonical_env_id(name)
+        return RegisteredEnv(env_id, env_config or None, ENV_TYPE, env_name(env_id))
+    env_id = name.removeprefix(POSGGYM_PREFIX)
+    given = given_env_args(env_id, env_config)
+    # "posggym.envs.continuous.driving_continuous:DrivingContinuousEnv"
+    module = str(posggym.envs.registry[env_id].entry_point).partition(":")[0]
+    env_type, folder = module.split(".")[-2:]
+    neighbour = _registered_for(env_id, given)
+    if neighbour is not None:
+        return RegisteredEnv(
+            env_id,
+            neighbour.env_args,
+            env_type,
+            folder,
+            env_args_id=neighbour.env_args_id,
+            folder=_folder_of(neighbour),
+        )
+    defaults = env_arguments(env_id)
+    if not given and posggym.envs.registry[env_id].kwargs:
+        first = next(iter(defaults))
+        given = {first: defaults[first]}
+    return RegisteredEnv(env_id, given or None, env_type, folder)
+
+
+def _registered_for(env_id: str, env_args: dict[str, Any]) -> PolicySpec | None:
+    """Return an agent that POSGGym itself registers for the same arguments."""
+    # Imports PyTorch.
+    import posggym.agents
+
+    tree = Path(posggym.__file__).parent.parent
+    generated = {spec.id for spec in generated_specs(tree)}
+    for spec in posggym.agents.registry.values():
+        if (
+            spec.env_id == env_id
+            and spec.env_args is not None
+            and spec.id not in generated
+            and same_env_args(env_id, spec.env_args, env_args)
+        ):
+            return spec
+    return None
+
+
+def _folder_of(spec: PolicySpec) -> str | None:
+    """Return the name of the folder that a policy's file is in."""
+    file = spec.kwargs.get("policy_file_path")
+    return None if file is None else Path(file).parent.name

@@ -1,0 +1,120 @@
+"""From a converted policy and its registration settings to an `AgentSpec`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pgpelib.policies.policy import SavedPolicy
+from pgpelib.tasks.registry import POSGGYM_PREFIX
+from posggym_es.policies.policy_file import partners_of
+from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.registration.environments import RegisteredEnv, registered_env
+from posggym_es.registration.spec import AgentSpec, ProcessorSpec, checked_settings
+from posggym_es.utils.return_statistics import mean_interval, shown
+from posggym_gymnasium.ids import ENV_TYPE
+
+# A description names this many partners at most.
+_MOST_PARTNERS = 3
+
+
+def agent_spec(
+    policy: SavedPolicy | PPOPolicyData,
+    obs_processor: ProcessorSpec,
+    action_processor: ProcessorSpec,
+    settings: dict[str, Any],
+    policy_sha256: str | None = None,
+) -> AgentSpec:
+    """Return how a policy is registered.
+
+    Parameters
+    ----------
+    policy
+        The extracted policy.
+    obs_processor, action_processor
+        The processors that it was converted for.
+    settings
+        `policy_name`, and optionally `version`, `description`, `valid_agent_ids`,
+        `env_args_id`, `env_type` and `env_name`; see the config reference.
+    policy_sha256
+        SHA-256 of the converted policy's file.
+
+    Raises
+    ------
+    ValueError
+        If the settings make no agent that POSGGym can register.
+    """
+    spec = agent_in(registered_env(policy), settings, obs_processor, action_processor)
+    return dataclasses.replace(
+        spec,
+        description=describe(policy, spec.description),
+        # PPO policies act by chance, before and after the conversion.
+        deterministic=not isinstance(policy, PPOPolicyData),
+        policy_sha256=policy_sha256,
+    )
+
+
+def agent_in(
+    env: RegisteredEnv,
+    settings: dict[str, Any],
+    obs_processor: ProcessorSpec,
+    action_processor: ProcessorSpec,
+) -> AgentSpec:
+    """Return how a policy for an environment is registered, as in `agent_spec`.
+
+    The description is that of the settings alone.
+    """
+    settings = checked_settings(settings)
+    env_type = settings.get("env_type", env.env_type)
+    if (env_type == ENV_TYPE) != (env.env_type == ENV_TYPE):
+        raise ValueError(
+            f"env_type: {env.env_id} belongs to {env.env_type}, not to {env_type}"
+        )
+    own_id = settings.get("env_args_id")
+    return AgentSpec(
+        env_id=env.env_id,
+        env_args=env.env_args,
+        env_args_id=own_id or env.env_args_id,
+        folder=own_id or env.folder,
+        env_type=env_type,
+        env_name=settings.get("env_name", env.env_name),
+        policy_name=settings["policy_name"],
+        version=settings.get("version", 0),
+        valid_agent_ids=settings.get("valid_agent_ids"),
+        description=settings.get("description", ""),
+        obs_processor=obs_processor,
+        action_processor=action_processor,
+    )
+
+
+def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
+    """Return the description for the registry and the docs: what, how and how well."""
+    notes = policy.notes
+    config = notes.get("config")
+    facts = []
+    if config is not None:
+        optimizer = {"clipup": "ClipUp", "adam": "Adam"}[config["optimizer"]]
+        facts.append(f"PGPE with {optimizer}, {notes['timesteps']:,} steps")
+    elif notes.get("timesteps"):
+        facts.append(f"{notes['algorithm']}, {notes['timesteps']:,} steps")
+    mean, margin = mean_interval(notes["reference"]["returns"])
+    result = f"mean return {shown(mean)} ± {shown(margin)} (95 %) {company(policy)}"
+    facts.append(result.rstrip())
+    if config is not None:
+        facts.append(f"seed {notes['seed']}")
+        if notes.get("commit"):
+            facts.append(f"posggym-es commit {notes['commit']}")
+    sentences = [text.rstrip("."), ", ".join(facts)] if text else [", ".join(facts)]
+    return " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences)
+
+
+def company(policy: SavedPolicy | PPOPolicyData) -> str:
+    """Return with whom a policy's reference returns were played; "" if alone."""
+    partners = [name.rpartition("/")[2] for name in partners_of(policy.notes)]
+    if len(partners) > _MOST_PARTNERS:
+        return f"with {len(partners)} policies"
+    if partners:
+        return f"with {' and '.join(partners)}"
+    if policy.notes.get("role") is not None:
+        return "with the policies trained for the other agents"
+    return "in self-play" if policy.env_name.startswith(POSGGYM_PREFIX) else ""

@@ -1,0 +1,121 @@
+"""Putting policy files where POSGGym and its models repository expect them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from pgpelib.utils.files import write_bytes
+from posggym_es.registration.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
+
+
+class StagingError(ValueError):
+    """Two agents claim one place."""
+
+
+def check_distinct(specs: Sequence[AgentSpec]) -> None:
+    """Refuse agents that share an id or a file.
+
+    Raises
+    ------
+    StagingError
+        Naming what is claimed twice.
+    """
+    for what, values in (
+        ("policy id", [spec.id for spec in specs]),
+        ("policy file", [str(spec.asset) for spec in specs]),
+    ):
+        for value in values:
+            if values.count(value) > 1:
+                raise StagingError(
+                    f"{values.count(value)} agents have the {what} {value}; give them "
+                    "different policy names or versions"
+                )
+
+
+def stage_models(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
+    """Copy policy files into the layout of the models repository.
+
+    Parameters
+    ----------
+    agents
+        Specs and their policy files.
+    root
+        Root of the (staged) repository.
+
+    Returns
+    -------
+    list of Path
+        The files written, `<root>/posggym/agents/...`.
+
+    Raises
+    ------
+    ValueError
+        If a file is not the one that was proved; see `AgentSpec.policy_bytes`.
+    StagingError
+        If two agents share an id or a file.
+    """
+    return _stage(agents, root / MODELS_ROOT)
+
+
+def stage_assets(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
+    """Copy policy files to where the posggym package below `root` looks for them.
+
+    Returns
+    -------
+    list of Path
+        The files written, `<root>/posggym/assets/agents/...`.
+
+    Raises
+    ------
+    ValueError, StagingError
+        See `stage_models`.
+    """
+    return _stage(agents, root / ASSETS_ROOT)
+
+
+def _stage(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
+    check_distinct([spec for spec, _ in agents])
+    written = []
+    for spec, file in agents:
+        target = root / spec.asset
+        write_bytes(target, spec.policy_bytes(file))
+        written.append(target)
+    return written
+
+
+def copy_models(source: Path, target: Path) -> None:
+    """Copy the policy files of a models repository; links and anything else stay."""
+    for file in sorted(source.rglob("*.pkl")):
+        if stat.S_ISREG(file.lstat().st_mode):
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def copy_package(package: Path, root: Path) -> None:
+    """Copy an installed posggym package to `<root>/posggym`.
+
+    Model files are hard links where the file system allows it: a full installation
+    has 160 MB of them.
+    """
+    shutil.copytree(
+        package,
+        root / "posggym",
+        ignore=shutil.ignore_patterns("__pycache__"),
+        copy_function=_link_models,
+    )
+
+
+def _link_models(source: str, target: str) -> None:
+    if source.endswith(".pkl"):
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            # Another file system, or one without links.
+            pass
+    shutil.copy2(source, target)

@@ -1,0 +1,339 @@
+"""Charts of training runs, as files and as parts of a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+from scipy import special
+
+from pgpelib.training.run_folder import METRIC_COLUMNS
+from pgpelib.utils.files import write_text
+from posggym_es.utils.return_statistics import shown
+
+mpl.use("Agg")
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colors: told apart by colour-blind people, too.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Text and lines are drawn in this colour, and take that of the page's text there.
+_INK = "#010203"
+_PAPER_SETTINGS = {
+    # The same figure for the same data: no time stamp, no random ids.
+    "svg.hashsalt": "posggym-es",
+    # Text that can be read, searched and scaled; the page has the font.
+    "svg.fonttype": "none",
+}
+_PAGE_SETTINGS = {
+    **_PAPER_SETTINGS,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "legend.facecolor": "none",
+    "legend.edgecolor": "none",
+    "font.size": 10,
+}
+# Of the sampling distribution of a mean over seeds, or over episodes.
+CONFIDENCE = 0.95
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
+    """Return the metrics of a run's policies by label: seed, and role if any."""
+    table = pd.read_csv(folder / "metrics.csv", dtype={"role": str})
+    # Runs of earlier versions lack the newer columns.
+    table = table.reindex(columns=METRIC_COLUMNS)
+    label = folder.name.replace("seed", "seed ")
+    if table.role.isna().all():
+        return {label: table}
+    return {f"{label}, agent {role}": rows for role, rows in table.groupby("role")}
+
+
+def learning_curve(tables: Tables, title: str, path: Path) -> None:
+    """Draw population medians and re-evaluations over simulator steps.
+
+    Parameters
+    ----------
+    tables
+        `metrics.csv` of each policy, by label.
+    title
+        Title of the figure.
+    path
+        File to write; its suffix gives the format.
+    """
+    from matplotlib import pyplot as plt
+
+    with mpl.rc_context(_PAPER_SETTINGS):
+        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        for number, (label, table) in enumerate(tables.items()):
+            color = f"C{number}"
+            axes.plot(
+                table.timesteps,
+                table.pop_median,
+                color=color,
+                alpha=0.5,
+                linewidth=1,
+                label=f"{label}: population median",
+            )
+            evaluated = table.dropna(subset=["re_eval_mean"])
+            axes.errorbar(
+                evaluated.timesteps,
+                evaluated.re_eval_mean,
+                yerr=evaluated.re_eval_stdev,
+                color=color,
+                marker="o",
+                markersize=4,
+                capsize=2,
+                label=f"{label}: re-evaluation (± 1 stdev)",
+            )
+        axes.set_xlabel("simulator steps")
+        axes.set_ylabel("return")
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+        figure.savefig(path, dpi=120, metadata=metadata)
+        plt.close(figure)
+
+
+def groups_of(tables: Tables) -> dict[str, list[pd.DataFrame]]:
+    """Return the runs by what they have in common: "all seeds", or a role."""
+    groups: dict[str, list[pd.DataFrame]] = {}
+    for label, table in tables.items():
+        role = label.partition(", ")[2]
+        groups.setdefault(role or "all seeds", []).append(table)
+    return groups
+
+
+def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFrame:
+    """Return re-evaluations over several runs, with intervals.
+
+    Parameters
+    ----------
+    runs
+        Metrics of runs that differ in their seed.
+    x
+        Column to show them over; of several runs its mean is taken, generation by
+        generation.
+    episodes
+        Episodes of a re-evaluation.
+
+    Returns
+    -------
+    DataFrame
+        `x`, `mean`, `low` and `high` for each generation that every run re-evaluated.
+        The interval is Student's, of the mean over seeds; of a single run that of the
+        mean over its episodes.
+    """
+    evaluated = [run.dropna(subset=["re_eval_mean"]) for run in runs]
+    together = pd.concat(evaluated).groupby("generation")
+    mean = together.re_eval_mean.mean()
+    if len(runs) > 1:
+        count = len(runs)
+        error = together.re_eval_mean.std(ddof=1) / np.sqrt(count)
+    else:
+        count = episodes
+        error = together.re_eval_stdev.first() / np.sqrt(max(count, 1))
+    quantile = special.stdtrit(max(count - 1, 1), (1 + CONFIDENCE) / 2)
+    margin = (quantile * error).fillna(0.0)
+    table = pd.DataFrame(
+        {
+            "x": together[x].mean(),
+            "mean": mean,
+            "low": mean - margin,
+            "high": mean + margin,
+        }
+    )
+    return table[together.size() == len(runs)]
+
+
+def page_charts(
+    tables: Tables, episodes: int, published: float | None
+) -> dict[str, str]:
+    """Return the charts of an experiment's page, by title, as SVG elements.
+
+    Parameters
+    ----------
+    tables
+        `metrics.csv` of each policy, by label.
+    episodes
+        Episodes of a re-evaluation.
+    published
+        Score to compare with, if any.
+    """
+    groups = groups_of(tables)
+
+    def returns(x: str, unit: float, name: str) -> Callable[[Axes], None]:
+        def draw(axes: Axes) -> None:
+            for color, (label, runs) in zip(COLORS, groups.items(), strict=False):
+                table = over_seeds(runs, x, episodes)
+                steps = table.x / unit
+                axes.plot(
+                    steps, table["mean"], color=color, marker="o", ms=3, label=label
+                )
+                axes.fill_between(
+                    steps, table.low, table.high, color=color, alpha=0.2, linewidth=0
+                )
+                for run in runs if len(runs) > 1 else []:
+                    one = run.dropna(subset=["re_eval_mean"])
+                    axes.plot(
+                        one[x] / unit, one.re_eval_mean, color=color, lw=0.6, alpha=0.6
+                    )
+            if published is not None:
+                axes.axhline(published, color=_INK, lw=1, ls="--", label="published")
+            if len(groups) > 1 or published is not None:
+                axes.legend(fontsize="small")
+            axes.set_xlabel(name)
+            axes.set_ylabel("return of the center")
+
+        return draw
+
+    def population(axes: Axes) -> None:
+        for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+            generation = table.generation
+            axes.fill_between(
+                generation, table.pop_min, table.pop_max, color=color, alpha=0.1, lw=0
+            )
+            axes.fill_between(
+                generation, table.pop_q25, table.pop_q75, color=color, alpha=0.3, lw=0
+            )
+            axes.plot(generation, table.pop_median, color=color, lw=1, label=label)
+        _finish(axes, tables, "fitness (median, quartiles, range)")
+        # Single solutions can be terrible; the rest is what one wants to see.
+        shown = pd.concat(list(tables.values()))
+        low = shown.pop_q25.min() - 2 * (shown.pop_q75.max() - shown.pop_q25.min())
+        if np.isfinite(low):
+            axes.set_ylim(bottom=max(low, shown.pop_min.min()))
+
+    def deviation(axes: Axes) -> None:
+        for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+            axes.fill_between(
+                table.generation,
+                table.stdev_min,
+                table.stdev_max,
+                color=color,
+                alpha=0.2,
+                lw=0,
+            )
+            axes.plot(table.generation, table.stdev_mean, color=color, label=label)
+        _finish(axes, tables, "stdev (mean, range)")
+
+    def throughput(axes: Axes) -> None:
+        for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+            axes.plot(
+                table.generation, table.steps_per_second, color=color, label=label
+            )
+        _finish(axes, tables, "simulator steps/s")
+        axes.set_ylim(bottom=0)
+
+    return {
+        "Return over simulator steps": svg(returns("timesteps", 1.0, "steps")),
+        "Return over wall time": svg(returns("elapsed", 60.0, "minutes")),
+        "Population": svg(population),
+        "Search distribution": svg(deviation),
+        "Throughput": svg(throughput),
+    }
+
+
+def _finish(axes: Axes, tables: Tables, name: str) -> None:
+    axes.set_xlabel("generation")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(name)
+    if 1 < len(tables) <= len(COLORS):
+        axes.legend(fontsize="small")
+
+
+def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.0)) -> str:
+    """Return a chart as an SVG element that takes colours and font from its page.
+
+    Parameters
+    ----------
+    draw
+        Draws on the axes that it is given.
+    size
+        Width and height in inches; the page scales the chart to its column.
+    """
+    from matplotlib import pyplot as plt
+
+    with mpl.rc_context(_PAGE_SETTINGS):
+        figure, axes = plt.subplots(figsize=size, layout="constrained")
+        axes.grid(alpha=0.15)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+    element = text.getvalue()
+    element = element[element.index("<svg") :]
+    # Ids have to be unique on the page, and one chart's must not style another.
+    prefix = f"c{abs(hash_of(element)):x}"
+    element = re.sub(r'(id="|href="#|url\(#)', rf"\1{prefix}-", element)
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r"<style[^>]*>.*?</style>", "", element, flags=re.DOTALL)
+    element = re.sub(r"font: ?([^;\"']*?px)[^;\"']*", r"font-size: \1", element)
+    element = element.replace(_INK, "currentColor")
+    return re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', element)
+
+
+def hash_of(text: str) -> int:
+    """Return a number that is the same for the same text, in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], None]:
+    """Return what draws a payoff matrix with its intervals.
+
+    Parameters
+    ----------
+    means, margins
+        Mean returns and halves of their intervals, rows and columns in the same order.
+        Pairs without a value stay empty.
+    """
+
+    def draw(axes: Axes) -> None:
+        values = means.to_numpy(np.float64)
+        axes.imshow(values, cmap="cividis", aspect="auto")
+        axes.grid(visible=False)
+        middle = (np.nanmin(values) + np.nanmax(values)) / 2
+        for row, column in np.ndindex(values.shape):
+            if np.isfinite(values[row, column]):
+                margin = margins.iat[row, column]
+                axes.text(
+                    column,
+                    row,
+                    f"{shown(values[row, column])}\n± {shown(margin)}",
+                    ha="center",
+                    va="center",
+                    fontsize="small",
+                    color="white" if values[row, column] <= middle else "black",
+                )
+        names = [str(policy).rpartition("/")[2] for policy in means.index]
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+
+    return draw
+
+
+def write_svg(element: str, path: Path) -> None:
+    """Write a chart for a page as a file of its own, black on white."""
+    opening = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink='
+    opening += '"http://www.w3.org/1999/xlink" style="background: white" '
+    opening += 'font-family="DejaVu Sans, sans-serif" color="black" '
+    write_text(path, element.replace("<svg ", opening, 1))

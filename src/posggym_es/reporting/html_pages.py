@@ -1,0 +1,395 @@
+"""Web pages of results: single files that open from disk."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from pgpelib.utils.files import read_json, write_json, write_text
+from posggym_es.config.scales import FULL_SCALE
+from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.reporting.charts import Tables, heat_map, page_charts, svg, write_svg
+from posggym_es.reporting.published_scores import published_score
+from posggym_es.utils.return_statistics import mean_interval, shown
+
+SUMMARY_FILE = "summary.json"
+PAGE_FILE = "index.html"
+FILM_FOLDER = "film"
+# What results depend on; the lock of the environment has the rest.
+PACKAGES = (
+    *("numpy", "torch", "gymnasium", "pybullet", "Box2D", "mujoco", "posggym"),
+    *("sacred", "snakemake"),
+)
+
+_templates = jinja2.Environment(
+    loader=jinja2.PackageLoader("posggym_es.reporting"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page.
+
+    Parameters
+    ----------
+    template
+        A file in `templates/`.
+    **values
+        What it shows; text is escaped, `Markup` is not.
+    """
+    return _templates.get_template(template).render(**values)
+
+
+def rehearsal(scale: str) -> str | None:
+    """Return what pages say of results at a scale; None at full scale."""
+    if scale == FULL_SCALE:
+        return None
+    return (
+        f"Rehearsal at scale {scale}: budgets were limited, so returns say nothing "
+        "about the method."
+    )
+
+
+def with_margin(returns: Sequence[float]) -> str:
+    """Return a mean with half its 95 % interval, for people."""
+    mean, margin = mean_interval(list(returns))
+    return f"{shown(mean)} ± {shown(margin)}"
+
+
+def conversion_text(proof: Mapping[str, Any]) -> str:
+    """Return what a conversion's proof found, in one line."""
+    if proof["max_difference"] is None:
+        exactness = f"{proof['different_actions']} different actions"
+    else:
+        exactness = f"max. difference {proof['max_difference']:.1e} of the range"
+    return f"{exactness} over {proof['observations']} observations"
+
+
+def summary(
+    name: str,
+    specs: Sequence[AgentSpec],
+    verifications: Sequence[Mapping[str, Any]],
+    tables: Tables,
+    folders: Sequence[str],
+    scale: str,
+) -> dict[str, Any]:
+    """Return an experiment's key figures, for the page of all experiments.
+
+    Parameters
+    ----------
+    name
+        The experiment.
+    specs, verifications
+        Of each agent.
+    tables
+        Metrics of each trained policy; empty if policies were given.
+    folders
+        The agents' folders below that of the experiment.
+    scale
+        The scale of the config.
+    """
+    means = [verified["mean_return"] for verified in verifications]
+    best = max(range(len(means)), key=means.__getitem__)
+    mean, margin = mean_interval(list(verifications[best]["returns"]))
+    last = [table.iloc[-1] for table in tables.values()]
+    return {
+        "experiment": name,
+        "scale": scale,
+        "env_id": specs[best].env_id,
+        "agents": [spec.id for spec in specs],
+        "best_agent": specs[best].id,
+        "best_folder": folders[best],
+        "best_return": mean,
+        "best_margin": margin,
+        "published": published_score(specs[best].env_id),
+        "generations": max((int(row.generation) for row in last), default=None),
+        "timesteps": sum(int(row.timesteps) for row in last) if last else None,
+        "seconds": sum(float(row.elapsed) for row in last) if last else None,
+    }
+
+
+def experiment_page(
+    description: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    agents: Sequence[Mapping[str, Any]],
+    tables: Tables,
+    output: Path,
+) -> None:
+    """Write the page of an experiment.
+
+    Parameters
+    ----------
+    description
+        The resolved config.
+    figures
+        What `summary` returned.
+    agents
+        `spec`, `verification`, `conversion`, `notes`, `load` (lines of Python) and
+        `folder` (in `output`, with the agent's files) of each agent.
+    tables
+        Metrics of each trained policy, by label; empty if policies were given.
+    output
+        The experiment's folder, with everything but this page.
+    """
+    config = agents[0]["notes"].get("config") or {}
+    tiles = [("Best return (95 %)", _best(figures))]
+    if figures["published"] is not None:
+        tiles.append(("Published", shown(figures["published"])))
+    tiles.append(("Agents", str(len(agents))))
+    if figures["timesteps"] is not None:
+        tiles += [
+            ("Generations", f"{figures['generations']:,}"),
+            ("Simulator steps", f"{figures['timesteps']:,}"),
+            ("Training time", _duration(figures["seconds"])),
+        ]
+    charts = {}
+    if tables:
+        episodes = int(config.get("re_eval_num_episodes", 0))
+        drawn = page_charts(tables, episodes, figures["published"])
+        charts = {title: Markup(chart) for title, chart in drawn.items()}
+    spec = agents[0]["spec"]
+    arguments = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
+    page = render(
+        "experiment.html",
+        name=figures["experiment"],
+        rehearsal=rehearsal(figures["scale"]),
+        environment=f"{spec.env_id}{arguments}",
+        tiles=tiles,
+        charts=charts,
+        agents=[_shown_agent(agent) for agent in agents],
+        provenance=_provenance(agents),
+        files=_digests(output, [agent["folder"] for agent in agents]),
+        config=yaml.safe_dump(dict(description), sort_keys=False),
+    )
+    write_text(output / PAGE_FILE, page)
+
+
+def _best(figures: Mapping[str, Any]) -> str:
+    return f"{shown(figures['best_return'])} ± {shown(figures['best_margin'])}"
+
+
+def _duration(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _shown_agent(agent: Mapping[str, Any]) -> dict[str, Any]:
+    spec, verified = agent["spec"], agent["verification"]
+    values = {
+        "id": spec.id,
+        "description": spec.description,
+        "registered": with_margin(verified["returns"]),
+        "trained": with_margin(verified["reference_returns"]),
+        "difference": (
+            f"{verified['difference']:+.3g} ({verified['allowed_difference']:.3g})"
+        ),
+        "episodes": len(verified["returns"]),
+        "conversion": conversion_text(agent["conversion"]["proof"]),
+        "load": agent["load"],
+        "film": None,
+        "no_film": None,
+    }
+    folder = agent["folder"] / FILM_FOLDER
+    if folder.is_dir():
+        facts = read_json(folder / "film.json")
+        if "reason" in facts:
+            values["no_film"] = facts["reason"]
+        else:
+            data = base64.b64encode((folder / "film.mp4").read_bytes()).decode()
+            values["film"] = {
+                **facts,
+                "shown_return": shown(facts["return"]),
+                "source": f"data:video/mp4;base64,{data}",
+            }
+    return values
+
+
+def _provenance(agents: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    notes = [agent["notes"] for agent in agents]
+    commits = sorted({str(each["commit"]) for each in notes if each.get("commit")})
+    seeds = [str(each["seed"]) for each in notes if each.get("seed") is not None]
+    verified = [agent["verification"]["seeds"] for agent in agents]
+    rows = [
+        ("Commit", ", ".join(commits) or "unknown"),
+        ("Seeds of training", ", ".join(dict.fromkeys(seeds)) or "policies were given"),
+        ("Seeds of verification", ", ".join(map(str, verified[0]))),
+    ]
+    # Conda environments of single rules lack what other rules need.
+    installed = [name for name in PACKAGES if importlib.util.find_spec(name)]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in installed]
+    rows.append(("Packages", ", ".join(versions)))
+    for agent in agents:
+        origin = agent["notes"].get("origin")
+        if origin:
+            text = f"{origin['file']}, SHA-256 {origin['sha256']}"
+            rows.append((f"{agent['folder'].name} comes from", text))
+    return rows
+
+
+def _digests(output: Path, folders: Sequence[Path]) -> list[tuple[str, str]]:
+    paths = [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".snakemake_timestamp"
+    ]
+    return [
+        (
+            str(path.relative_to(output)),
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in paths
+    ]
+
+
+HEADINGS = (
+    ("Experiment", False),
+    ("Film", False),
+    ("Environment", False),
+    ("Best return", True),
+    ("Published", True),
+    ("Over published", True),
+    ("Agents", True),
+    ("Generations", True),
+    ("Steps", True),
+    ("Training time", True),
+)
+
+
+def index_page(results: Path) -> str:
+    """Return the page of all experiments that a results folder has.
+
+    Parameters
+    ----------
+    results
+        Folder with a folder for each experiment.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder.
+    """
+    if not results.is_dir():
+        raise ValueError(f"{results}: no such folder")
+    figures = {
+        path.parent: read_json(path)
+        for path in sorted(results.glob(f"[!.]*/{SUMMARY_FILE}"))
+    }
+    scales = {each.get("scale", FULL_SCALE) for each in figures.values()} - {FULL_SCALE}
+    crossplay = [
+        (
+            path.parent.parent.name + " " + path.parent.name,
+            str(path.relative_to(results)),
+        )
+        for path in sorted(results.glob(f"crossplay/[!.]*/[!.]*/{PAGE_FILE}"))
+    ]
+    headings = [{"name": name, "number": number} for name, number in HEADINGS]
+    return render(
+        "index.html",
+        headings=headings,
+        rows=[_index_row(*item) for item in figures.items()],
+        crossplay=crossplay,
+        rehearsal=rehearsal(", ".join(sorted(scales))) if scales else None,
+    )
+
+
+def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def cell(value: Any, text: str | None = None, **more: Any) -> dict[str, Any]:
+        return {
+            "value": "" if value is None else value,
+            "text": "-" if value is None else text or str(value),
+            "number": isinstance(value, int | float),
+            "link": None,
+            "picture": None,
+            **more,
+        }
+
+    name, published = figures["experiment"], figures["published"]
+    best, steps = figures["best_return"], figures["timesteps"]
+    seconds = figures["seconds"]
+    film = f"{figures['best_folder']}/{FILM_FOLDER}/film.webp"
+    picture = f"{name}/{film}" if (folder / film).is_file() else None
+    ratio = None if published is None else best / published
+    return [
+        cell(name, link=f"{name}/{PAGE_FILE}"),
+        cell("", "-", picture=picture),
+        cell(figures["env_id"]),
+        cell(best, _best(figures)),
+        cell(published, published and shown(published), number=True),
+        cell(ratio, ratio and f"{ratio:.2f}", number=True),
+        cell(len(figures["agents"])),
+        cell(figures["generations"], number=True),
+        cell(steps, steps and f"{steps:,}", number=True),
+        cell(seconds, seconds and _duration(seconds), number=True),
+    ]
+
+
+def crossplay_folder(
+    variant: Variant,
+    table: pd.DataFrame,
+    left_out: Mapping[str, str],
+    output: Path,
+    scale: str = FULL_SCALE,
+) -> None:
+    """Fill a folder with the payoffs of an environment: CSV files, heat map and page.
+
+    Parameters
+    ----------
+    variant
+        The environment.
+    table
+        What `play_all` returned.
+    left_out
+        Policies that could not be made, with the reason.
+    output
+        Folder to fill.
+    scale
+        The scale of the config.
+    """
+    means, margins = matrix(table), matrix(table, "margin")
+    regrets = regret(means)
+    measures = diversity(means)
+    output.mkdir(parents=True)
+    table.to_csv(output / "payoffs.csv", index=False)
+    means.to_csv(output / "matrix.csv")
+    regrets.to_csv(output / "regret.csv")
+    write_json(output / "diversity.json", dataclasses.asdict(measures))
+    side = 2.0 + 0.8 * len(means)
+    chart = svg(heat_map(means, margins), (max(side, 5.0), max(0.7 * side, 3.5)))
+    write_svg(chart, output / "heat_map.svg")
+    names = {
+        "Self-play": measures.self_play,
+        "Cross-play": measures.cross_play,
+        "Proportional loss": measures.proportional_loss,
+        "Expected cardinality": measures.expected_cardinality,
+    }
+    page = render(
+        "crossplay.html",
+        env_id=variant.env_id,
+        arguments=", ".join(f"{k}={v!r}" for k, v in variant.env_args.items()),
+        episodes=int(table.episodes.iloc[0]),
+        policies=list(means.index),
+        heat_map=Markup(chart),
+        tiles=[(k, "-" if v is None else f"{v:.2f}") for k, v in names.items()],
+        regrets=[
+            (policy, f"{row.mean():.2f}", f"{row.max():.2f}")
+            for policy, row in regrets.iterrows()
+        ],
+        left_out=left_out,
+        rehearsal=rehearsal(scale),
+    )
+    write_text(output / PAGE_FILE, page)

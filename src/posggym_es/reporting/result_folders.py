@@ -1,0 +1,179 @@
+"""What people look at: one folder per experiment, and how to load its agents."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pgpelib.utils.files import read_json, write_json, write_text
+from posggym_es.config.experiments import SPEC_FILE
+from posggym_es.config.scales import FULL_SCALE
+from posggym_es.conversion.report import MODEL_NAME
+from posggym_es.policies.policy_file import read_policy
+from posggym_es.registration.spec import AgentSpec
+from posggym_es.reporting.charts import learning_curve, tables_of_run
+from posggym_es.reporting.html_pages import (
+    FILM_FOLDER,
+    SUMMARY_FILE,
+    conversion_text,
+    experiment_page,
+    rehearsal,
+    summary,
+)
+from posggym_es.utils.return_statistics import shown
+
+TREE_FOLDER = "posggym-tree"
+# Snakemake marks declared folders with a file of its own.
+_SNAKEMAKES_OWN = shutil.ignore_patterns(".snakemake_timestamp")
+
+
+def load_lines(spec: AgentSpec) -> list[str]:
+    """Return the lines of Python that load an agent."""
+    args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
+    agent = spec.valid_agent_ids[0] if spec.valid_agent_ids else "0"
+    lines = ["import posggym, posggym.agents"]
+    if spec.env_type == "gymnasium":
+        lines.append("import posggym_gymnasium  # registers Gymnasium tasks")
+    return [
+        *lines,
+        f'env = posggym.make("{spec.env_id}"{args})',
+        f'policy = posggym.agents.make("{spec.id}", env.model, "{agent}")',
+    ]
+
+
+def collect(
+    name: str,
+    description: dict[str, Any],
+    agent_dirs: Sequence[Path],
+    run_dirs: Sequence[Path],
+    staged: Path,
+    output: Path,
+    films: bool,
+) -> None:
+    """Fill the results folder of an experiment.
+
+    Parameters
+    ----------
+    name
+        The experiment.
+    description
+        Its resolved config.
+    agent_dirs
+        Folders of the agents with the files of every step after training.
+    run_dirs
+        Folders `seed<k>` of the training runs; none if policies were given.
+    staged
+        Folder with the staged trees and docs of the experiment.
+    output
+        Folder to fill.
+    films
+        Whether the agents' films are shown.
+    """
+    parts = ["extracted", "converted", *([FILM_FOLDER] if films else [])]
+    agents: list[dict[str, Any]] = []
+    tables: dict[str, pd.DataFrame] = {}
+    for folder in agent_dirs:
+        target = output / folder.name
+        for part in parts:
+            shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
+        shutil.copy2(folder / "verification.json", target)
+        shutil.copy2(folder / SPEC_FILE, target)
+        spec = AgentSpec.read(folder / SPEC_FILE)
+        # What is published is what was proved.
+        spec.policy_bytes(target / "converted" / f"{MODEL_NAME}.pkl")
+        agents.append(
+            {
+                "spec": spec,
+                "verification": read_json(folder / "verification.json"),
+                "conversion": read_json(folder / "converted" / "conversion.json"),
+                "notes": read_policy(folder / "extracted").notes,
+                "load": load_lines(spec),
+                "folder": target,
+            }
+        )
+    for folder in run_dirs:
+        target = output / folder.name
+        shutil.copytree(
+            folder / "policies", target / "policies", ignore=_SNAKEMAKES_OWN
+        )
+        shutil.copy2(folder / "metrics.csv", target)
+        tables |= tables_of_run(folder)
+    copy_staged(staged, output)
+    write_json(output / "config.json", description)
+    if tables:
+        learning_curve(tables, name, output / "learning_curve.png")
+        learning_curve(tables, name, output / "learning_curve.svg")
+    specs = [agent["spec"] for agent in agents]
+    verifications = [agent["verification"] for agent in agents]
+    scale = description.get("scale", FULL_SCALE)
+    text = _heading(name, scale)
+    if tables:
+        text += "![Learning curve](learning_curve.png)\n\n"
+    text += agent_table(agents) + "\n" + loading_text(specs)
+    write_text(output / "README.md", text)
+    folders = [folder.name for folder in agent_dirs]
+    figures = summary(name, specs, verifications, tables, folders, scale)
+    write_json(output / SUMMARY_FILE, figures)
+    experiment_page(description, figures, agents, tables, output)
+
+
+def collect_registry(
+    specs: Sequence[AgentSpec],
+    verification: Path,
+    staged: Path,
+    output: Path,
+    scale: str = FULL_SCALE,
+) -> None:
+    """Fill the results folder of the registry of all experiments."""
+    copy_staged(staged, output)
+    shutil.copy2(verification, output)
+    text = _heading("All agents", scale) + "".join(f"- `{spec.id}`\n" for spec in specs)
+    write_text(output / "README.md", f"{text}\n{loading_text(specs)}")
+
+
+def _heading(title: str, scale: str) -> str:
+    mark = rehearsal(scale)
+    return f"# {title}\n\n" + (f"**{mark}**\n\n" if mark else "")
+
+
+def copy_staged(staged: Path, output: Path) -> None:
+    """Copy the staged trees and docs into a results folder."""
+    for folder in (TREE_FOLDER, "posggym-agent-models", "docs"):
+        shutil.copytree(
+            staged / folder,
+            output / folder,
+            ignore=_SNAKEMAKES_OWN,
+        )
+
+
+def agent_table(agents: Sequence[dict[str, Any]]) -> str:
+    """Return a Markdown table of agents with their returns and conversions."""
+    rows = [
+        "| Agent | Mean return | Trained policy | Episodes | Conversion |",
+        "|---|---|---|---|---|",
+    ]
+    for agent in agents:
+        verified = agent["verification"]
+        means = verified["mean_return"], verified["reference_mean_return"]
+        rows.append(
+            f"| `{agent['spec'].id}` | {shown(means[0])} "
+            f"| {shown(means[1])} | {len(verified['returns'])} "
+            f"| {conversion_text(agent['conversion']['proof'])} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def loading_text(specs: Sequence[AgentSpec]) -> str:
+    """Return how to load the agents from the folder that this text stands in."""
+    text = (
+        "## Load the agents\n\n"
+        f"With the pipeline's environment active and this folder's `{TREE_FOLDER}` on "
+        f"the path (`export PYTHONPATH=<this folder>/{TREE_FOLDER}`):\n"
+    )
+    for spec in specs:
+        text += "\n```python\n" + "\n".join(load_lines(spec)) + "\n```\n"
+    return text

@@ -1,0 +1,1 @@
+"""POSGGym environments as training tasks."""

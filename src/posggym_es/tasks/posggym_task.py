@@ -1,0 +1,272 @@
+"""POSGGym environments as training tasks: self-play, several roles, best response."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import posggym
+import posggym.agents
+import torch
+from gymnasium import spaces
+from posggym.agents.utils import processors
+
+from pgpelib.policies.networks import Array, Network
+from pgpelib.policies.policy import ActionSpec
+from pgpelib.tasks.base import (
+    Episode,
+    ObservationRecorder,
+    Others,
+    Rollout,
+    Task,
+    episode_limit,
+)
+from pgpelib.tasks.gymnasium_task import action_spec, flat_size
+from pgpelib.utils.hints import did_you_mean
+from posggym_es.tasks.casting import cast
+from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
+
+# Trained networks see observations and give actions in this range.
+RESCALE_CONFIG: dict[str, Any] = {"min_val": -1.0, "max_val": 1.0, "clip": True}
+
+
+def derived_processor(space: spaces.Space[Any]) -> tuple[str, dict[str, Any]]:
+    """Return the processor (name, config) that suits a space of POSGGym.
+
+    Bounded one-dimensional Boxes are rescaled to [-1, 1], other one-dimensional Boxes
+    and discrete actions are left as they are, and everything else is flattened
+    (discrete parts one-hot).
+    """
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        # A rescaling needs two finite, different bounds in every dimension.
+        width = space.high - space.low
+        if (np.isfinite(width) & (width > 0)).all():
+            return "RescaleProcessor", dict(RESCALE_CONFIG)
+        return "IdentityProcessor", {}
+    return "FlattenProcessor", {}
+
+
+def derived_action_processor(
+    space: spaces.Space[Any],
+) -> tuple[str, dict[str, Any]]:
+    """Return the processor (name, config) that suits an action space of POSGGym."""
+    if isinstance(space, spaces.Discrete):
+        return "IdentityProcessor", {}
+    return derived_processor(space)
+
+
+class _Seat:
+    """What stands between one agent id and a network."""
+
+    def __init__(
+        self, obs_space: spaces.Space[Any], act_space: spaces.Space[Any], env_name: str
+    ) -> None:
+        # Of the space itself: its processed form may be expressible where it is not.
+        flat_size(obs_space, env_name)
+        self.obs_processor = derived_processor(obs_space)
+        self.action_processor = derived_action_processor(act_space)
+        self.process = make_processor(self.obs_processor, obs_space)
+        action = make_processor(self.action_processor, act_space)
+        self.unprocess = action.unprocess
+        processed = self.process.get_processed_space()
+        self.observation_size = flat_size(processed, env_name)
+        self.action: ActionSpec = action_spec(action.get_processed_space(), env_name)
+
+    def player(self, network: Network) -> Callable[[Any], Any]:
+        """Return a network's way from the agent's observations to its actions."""
+        act = network.start()
+        return lambda observation: self.decode(act(self.process(observation)))
+
+    def decode(self, outputs: Array) -> Any:
+        """Return the agent's action for a network's outputs."""
+        return self.unprocess(self.action.decode(outputs))
+
+
+class PosggymTask(Task):
+    """A POSGGym environment for a learner and those who play with it.
+
+    Without role and partners one policy plays all agents of a symmetric environment
+    (self-play).
+
+    Parameters
+    ----------
+    env_name
+        POSGGym id, e.g. "DrivingContinuous-v0".
+    env_config
+        Keyword arguments of `posggym.make`.
+    max_episode_length
+        Stop an episode after this many steps; -1 for the environment's own limit.
+    decrease_rewards_by
+        Subtracted from the rewards of every step of the agents that learn.
+    role
+        The agent id that the learner plays. The others are played by `partners`, or by
+        the networks given to `rollout`.
+    partners
+        Ids of registered policies. They play in turn, one in each episode; without a
+        role the learner plays each agent in turn.
+    only_if_endless
+        Use `max_episode_length` only if the environment has no limit of its own.
+
+    Raises
+    ------
+    ValueError
+        If a space cannot be represented, an agent id or a partner is unknown, the
+        learner would have to play different kinds of agents, or episodes have no
+        limit.
+    """
+
+    def __init__(
+        self,
+        env_name: str,
+        env_config: dict[str, Any],
+        max_episode_length: int = -1,
+        decrease_rewards_by: float = 0.0,
+        role: str | None = None,
+        partners: Sequence[str] = (),
+        only_if_endless: bool = False,
+    ) -> None:
+        env_args = complete_env_args(env_name, env_config)
+        self._make = functools.partial(
+            PosggymEpisodes,
+            env_name,
+            env_args,
+            endless_length=max(max_episode_length, 1),
+        )
+        self._episodes = [self._make()]
+        self._recorders: list[ObservationRecorder] = []
+        env = self._episodes[0].env
+        self._agents = list(env.possible_agents)
+        if role is None and not env.is_symmetric:
+            raise ValueError(
+                f"{env_name}: not symmetric, so one policy cannot play all its agents; "
+                f"set roles: {self._agents}"
+            )
+        if role is not None and role not in self._agents:
+            raise ValueError(
+                f"{env_name}: has no agent {role!r}; its agents are "
+                f"{', '.join(self._agents)}"
+            )
+        self._role = role
+        self._max_steps = episode_limit(
+            env_name, self._episodes[0].endless, max_episode_length, only_if_endless
+        )
+        self._decrease = decrease_rewards_by
+        self._seats = {
+            i: _Seat(env.observation_spaces[i], env.action_spaces[i], env_name)
+            for i in self._agents
+        }
+        own = self._seats[role if role is not None else self._agents[0]]
+        self.obs_processor = own.obs_processor
+        self.action_processor = own.action_processor
+        self.observation_size = own.observation_size
+        self.action = own.action
+        self._partners = partner_candidates(self._agents, partners)
+        self._made: dict[tuple[int, str, str], posggym.agents.Policy[Any, Any]] = {}
+        self.lanes = 1 if role is not None or partners else len(self._agents)
+        if partners:
+            # Workers share the machine: one thread each.
+            torch.set_num_threads(1)
+            for seed in range(len(self._agents)):
+                cast(self._agents, seed, role, self._partners)
+
+    def episode(
+        self,
+        slot: int,
+        seed: int,
+        observations: Array,
+        outputs: Array,
+        others: Others | None = None,
+    ) -> Episode:
+        """Play one episode, see `Task.episode`."""
+        while len(self._episodes) <= slot:
+            self._episodes.append(self._make())
+        while len(self._recorders) <= slot:
+            self._recorders.append(ObservationRecorder(self.observation_size))
+        recorder = self._recorders[slot]
+        recorder.start()
+        own, players = self._cast(slot, seed, others or {})
+        seen = self._episodes[slot].reset(seed)
+        env = self._episodes[slot].env
+        total, steps, done = 0.0, 0, False
+        while not done:
+            for i in env.agents:
+                if i in own:
+                    row = observations[own[i]]
+                    row[:] = self._seats[i].process(seen[i])
+                    recorder.add(row)
+            yield
+            actions = {
+                i: self._seats[i].decode(outputs[own[i]])
+                if i in own
+                else players[i](seen[i])
+                for i in env.agents
+            }
+            seen, rewards, _, _, all_done, _ = env.step(actions)
+            mine = [rewards[i] for i in own if i in rewards]
+            total += sum(mine) - self._decrease * len(mine)
+            steps += 1
+            done = all_done or steps == self._max_steps
+        return Rollout(total / len(own), steps, recorder.stats())
+
+    def _cast(
+        self, slot: int, seed: int, others: Others
+    ) -> tuple[dict[str, int], dict[str, Callable[[Any], Any]]]:
+        """Return the lanes of the learner's agents, and how the others act."""
+        if others:
+            own = {str(self._role): 0}
+            return own, {i: self._seats[i].player(others[i]) for i in others}
+        parts = cast(self._agents, seed, self._role, self._partners)
+        mine = [i for i, part in parts.items() if part is None]
+        players = {}
+        for i, part in parts.items():
+            if part is not None:
+                policy = self._partner(slot, part, i)
+                policy.reset(seed=seed)
+                players[i] = policy.step
+        return {i: lane for lane, i in enumerate(mine)}, players
+
+    def _partner(
+        self, slot: int, policy_id: str, agent: str
+    ) -> posggym.agents.Policy[Any, Any]:
+        key = slot, policy_id, agent
+        if key not in self._made:
+            model = self._episodes[slot].env.model
+            self._made[key] = posggym.agents.make(policy_id, model, agent)
+        return self._made[key]
+
+
+def partner_candidates(
+    agents: Sequence[str], partners: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the registered policies that can play each agent id.
+
+    Raises
+    ------
+    ValueError
+        If an id is not registered.
+    """
+    for policy_id in partners:
+        if policy_id not in posggym.agents.registry:
+            hint = did_you_mean(policy_id, posggym.agents.registry)
+            raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
+    if not partners:
+        return {}
+    return {
+        agent: [
+            policy_id
+            for policy_id in partners
+            for valid in [posggym.agents.registry[policy_id].valid_agent_ids]
+            if valid is None or agent in valid
+        ]
+        for agent in agents
+    }
+
+
+def make_processor(
+    processor: tuple[str, dict[str, Any]], space: spaces.Space[Any]
+) -> processors.Processor:
+    """Return POSGGym's own processor of that name and config for a space."""
+    name, config = processor
+    return getattr(processors, name)(space, **config)

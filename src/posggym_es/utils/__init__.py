@@ -1,0 +1,1 @@
+"""Helpers that several steps of the pipeline share."""

@@ -1,0 +1,1 @@
+"""What the Snakemake workflow and its scripts share."""

@@ -1,0 +1,175 @@
+"""The live state of all experiments, from the files that running jobs write."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import fcntl
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pgpelib.training.run_folder import LOCK_FILE, METRICS_FILE
+from posggym_es.config.experiments import Experiment, Experiments
+
+# Generations that speed and remaining time are taken from.
+RECENT = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class RunStatus:
+    """How far a training run is, and what followed it.
+
+    Parameters
+    ----------
+    experiment, run
+        Names of its folders; `run` is "-" where policies were given.
+    state
+        "waiting", "training", "interrupted", "trained", "verified" or "registered".
+    generation, niters
+        Completed generations, and how many there will be.
+    fitness, re_eval
+        Population median of the last generation, and last mean re-evaluation.
+    steps_per_second
+        Simulator steps per second of recent generations.
+    eta
+        Remaining seconds, while training.
+    """
+
+    experiment: str
+    run: str
+    state: str
+    generation: int | None = None
+    niters: int | None = None
+    fitness: float | None = None
+    re_eval: float | None = None
+    steps_per_second: float | None = None
+    eta: float | None = None
+
+
+def statuses(experiments: Experiments, folder: Path) -> list[RunStatus]:
+    """Return the state of each run of the selected experiments.
+
+    Parameters
+    ----------
+    experiments
+        The config.
+    folder
+        Where Snakemake works.
+    """
+    return [
+        _run_status(
+            experiments[name],
+            seed,
+            folder / experiments.run_root,
+            folder / experiments.results_root,
+        )
+        for name in experiments.selected
+        for seed in _seeds(experiments[name])
+    ]
+
+
+def _seeds(experiment: Experiment) -> Sequence[int | None]:
+    """Return the seeds of the training runs; one None where policies were given."""
+    if experiment.train is None:
+        return [None]
+    return experiment.seeds
+
+
+def _run_status(
+    experiment: Experiment, seed: int | None, runs: Path, results: Path
+) -> RunStatus:
+    runs = runs / experiment.name
+    agents = [
+        label
+        for label, agent in experiment.agents.items()
+        if seed is None or agent.seed == seed
+    ]
+    verified = all((runs / label / "verification.json").exists() for label in agents)
+    if (results / experiment.name).exists() and verified:
+        state = "registered"
+    else:
+        state = "verified" if verified else "waiting"
+    if seed is None:
+        return RunStatus(experiment.name, "-", state)
+    config = experiment.training_config(seed)
+    run = runs / f"seed{seed}" / f"run-{config.digest}"
+    if state == "waiting":
+        if (runs / f"seed{seed}" / METRICS_FILE).exists():
+            state = "trained"
+        elif run.exists():
+            state = "training" if locked(run / LOCK_FILE) else "interrupted"
+    name = f"seed{seed}"
+    try:
+        table = pd.read_csv(run / METRICS_FILE)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return RunStatus(experiment.name, name, state, 0, config.niters)
+    if table.empty:
+        return RunStatus(experiment.name, name, state, 0, config.niters)
+    last = table.iloc[-1]
+    recent = table[table.generation > last.generation - RECENT]
+    evaluated = table.re_eval_mean.dropna()
+    times = recent.groupby("generation").elapsed.max()
+    eta = None
+    if state == "training" and len(times) > 1:
+        pace = (times.iloc[-1] - times.iloc[0]) / (len(times) - 1)
+        eta = float(pace * (config.niters - last.generation))
+    return RunStatus(
+        experiment.name,
+        name,
+        state,
+        int(last.generation),
+        config.niters,
+        float(last.pop_median),
+        float(evaluated.iloc[-1]) if len(evaluated) else None,
+        float(recent.steps_per_second.median()),
+        eta,
+    )
+
+
+def locked(path: Path) -> bool:
+    """Return whether a process holds a run folder's lock."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            # Shared, and for no longer than this: a trainer that starts now asks again.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # A file system without locks.
+            return False
+    return False
+
+
+def status_table(rows: Sequence[RunStatus]) -> str:
+    """Return the states as a table for a terminal."""
+    headings = ["experiment", "run", "state", "generation", "fitness", "re-eval"]
+    headings += ["steps/s", "ETA"]
+    cells = [
+        [
+            row.experiment,
+            row.run,
+            row.state,
+            "-" if row.niters is None else f"{row.generation}/{row.niters}",
+            *(
+                "-" if value is None else f"{value:,.1f}"
+                for value in (row.fitness, row.re_eval)
+            ),
+            "-" if row.steps_per_second is None else f"{row.steps_per_second:,.0f}",
+            "-" if row.eta is None else str(datetime.timedelta(seconds=round(row.eta))),
+        ]
+        for row in rows
+    ]
+    table = [headings, *cells]
+    widths = [max(len(line[k]) for line in table) for k in range(len(headings))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if k < 3 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    ]
+    return "\n".join(lines)

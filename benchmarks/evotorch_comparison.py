@@ -22,8 +22,8 @@ from evotorch.algorithms import PGPE
 from evotorch.neuroevolution import GymNE
 from measuring import endless_config
 
+from exact_gymnasium.ids import make_gymnasium
 from pgpelib.training.loop import Training
-from posggym_gymnasium.ids import make_gymnasium
 
 
 def make_env() -> gymnasium.Env:

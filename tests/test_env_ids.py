@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posggym_gymnasium.ids import (
-    AGENT_ID,
-    ENV_TYPE,
-    canonical_env_id,
-    env_name,
-    known_env_ids,
-    make_gymnasium,
-)
+from exact_gymnasium.ids import canonical_env_id, known_env_ids, make_gymnasium
+from posggym_gymnasium.ids import AGENT_ID, ENV_TYPE, env_name
 
 MUJOCO_TASKS = [
     "Ant",

@@ -16,8 +16,8 @@ from posggym.utils.env_checker import check_env
 from posggym.utils.model_checker import check_model
 
 import posggym_gymnasium
+from exact_gymnasium.ids import make_gymnasium
 from posggym_gymnasium.env import GymnasiumEnv, GymnasiumModel, ReplayState
-from posggym_gymnasium.ids import make_gymnasium
 
 PLAYED = ["LunarLanderContinuous-v2", "HumanoidBulletEnv-v0", "Walker2d-v4"]
 # PyBullet and Box2D carry contacts from one episode into the next.

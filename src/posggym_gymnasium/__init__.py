@@ -28,12 +28,8 @@ import gymnasium
 import posggym
 from posggym.envs import registry
 
-from posggym_gymnasium.ids import (
-    ENV_TYPE,
-    canonical_env_id,
-    known_env_ids,
-    require_known,
-)
+from exact_gymnasium.ids import canonical_env_id, known_env_ids, require_known
+from posggym_gymnasium.ids import ENV_TYPE
 
 __all__ = ["ensure_registered", "is_gymnasium", "register"]
 
@@ -53,7 +49,7 @@ def register(env_id: str) -> str:
     Parameters
     ----------
     env_id
-        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+        Gymnasium id as in `exact_gymnasium.ids.canonical_env_id`.
 
     Returns
     -------
@@ -87,7 +83,7 @@ def ensure_registered(env_id: str) -> str:
     Parameters
     ----------
     env_id
-        POSGGym id, or Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+        POSGGym id, or Gymnasium id as in `exact_gymnasium.ids.canonical_env_id`.
 
     Returns
     -------

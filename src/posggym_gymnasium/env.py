@@ -24,7 +24,7 @@ from posggym import DefaultEnv, POSGModel, logger
 from posggym.model import JointTimestep
 from posggym.utils import seeding
 
-from posggym_gymnasium.episodes import ExactEpisodes
+from exact_gymnasium.episodes import ExactEpisodes
 from posggym_gymnasium.ids import AGENT_ID
 
 
@@ -119,7 +119,7 @@ class Simulator:
     Parameters
     ----------
     env_id
-        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+        Gymnasium id as in `exact_gymnasium.ids.canonical_env_id`.
     env_config
         Keyword arguments of `gymnasium.make`.
     """
@@ -239,7 +239,7 @@ class GymnasiumModel(POSGModel):
     Parameters
     ----------
     env_id
-        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+        Gymnasium id as in `exact_gymnasium.ids.canonical_env_id`.
     **env_config
         Keyword arguments of `gymnasium.make`, except ``render_mode``.
 
@@ -371,7 +371,7 @@ class GymnasiumEnv(DefaultEnv):
     Parameters
     ----------
     env_id
-        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+        Gymnasium id as in `exact_gymnasium.ids.canonical_env_id`.
     render_mode
         One of ``metadata["render_modes"]`` of the environment, or None.
     **env_config

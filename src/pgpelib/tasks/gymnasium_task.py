@@ -9,6 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from exact_gymnasium.episodes import ExactEpisodes, quiet_stdout
+from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.networks import Array
 from pgpelib.policies.policy import ActionSpec
 from pgpelib.tasks.base import (
@@ -19,8 +21,6 @@ from pgpelib.tasks.base import (
     Task,
     episode_limit,
 )
-from posggym_gymnasium.episodes import ExactEpisodes, quiet_stdout
-from posggym_gymnasium.ids import canonical_env_id
 
 
 class Episodes(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from exact_gymnasium.ids import canonical_env_id
 from pgpelib.tasks.base import Task
-from posggym_gymnasium.ids import canonical_env_id
 
 POSGGYM_PREFIX = "posggym:"
 

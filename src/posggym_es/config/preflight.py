@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from exact_gymnasium.ids import require_known
 from pgpelib.tasks.registry import POSGGYM_PREFIX
 from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.hints import did_you_mean
@@ -22,7 +23,6 @@ from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec, ProcessorSpec
 from posggym_es.registration.spec_making import agent_in
 from posggym_es.utils.schema_check import refuse_mistakes
-from posggym_gymnasium.ids import require_known
 
 # Processors follow from the trained policy; ids and files do not depend on them.
 _ANY = ProcessorSpec("IdentityProcessor")

@@ -8,11 +8,11 @@ from typing import Any
 import posggym
 from gymnasium import spaces
 
+from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.tasks.registry import POSGGYM_PREFIX
 from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.tasks.posggym_task import make_processor
-from posggym_gymnasium.ids import canonical_env_id
 
 
 def check_modules(

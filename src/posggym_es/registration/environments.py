@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import posggym
 
 import posggym_gymnasium
+from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
 from posggym_es.policies.ppo_data import PPOPolicyData
@@ -21,7 +22,7 @@ from posggym_es.tasks.posggym_envs import (
     given_env_args,
     same_env_args,
 )
-from posggym_gymnasium.ids import ENV_TYPE, canonical_env_id, env_name
+from posggym_gymnasium.ids import ENV_TYPE, env_name
 
 if TYPE_CHECKING:
     from posggym.agents.registration import PolicySpec

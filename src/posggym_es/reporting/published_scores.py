@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posggym_gymnasium.ids import canonical_env_id
+from exact_gymnasium.ids import canonical_env_id
 
 # Mean returns of the agents that were published with the ClipUp paper's code
 # (arXiv 2008.02387), by the ids of today's environments.

@@ -15,7 +15,7 @@ from typing import Any
 
 import gymnasium
 
-from posggym_gymnasium.ids import make_gymnasium
+from exact_gymnasium.ids import make_gymnasium
 
 # Families whose reset(seed) was measured to give bit-identical episodes whatever
 # happened before it. Others are made anew for each episode, because their collision
@@ -42,7 +42,7 @@ class ExactEpisodes:
     Parameters
     ----------
     env_id
-        Gymnasium id as in `posggym_gymnasium.ids.canonical_env_id`.
+        Gymnasium id as in `exact_gymnasium.ids.canonical_env_id`.
     env_config
         Keyword arguments of `gymnasium.make`.
     """

@@ -1,0 +1,1 @@
+"""Gymnasium environments by any spelling of their id, with repeatable episodes."""

@@ -23,7 +23,8 @@ import posggym
 from pgpelib.policies.networks import Network
 from pgpelib.policies.policy import Architecture
 from pgpelib.tasks.base import Batch
-from pgpelib.tasks.registry import POSGGYM_PREFIX, make_task, uncompiled_reason
+from pgpelib.tasks.registry import make_task, uncompiled_reason
+from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_task import make_processor
 
 ENV_IDS = (

@@ -115,7 +115,7 @@ def test_a_run_that_was_begun_without_kernels_goes_on_without_them(
         patch.setattr(reason, lambda *_: "no kernels in this version")
         train(tmp_path / "whole", **CONTINUOUS)
         train(tmp_path / "parts", **CONTINUOUS | {"niters": 1})
-    assert "posggym's own environments play the episodes: no kernels" in caplog.text
+    assert "compiled kernels do not play the episodes: no kernels" in caplog.text
     caplog.clear()
     # As earlier versions wrote it.
     path = tmp_path / "parts" / "run.json"

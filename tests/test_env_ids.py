@@ -177,7 +177,7 @@ def test_missing_dependency_of_a_module_is_not_hidden(tmp_path, monkeypatch):
 
 def test_import_loads_no_simulator():
     code = (
-        "import sys, posggym_gymnasium.ids as ids; ids.known_env_ids();"
+        "import sys, exact_gymnasium.ids as ids; ids.known_env_ids();"
         "print(*{'pybullet', 'mujoco', 'Box2D', 'pygame', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run(

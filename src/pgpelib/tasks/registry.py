@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
-from exact_gymnasium.ids import canonical_env_id
+from exact_gymnasium.ids import canonical_env_id, require_known
 from pgpelib.tasks.base import Task
 
-POSGGYM_PREFIX = "posggym:"
+FAMILIES = "pgpelib.tasks"
+"""Entry point group of packages that add environments of other suites.
+
+The name of an entry point is what stands before an environment's id in the config, with
+a colon; it loads a `TaskFamily`.
+"""
 
 # Training environments that only change the reward or the length of another one.
 _STANDARD_ENVS = {"TinyTrajHumanoidBulletEnv-v0": "HumanoidBulletEnv-v0"}
@@ -20,6 +27,67 @@ def standard_env_name(env_name: str) -> str:
     That is the environment itself, except for those that only serve training.
     """
     return _STANDARD_ENVS.get(canonical_env_id(env_name), env_name)
+
+
+class TaskFamily(Protocol):
+    """Environments of one suite, as a module or an object."""
+
+    def make_task(
+        self,
+        env_id: str,
+        env_config: dict[str, Any],
+        max_episode_length: int = -1,
+        decrease_rewards_by: float = 0.0,
+        role: str | None = None,
+        partners: Sequence[str] = (),
+        only_if_endless: bool = False,
+        compiled: bool = False,
+    ) -> Task:
+        """Make the task of an environment, see `make_task`."""
+
+    def uncompiled_reason(
+        self, env_id: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+    ) -> str | None:
+        """Return why compiled kernels cannot play a task, or None if they can."""
+
+    def close_env_ids(self, name: str) -> list[str]:
+        """Return the family's ids that are close to a name, the closest first."""
+
+
+@cache
+def _families() -> dict[str, importlib.metadata.EntryPoint]:
+    return {
+        point.name: point for point in importlib.metadata.entry_points(group=FAMILIES)
+    }
+
+
+def family_of(env_name: str) -> TaskFamily | None:
+    """Return the family of an environment by its prefix; None for Gymnasium tasks."""
+    point = _families().get(env_name.partition(":")[0])
+    if point is None or ":" not in env_name:
+        return None
+    family: TaskFamily = point.load()
+    return family
+
+
+def require_known_env(env_name: str) -> str:
+    """Return the canonical id of a Gymnasium environment.
+
+    Raises
+    ------
+    ValueError
+        If Gymnasium has none; proposes close ids, of families too.
+    """
+    try:
+        return require_known(env_name)
+    except ValueError as error:
+        for prefix, point in _families().items():
+            for close in point.load().close_env_ids(env_name):
+                raise ValueError(
+                    f"unknown Gymnasium environment {env_name!r}; "
+                    f"did you mean {prefix}:{close}?"
+                ) from error
+        raise
 
 
 def make_task(
@@ -37,11 +105,14 @@ def make_task(
     Parameters
     ----------
     env_name
-        A Gymnasium id, or "posggym:" and a POSGGym id.
+        A Gymnasium id, or the name of a family, a colon and an id of it, such as
+        "posggym:Driving-v1".
     env_config, max_episode_length, decrease_rewards_by
-        See `GymnasiumTask` and `PosggymTask`.
-    role, partners
-        See `PosggymTask`.
+        See `GymnasiumTask`.
+    role
+        The agent id that the learner plays; None for all.
+    partners
+        Ids of policies that play the other agents.
     only_if_endless
         Use `max_episode_length` only if the environment has no time limit, as
         re-evaluations do.
@@ -53,39 +124,29 @@ def make_task(
     ValueError
         If the environment is unknown or cannot be used.
     """
-    # Imported on demand: a worker of one suite does not pay for the other's packages.
-    if compiled:
-        from posggym_es.tasks.compiled_task import CompiledTask
-
-        return CompiledTask(
-            env_name.removeprefix(POSGGYM_PREFIX),
-            env_config,
-            max_episode_length,
-            decrease_rewards_by,
-            role,
-            only_if_endless,
-        )
-    if env_name.startswith(POSGGYM_PREFIX):
-        from posggym_es.tasks.posggym_task import PosggymTask
-
-        return PosggymTask(
-            env_name.removeprefix(POSGGYM_PREFIX),
+    family = family_of(env_name)
+    if family is not None:
+        return family.make_task(
+            env_name.partition(":")[2],
             env_config,
             max_episode_length,
             decrease_rewards_by,
             role,
             partners,
             only_if_endless,
+            compiled,
         )
     if role is not None or partners:
+        known = " or ".join(f"{prefix}:..." for prefix in sorted(_families()))
         raise ValueError(
-            f"{env_name}: roles and partners are for POSGGym environments "
-            f"({POSGGYM_PREFIX}...)"
+            f"{env_name}: roles and partners need environments with several agents "
+            f"({known})"
         )
+    # Imported on demand: a worker of one suite does not pay for the other's packages.
     from pgpelib.tasks.gymnasium_task import GymnasiumTask
 
     return GymnasiumTask(
-        env_name,
+        require_known_env(env_name),
         env_config,
         max_episode_length,
         decrease_rewards_by,
@@ -108,10 +169,7 @@ def uncompiled_reason(
     ValueError
         If the environment or an argument of it is unknown.
     """
-    if not env_name.startswith(POSGGYM_PREFIX):
-        return f"{env_name}: only POSGGym environments are compiled"
-    if partners:
-        return f"{env_name}: partners are not compiled"
-    from posggym_es.tasks.compiled_task import reason_against
-
-    return reason_against(env_name.removeprefix(POSGGYM_PREFIX), env_config)
+    family = family_of(env_name)
+    if family is None:
+        return f"{env_name}: Gymnasium environments are not compiled"
+    return family.uncompiled_reason(env_name.partition(":")[2], env_config, partners)

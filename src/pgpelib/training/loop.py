@@ -19,7 +19,7 @@ from pgpelib.engines.choice import make_engine
 from pgpelib.engines.evaluation import Evaluation, Evaluator, Subject
 from pgpelib.policies.saving import policy_file_name, save_policy
 from pgpelib.search.pgpe import PGPE
-from pgpelib.tasks.registry import POSGGYM_PREFIX
+from pgpelib.tasks.registry import family_of
 from pgpelib.training.config import BUDGET_KEYS, TrainingConfig
 from pgpelib.training.learner import Learner
 from pgpelib.training.provenance import source_commit
@@ -412,10 +412,10 @@ class Training:
                     f"they cannot play it now ({reason}); choose another run_dir"
                 )
             logger.info("compiled kernels play the episodes")
-        elif self.config.env_name.startswith(POSGGYM_PREFIX):
+        elif family_of(self.config.env_name) is not None:
             if reason is None:
                 reason = f"{self.run_dir} holds a run that was begun without kernels"
-            logger.info("posggym's own environments play the episodes: %s", reason)
+            logger.info("compiled kernels do not play the episodes: %s", reason)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that the next generation depends on, as arrays."""

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exact_gymnasium.ids import require_known
-from pgpelib.tasks.registry import POSGGYM_PREFIX
+from pgpelib.tasks.registry import require_known_env
 from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.hints import did_you_mean
 from posggym_es.config.experiments import ConfigError
@@ -22,6 +21,7 @@ from posggym_es.registration.environments import env_of
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec, ProcessorSpec
 from posggym_es.registration.spec_making import agent_in
+from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.utils.schema_check import refuse_mistakes
 
 # Processors follow from the trained policy; ids and files do not depend on them.
@@ -115,7 +115,7 @@ def _check_tasks(agent: PlannedAgent) -> None:
             if name.startswith(POSGGYM_PREFIX):
                 env_of(name, config.env_config)
             else:
-                require_known(name)
+                require_known_env(name)
         tasks = [
             make(role)
             for role in config.roles or (None,)

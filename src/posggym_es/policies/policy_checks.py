@@ -10,8 +10,8 @@ from gymnasium import spaces
 
 from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.policy import SavedPolicy
-from pgpelib.tasks.registry import POSGGYM_PREFIX
 from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_task import make_processor
 
 

@@ -11,9 +11,10 @@ import posggym
 import posggym_gymnasium
 from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.policy import SavedPolicy
-from pgpelib.tasks.registry import POSGGYM_PREFIX, standard_env_name
+from pgpelib.tasks.registry import standard_env_name
 from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.registration.registry_files import generated_specs
+from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_envs import (
     ENDLESS_LENGTH,
     PosggymEpisodes,

@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any
 
 from pgpelib.policies.policy import SavedPolicy
-from pgpelib.tasks.registry import POSGGYM_PREFIX
 from posggym_es.policies.policy_file import partners_of
 from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.registration.environments import RegisteredEnv, registered_env
 from posggym_es.registration.spec import AgentSpec, ProcessorSpec, checked_settings
+from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.utils.return_statistics import mean_interval, shown
 from posggym_gymnasium.ids import ENV_TYPE
 

@@ -1,0 +1,94 @@
+"""POSGGym's environments as a family of tasks, which pgpelib finds by its prefix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from pgpelib.tasks.base import Task
+
+POSGGYM_PREFIX = "posggym:"
+"""What stands before a POSGGym id in a config; the entry point has the same name."""
+
+
+def make_task(
+    env_id: str,
+    env_config: dict[str, Any],
+    max_episode_length: int = -1,
+    decrease_rewards_by: float = 0.0,
+    role: str | None = None,
+    partners: Sequence[str] = (),
+    only_if_endless: bool = False,
+    compiled: bool = False,
+) -> Task:
+    """Make the task of a POSGGym environment, see `PosggymTask`.
+
+    Parameters
+    ----------
+    env_id
+        POSGGym id, without prefix.
+    env_config, max_episode_length, decrease_rewards_by, role, partners
+        See `PosggymTask`.
+    only_if_endless
+        See `PosggymTask`.
+    compiled
+        Play with compiled kernels, see `CompiledTask`.
+
+    Raises
+    ------
+    ValueError
+        If the environment is unknown or cannot be used.
+    """
+    # Imported on demand: each takes seconds, and no process needs both.
+    if compiled:
+        from posggym_es.tasks.compiled_task import CompiledTask
+
+        return CompiledTask(
+            env_id,
+            env_config,
+            max_episode_length,
+            decrease_rewards_by,
+            role,
+            only_if_endless,
+        )
+    from posggym_es.tasks.posggym_task import PosggymTask
+
+    return PosggymTask(
+        env_id,
+        env_config,
+        max_episode_length,
+        decrease_rewards_by,
+        role,
+        partners,
+        only_if_endless,
+    )
+
+
+def uncompiled_reason(
+    env_id: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+) -> str | None:
+    """Return why compiled kernels cannot play a task, or None if they can.
+
+    Parameters
+    ----------
+    env_id, env_config, partners
+        See `make_task`.
+
+    Raises
+    ------
+    ValueError
+        If the environment or an argument of it is unknown.
+    """
+    if partners:
+        return f"{env_id}: partners are not compiled"
+    from posggym_es.tasks.compiled_task import reason_against
+
+    return reason_against(env_id, env_config)
+
+
+def close_env_ids(name: str) -> list[str]:
+    """Return the POSGGym ids that are close to a name, the closest first."""
+    import posggym
+
+    return difflib.get_close_matches(name, posggym.envs.registry, n=1, cutoff=0.9)

@@ -9,7 +9,7 @@ import pytest
 from messages import exactly
 from pgpelib.policies.saving import save_policy
 from posggym_es.conversion.folders import read_checkpoint_dir
-from posggym_es.evaluation.extraction import ExtractionError, pick_policy
+from posggym_es.policies.selection import ExtractionError, pick_policy
 from test_policies import make_policy
 
 

@@ -46,7 +46,7 @@ def open_clones(hosts: Path, folder: str = "clones") -> Repositories:
 def make_agent(root, tmp_path_factory):
     """Make an agent of CooperativeReaching-v0 with the pipeline's own steps."""
     from posggym_es.conversion.folders import convert_folder
-    from posggym_es.evaluation.extraction import ppo_with_reference
+    from posggym_es.evaluation.reference_returns import ppo_with_reference
     from posggym_es.policies.ppo_checkpoints import load_checkpoint
     from posggym_es.registration.spec import ProcessorSpec
     from posggym_es.registration.spec_making import agent_spec

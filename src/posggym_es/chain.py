@@ -12,11 +12,7 @@ from typing import Any
 from pgpelib.utils.files import read_json
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.report import MODEL_NAME, read_conversion
-from posggym_es.evaluation.extraction import (
-    pick_policy,
-    ppo_with_reference,
-    with_reference,
-)
+from posggym_es.evaluation.reference_returns import ppo_with_reference, with_reference
 from posggym_es.policies.policy_checks import check_modules
 from posggym_es.policies.policy_file import (
     partners_of,
@@ -25,6 +21,7 @@ from posggym_es.policies.policy_file import (
     write_ppo_policy,
 )
 from posggym_es.policies.ppo_checkpoints import load_checkpoint
+from posggym_es.policies.selection import pick_policy
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_spec
@@ -51,7 +48,7 @@ def extract(
     output_dir
         Gets `policy.safetensors` and `policy.json`.
     checkpoint, role
-        Which policy of a folder, see `posggym_es.evaluation.extraction.pick_policy`.
+        Which policy of a folder, see `posggym_es.policies.selection.pick_policy`.
     episodes
         Episodes to play when the trainer's re-evaluation cannot be used.
     on_episode

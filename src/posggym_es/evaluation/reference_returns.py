@@ -1,94 +1,25 @@
-"""Picking the policy that represents a training run."""
+"""Returns of trained policies, which verification compares registered agents with."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pgpelib.policies.policy import SavedPolicy
-from pgpelib.restore import load_policy
 from pgpelib.search.pgpe import RE_EVAL_STREAM, episode_seed
 from pgpelib.tasks.registry import make_task
 from posggym_es.conversion.ppo_policies import ReferenceAgent
 from posggym_es.evaluation.playing import Player, company_of
 from posggym_es.policies.policy_checks import check_fits
 from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.policies.selection import ExtractionError
 from posggym_es.registration.environments import registered_env
 from posggym_es.tasks.family import POSGGYM_PREFIX
 
 # Registered by POSGGym for every environment.
 RANDOM_POLICY = "Random-v0"
-
-CHECKPOINTS = ("latest", "best")
-
-
-class ExtractionError(ValueError):
-    """There is no policy to pick; the message names the folder and why."""
-
-
-def pick_policy(
-    source: Path, checkpoint: str, role: str | None = None
-) -> tuple[Path, SavedPolicy]:
-    """Pick a saved policy.
-
-    Parameters
-    ----------
-    source
-        A policy file, or a folder of them.
-    checkpoint
-        "latest" takes the policy of the highest generation, "best" the one with the
-        highest mean re-evaluation (the later one of equals).
-    role
-        Of a run that trains policies for several agent ids, the one to pick for.
-
-    Returns
-    -------
-    tuple of Path and SavedPolicy
-        The file and what is in it.
-
-    Raises
-    ------
-    ExtractionError
-        If there is none.
-    """
-    files = [source] if source.is_file() else sorted(source.glob("*.pickle"))
-    if not files:
-        raise ExtractionError(f"{source}: holds no policies (*.pickle)")
-    if len(files) == 1:
-        return files[0], load_policy(files[0])
-    policies = [(path, load_policy(path)) for path in files]
-    for path, policy in policies:
-        if "generation" not in policy.notes:
-            raise ExtractionError(
-                f"{path}: does not say which generation it is of; name the policy file "
-                "instead of the folder"
-            )
-    own = [item for item in policies if item[1].notes.get("role") == role]
-    if not own:
-        roles = sorted({str(policy.notes.get("role")) for _, policy in policies})
-        raise ExtractionError(
-            f"{source}: holds policies for the roles {', '.join(roles)}; choose one"
-        )
-    return max(own, key=lambda item: _rank(item[1], checkpoint))
-
-
-def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
-    generation = int(policy.notes["generation"])
-    if checkpoint == "latest":
-        return 0.0, generation
-    if checkpoint == "best":
-        returns = policy.notes.get("re_eval_returns")
-        mean = float(np.mean(returns)) if returns else -np.inf
-        # NaN would be the best or the worst, depending on where it stands.
-        return (-np.inf if np.isnan(mean) else mean), generation
-    raise ExtractionError(
-        f"unknown checkpoint {checkpoint!r}; choose one of {', '.join(CHECKPOINTS)}"
-    )
 
 
 def with_reference(

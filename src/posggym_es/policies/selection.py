@@ -1,0 +1,76 @@
+"""Picking the saved policy that represents a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pgpelib.policies.policy import SavedPolicy
+from pgpelib.restore import load_policy
+
+CHECKPOINTS = ("latest", "best")
+
+
+class ExtractionError(ValueError):
+    """There is no policy to pick; the message names the folder and why."""
+
+
+def pick_policy(
+    source: Path, checkpoint: str, role: str | None = None
+) -> tuple[Path, SavedPolicy]:
+    """Pick a saved policy.
+
+    Parameters
+    ----------
+    source
+        A policy file, or a folder of them.
+    checkpoint
+        "latest" takes the policy of the highest generation, "best" the one with the
+        highest mean re-evaluation (the later one of equals).
+    role
+        Of a run that trains policies for several agent ids, the one to pick for.
+
+    Returns
+    -------
+    tuple of Path and SavedPolicy
+        The file and what is in it.
+
+    Raises
+    ------
+    ExtractionError
+        If there is none.
+    """
+    files = [source] if source.is_file() else sorted(source.glob("*.pickle"))
+    if not files:
+        raise ExtractionError(f"{source}: holds no policies (*.pickle)")
+    if len(files) == 1:
+        return files[0], load_policy(files[0])
+    policies = [(path, load_policy(path)) for path in files]
+    for path, policy in policies:
+        if "generation" not in policy.notes:
+            raise ExtractionError(
+                f"{path}: does not say which generation it is of; name the policy file "
+                "instead of the folder"
+            )
+    own = [item for item in policies if item[1].notes.get("role") == role]
+    if not own:
+        roles = sorted({str(policy.notes.get("role")) for _, policy in policies})
+        raise ExtractionError(
+            f"{source}: holds policies for the roles {', '.join(roles)}; choose one"
+        )
+    return max(own, key=lambda item: _rank(item[1], checkpoint))
+
+
+def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
+    generation = int(policy.notes["generation"])
+    if checkpoint == "latest":
+        return 0.0, generation
+    if checkpoint == "best":
+        returns = policy.notes.get("re_eval_returns")
+        mean = float(np.mean(returns)) if returns else -np.inf
+        # NaN would be the best or the worst, depending on where it stands.
+        return (-np.inf if np.isnan(mean) else mean), generation
+    raise ExtractionError(
+        f"unknown checkpoint {checkpoint!r}; choose one of {', '.join(CHECKPOINTS)}"
+    )

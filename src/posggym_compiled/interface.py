@@ -293,6 +293,11 @@ class World:
 
 # The module of each environment's world; it has a `make_world(env) -> World`.
 MODULES = {
+    "MultiAccessBroadcastChannel-v0": (
+        "posggym_compiled.worlds.classic.multi_access_broadcast_channel"
+    ),
+    "MultiAgentTiger-v0": "posggym_compiled.worlds.classic.multi_agent_tiger",
+    "RockPaperScissors-v0": "posggym_compiled.worlds.classic.rock_paper_scissors",
     "DrivingContinuous-v0": "posggym_compiled.worlds.continuous.driving",
     "DroneTeamCapture-v0": "posggym_compiled.worlds.continuous.drone_team_capture",
     "PredatorPreyContinuous-v0": "posggym_compiled.worlds.continuous.predator_prey",

@@ -175,16 +175,19 @@ class OneHot:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dense:
-    """A one-dimensional Box, rescaled to [-1, 1] where it is bounded.
+    """A Box, whose values are handled in C order.
 
     Parameters
     ----------
     low, high
-        Bounds, in the dtype of the Box.
+        Shape (size,): bounds, in the dtype of the Box.
+    shape
+        Shape of the Box.
     """
 
     low: Floats
     high: Floats
+    shape: tuple[int, ...]
 
     dtype = np.float64
 
@@ -199,10 +202,15 @@ class Dense:
         return len(self.low)
 
     @property
-    def bounded(self) -> bool:
-        """Whether it can be rescaled: two finite, different bounds everywhere."""
+    def is_rescaled(self) -> bool:
+        """Whether the processors for trained networks rescale it to [-1, 1].
+
+        They do with one-dimensional Boxes of two finite, different bounds everywhere;
+        the others are left as they are.
+        """
         width = self.high - self.low
-        return bool((np.isfinite(width) & (width > 0)).all())
+        bounded = bool((np.isfinite(width) & (width > 0)).all())
+        return bounded and len(self.shape) == 1
 
 
 @dataclasses.dataclass(frozen=True)

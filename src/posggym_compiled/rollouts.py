@@ -37,20 +37,20 @@ from posggym_compiled.networks import (
 )
 
 Seeds = npt.NDArray[np.uint64]
-NO_LIMIT = np.iinfo(np.int64).max
 # The processors of trained networks rescale to this range.
 LOW, HIGH = -1.0, 1.0
 
 
 class Rescaling(NamedTuple):
-    """What rescales bounded Boxes, for kernels; empty for other spaces.
+    """What rescales bounded Boxes, for kernels.
 
     Parameters
     ----------
     low, high
-        Shape (agents, size): bounds of the Box, in its dtype.
+        Shape (agents, size): bounds of the Box, in its dtype. Shape (agents, 0) for
+        spaces that are left as they are.
     factor
-        Shape (agents, size): width of [-1, 1] over that of the Box.
+        Of the same shape: width of [-1, 1] over that of the Box.
     """
 
     low: Floats
@@ -121,19 +121,25 @@ class Opponent:
     parameters: Vector
 
 
+def no_rescaling(agents: int) -> Rescaling:
+    """Return what leaves all values as they are."""
+    empty = np.zeros((agents, 0), np.float32)
+    return Rescaling(empty, empty, empty)
+
+
 def rescaling(specs: Sequence[Any]) -> Rescaling:
     """Return what rescales spaces.
 
     Raises
     ------
     UnsupportedError
-        If they are Boxes without bounds.
+        If the spaces of some agents are rescaled and those of others are not.
     """
-    if not isinstance(specs[0], Dense):
-        empty = np.zeros((0, 0), np.float32)
-        return Rescaling(empty, empty, empty)
-    if not all(spec.bounded for spec in specs):
-        raise UnsupportedError("Boxes without bounds are not compiled")
+    rescaled = [isinstance(spec, Dense) and spec.is_rescaled for spec in specs]
+    if not any(rescaled):
+        return no_rescaling(len(specs))
+    if not all(rescaled):
+        raise UnsupportedError("Boxes with bounds for some agents only")
     low = np.stack([spec.low for spec in specs])
     high = np.stack([spec.high for spec in specs])
     return Rescaling(low, high, ((HIGH - LOW) / (high - low)).astype(low.dtype))
@@ -212,11 +218,17 @@ class Players:
             Shape (n, m, num_agents): which network plays each agent, 0 for the
             learner; None if the learner plays all of them.
         max_steps
-            Stop episodes after so many steps, if POSGGym does not before.
+            Stop episodes after so many steps, if POSGGym does not before. Required if
+            the world has no time limit.
         decrease_rewards_by
             Subtracted from the rewards of each step of the learner's agents.
         statistics
             Whether to sum up what the learner sees.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or episodes might never end.
         """
         n, m = seeds.shape
         agents = self.world.num_agents
@@ -224,6 +236,11 @@ class Players:
             cast = np.zeros((n, m, agents), np.int64)
         self._check(solutions, seeds, cast)
         limits = [limit for limit in (max_steps, self.world.max_episode_steps) if limit]
+        if not limits:
+            raise ValueError(
+                f"{self.world.env_id} has no time limit; set max_steps or the "
+                "argument max_episode_steps of the world"
+            )
         size = self.architecture.observation_size
         seen = n if statistics else 0
         sums = np.zeros((seen, size))
@@ -256,7 +273,7 @@ class Players:
                 np.zeros(agents),
                 np.zeros(agents, np.bool_),
             ),
-            (min(limits, default=NO_LIMIT), float(decrease_rewards_by)),
+            (min(limits), float(decrease_rewards_by)),
             outcomes,
         )
         return outcomes
@@ -287,7 +304,7 @@ def process(scaling: Rescaling, agent: int, x: Any) -> None:
     raise NotImplementedError("compiled code only")
 
 
-def _decode(scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any) -> None:
+def decode(scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any) -> None:
     """Write the action of an agent for a network's outputs."""
     raise NotImplementedError("compiled code only")
 
@@ -310,14 +327,14 @@ def _process_kind(scaling: Any, agent: Any, x: Any) -> Any:
         low, high = scaling.low[agent], scaling.high[agent]
         factor = scaling.factor[agent]
         # As the RescaleProcessor computes, in the dtype of the Box.
-        for i in range(len(x)):
+        for i in range(len(low)):
             value = min(max(low.dtype.type(x[i]), low[i]), high[i])
             x[i] = (value - low[i]) * factor[i] + low.dtype.type(LOW)
 
     return leave if _is_integer(x) else rescale
 
 
-@overload(_decode, strict=False, jit_options=LEAN)
+@overload(decode, strict=False, jit_options=LEAN)
 def _decode_kind(scaling: Any, outputs: Any, n: Any, agent: Any, out: Any) -> Any:
     def argmax(
         scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any
@@ -400,7 +417,7 @@ def _episode(
                 scratch,
             )
             outputs = scratch[into].reshape(-1)
-            _decode(done, outputs, num_outputs[agent], agent, actions)
+            decode(done, outputs, num_outputs[agent], agent, actions)
         over = step(params, state, 0, actions, rewards, terminated)
         mine = 0.0
         for agent in range(agents):

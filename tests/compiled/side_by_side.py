@@ -36,7 +36,7 @@ def expected_observation(
     """Return what `observe` should write for an observation of POSGGym."""
     spec = world.observations[agent]
     if not isinstance(spec, OneHot):
-        return np.asarray(observation)
+        return np.asarray(observation).ravel()
     if processed:
         space = env.observation_spaces[world.agents[agent]]
         vector = FlattenProcessor(space)(observation)

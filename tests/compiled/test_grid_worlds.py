@@ -5,8 +5,6 @@ from posggym.envs.grid_world.driving import parse_grid_str
 from posggym.envs.grid_world.uav import UAVGrid
 from side_by_side import case_name, check_world
 
-from posggym_compiled.interface import unsupported
-
 CUSTOM_GRID = "0+.-b\n.#.#.\n...#a\n-+..1\n"
 
 DRIVING = [
@@ -105,17 +103,14 @@ LEVEL_BASED_FORAGING = [
     {"size": 6, "num_agents": 6, "max_food": 5, "max_agent_level": 1, "sight": 1},
     {"size": 8, "observation_mode": "vector", "num_agents": 3, "sight": 8},
     {"size": 3, "observation_mode": "vector", "max_food": 1, "static_layout": True},
+    {"observation_mode": "grid", "num_agents": 4},
+    {"size": 6, "observation_mode": "grid", "num_agents": 6, "max_food": 4, "sight": 7},
 ]
 
 
 @pytest.mark.parametrize("env_args", LEVEL_BASED_FORAGING, ids=case_name)
 def test_level_based_foraging(env_args):
     check_world("LevelBasedForaging-v3", env_args, repeat=0.4)
-
-
-def test_observations_that_are_images_are_not_compiled():
-    reason = unsupported("LevelBasedForaging-v3", observation_mode="grid")
-    assert reason == "observation_mode 'grid' is not compiled"
 
 
 CROWDED = {"width": 9, "height": 9, "max_obstacle_size": 3, "max_num_obstacles": 60}

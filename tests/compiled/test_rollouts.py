@@ -27,7 +27,7 @@ def trainer_network(world, shape, parameters, norm=(None, None), agent=0):
     return Network(layers, architecture.activation)
 
 
-def check_self_play(env_id, env_args, shape, episodes):
+def check_self_play(env_id, env_args, shape, episodes, max_steps=None):
     """Compare self-play with the trainer's: fitness, steps and statistics."""
     world = world_for(env_id, **env_args)
     architecture = Architecture(*sizes(world), **shape)
@@ -37,9 +37,14 @@ def check_self_play(env_id, env_args, shape, episodes):
     mean, stdev = rng.uniform(0, 1, size), rng.uniform(0.5, 2, size)
     seeds = rng.integers(0, 2**32, (2, episodes // 2)).astype(np.uint64)
     outcomes = Players(world, architecture).play(
-        solutions, seeds, mean=mean, stdev=stdev, decrease_rewards_by=0.25
+        solutions,
+        seeds,
+        mean=mean,
+        stdev=stdev,
+        max_steps=max_steps,
+        decrease_rewards_by=0.25,
     )
-    task = PosggymTask(env_id, env_args, decrease_rewards_by=0.25)
+    task = PosggymTask(env_id, env_args, max_steps or -1, decrease_rewards_by=0.25)
     for n, parameters in enumerate(solutions):
         network = trainer_network(world, shape, parameters, (mean, stdev))
         count, total, squares = 0, np.zeros(size), np.zeros(size)
@@ -110,6 +115,26 @@ def test_episodes_stop_at_the_given_length():
     )
     assert outcomes.steps.max() == 3
     assert len(outcomes.counts) == len(outcomes.sums) == 0
+
+
+def test_episodes_that_might_never_end_are_refused():
+    world = world_for("RockPaperScissors-v0")
+    solutions, seeds = np.zeros((1, 12)), np.zeros((1, 1), np.uint64)
+    players = Players(world, Architecture(3, 3))
+    with pytest.raises(ValueError, match="no time limit; set max_steps"):
+        players.play(solutions, seeds)
+    assert players.play(solutions, seeds, max_steps=8).steps == 8
+
+
+@pytest.mark.parametrize(
+    ("env_id", "env_args", "shape", "episodes"),
+    [
+        ("MultiAgentTiger-v0", {}, MLP, 10),
+        ("LevelBasedForaging-v3", {"observation_mode": "grid", "sight": 1}, MLP, 6),
+    ],
+)
+def test_other_spaces(env_id, env_args, shape, episodes):
+    check_self_play(env_id, env_args, shape, episodes, max_steps=20)
 
 
 def test_networks_that_do_not_fit_are_refused():

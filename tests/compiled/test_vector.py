@@ -1,13 +1,16 @@
 """The vector interface steps many environments as POSGGym steps each."""
 
+import functools
+
 import numpy as np
 import posggym
 import pytest
+from gymnasium import spaces
 from posggym.agents.utils.processors import FlattenProcessor, RescaleProcessor
 from side_by_side import case_name, flat, random_actions
 
 from posggym_compiled import UnsupportedError, make_vec
-from posggym_compiled.interface import Discrete
+from posggym_compiled.interface import Dense
 
 NUM_ENVS = 3
 ENVS = [
@@ -16,34 +19,75 @@ ENVS = [
     ("UAV-v0", {}, 120),
     ("DrivingGen-v1", {"generator_params": "7x7", "n_grids": 2}, 320),
     ("LevelBasedForaging-v3", {"observation_mode": "vector"}, 120),
+    ("LevelBasedForaging-v3", {"observation_mode": "grid", "size": 5}, 60),
+    ("MultiAgentTiger-v0", {"max_episode_steps": 7}, 20),
+    ("DrivingContinuous-v0", {"world": "6x6Intersection", "max_episode_steps": 9}, 20),
 ]
 
 
-def processed(env, name, observation):
-    space = env.observation_spaces[name]
-    if isinstance(observation, np.ndarray):
-        return RescaleProcessor(space)(observation)
-    return FlattenProcessor(space)(observation)
+def observation_processor(space):
+    """Return the processor that agents of this space are registered with."""
+    is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1
+    return (RescaleProcessor if is_vector else FlattenProcessor)(space)
 
 
 class Reference:
-    """One environment of POSGGym that starts over by itself."""
+    """One environment of POSGGym that resets itself."""
 
     def __init__(self, env_id, env_args, process):
-        self.env = posggym.make(env_id, disable_env_checker=True, **env_args)
+        self.make = functools.partial(
+            posggym.make, env_id, disable_env_checker=True, **env_args
+        )
+        self.renew = "Continuous" in env_id
+        self.env = self.make()
         self.process = process
 
     def observations(self, seen):
         if self.process:
-            return {i: processed(self.env, i, seen[i]) for i in seen}
-        return {i: np.array(flat(seen[i])) for i in seen}
+            space = self.env.observation_spaces
+            return {i: observation_processor(space[i])(seen[i]) for i in seen}
+        return {
+            i: seen[i] if isinstance(seen[i], np.ndarray) else np.array(flat(seen[i]))
+            for i in seen
+        }
+
+    def actions(self, actions):
+        space = self.env.action_spaces
+        if isinstance(space["0"], spaces.Discrete):
+            return {i: int(actions[i]) for i in actions}
+        if self.process:
+            return {
+                i: RescaleProcessor(space[i]).unprocess(np.clip(actions[i], -1.0, 1.0))
+                for i in actions
+            }
+        return actions
+
+    def reset(self):
+        if self.renew:
+            # It keeps contacts across episodes; only the generator continues.
+            rng = self.env.model.rng
+            self.env = self.make()
+            self.env.model._rng = rng
+        return self.env.reset()[0]
 
     def step(self, actions):
-        seen, rewards, terminated, truncated, done, _ = self.env.step(actions)
+        seen, rewards, terminated, truncated, done, _ = self.env.step(
+            self.actions(actions)
+        )
         final = self.observations(seen)
         if done:
-            seen, _ = self.env.reset()
+            seen = self.reset()
         return self.observations(seen), rewards, terminated, truncated, done, final
+
+
+def random_joint_actions(vec, steps, process):
+    """Return joint actions; those of a Box may lie outside of it."""
+    rng = np.random.default_rng(0)
+    own = [random_actions(vec.world, rng, steps, 0.3) for _ in range(vec.num_envs)]
+    actions = np.stack(own, axis=1)
+    if process and isinstance(vec.world.actions[0], Dense):
+        actions = rng.uniform(-1.2, 1.2, actions.shape)
+    return [{i: joint[:, k] for k, i in enumerate(vec.agents)} for joint in actions]
 
 
 @pytest.mark.parametrize(("env_id", "env_args", "steps"), ENVS, ids=case_name)
@@ -56,19 +100,12 @@ def test_steps_are_those_of_posggym(env_id, env_args, steps, process):
         expected = reference.observations(reference.env.reset(seed=5 + n)[0])
         for i in vec.agents:
             np.testing.assert_array_equal(seen[i][n], expected[i])
-    rng = np.random.default_rng(0)
-    actions = [random_actions(vec.world, rng, steps, 0.3) for _ in references]
+            assert process or seen[i].dtype == expected[i].dtype
     ended = 0
-    for t in range(steps):
-        joint = {
-            i: np.array([own[t, k] for own in actions])
-            for k, i in enumerate(vec.agents)
-        }
+    for joint in random_joint_actions(vec, steps, process):
         seen, rewards, terminated, truncated, infos = vec.step(joint)
         for n, reference in enumerate(references):
-            discrete = isinstance(vec.world.actions[0], Discrete)
-            own = {i: int(joint[i][n]) if discrete else joint[i][n] for i in joint}
-            expected = reference.step(own)
+            expected = reference.step({i: joint[i][n] for i in joint})
             assert infos["dones"][n] == expected[4]
             ended += expected[4]
             for i in vec.agents:
@@ -80,6 +117,41 @@ def test_steps_are_those_of_posggym(env_id, env_args, steps, process):
                     final = infos["final_observation"][i][n]
                     np.testing.assert_array_equal(final, expected[5][i])
     assert ended >= NUM_ENVS
+
+
+def test_infos_tell_returns_and_lengths_where_episodes_ended():
+    vec = make_vec("Driving-v1", 20, grid="3x3", num_agents=2)
+    vec.reset(seed=3)
+    returns = {i: np.zeros(20) for i in vec.agents}
+    lengths, ended = np.zeros(20, np.int64), 0
+    for joint in random_joint_actions(vec, 80, False):
+        _, rewards, _, _, infos = vec.step(joint)
+        lengths += 1
+        for i in vec.agents:
+            returns[i] += rewards[i]
+        done = infos["dones"]
+        assert ("final_info" in infos) == ("final_observation" in infos) == done.any()
+        if done.any():
+            assert (infos["_final_info"] == done).all()
+            assert (infos["_final_observation"] == done).all()
+            episode = infos["final_info"]["episode"]
+            assert (episode["l"] == np.where(done, lengths, 0)).all()
+            for i in vec.agents:
+                assert (episode["r"][i] == np.where(done, returns[i], 0)).all()
+                returns[i][done] = 0
+            lengths[done] = 0
+            ended += done.sum()
+    assert ended > 20
+
+
+def test_a_reset_begins_new_episodes_everywhere():
+    vec = make_vec("RockPaperScissors-v0", 2, max_episode_steps=3)
+    vec.reset(seed=0)
+    actions = {"0": [0, 0], "1": [1, 1]}
+    vec.step(actions)
+    vec.reset()
+    dones = [vec.step(actions).infos["dones"].tolist() for _ in range(3)]
+    assert dones == [[False, False], [False, False], [True, True]]
 
 
 def test_results_of_a_step_stay_when_the_next_is_made():
@@ -112,6 +184,8 @@ def test_calls_that_make_no_sense_are_refused():
         vec.step({"0": [0, 0, 0], "1": [0, 0]})
     with pytest.raises(ValueError, match="agent '1' is not in 0 to 4"):
         vec.step({"0": [0, 0], "1": [0, 5]})
+    with pytest.raises(ValueError, match="actions of agent '1' are not integers"):
+        vec.step({"0": [0, 0], "1": [0.0, 1.0]})
     with pytest.raises(ValueError, match="num_envs"):
         make_vec("CooperativeReaching-v0", 0)
     with pytest.raises(UnsupportedError, match="Chess-v0: not compiled"):

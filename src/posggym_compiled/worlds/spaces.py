@@ -24,10 +24,10 @@ def observation_spec(space: spaces.Space[Any]) -> ObservationSpec:
     Raises
     ------
     UnsupportedError
-        If the space is not a one-dimensional Box or made of discrete parts.
+        If the space is neither a Box nor made of discrete parts.
     """
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return Dense(space.low, space.high)
+    if isinstance(space, spaces.Box):
+        return Dense(space.low.ravel(), space.high.ravel(), space.shape)
     parts = list(_discrete_parts(space))
     sizes, starts = np.array(parts, np.int64).reshape(-1, 2).T
     return OneHot(np.ascontiguousarray(sizes), np.ascontiguousarray(starts))
@@ -39,12 +39,14 @@ def action_spec(space: spaces.Space[Any]) -> ActionSpec:
     Raises
     ------
     UnsupportedError
-        If the space is not a one-dimensional Box or Discrete from 0.
+        If the space is neither a one-dimensional Box with bounds nor Discrete from 0.
     """
     if isinstance(space, spaces.Discrete) and space.start == 0:
         return Discrete(int(space.n))
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return Dense(space.low, space.high)
+    if isinstance(space, spaces.Box):
+        spec = Dense(space.low.ravel(), space.high.ravel(), space.shape)
+        if spec.is_rescaled:
+            return spec
     raise UnsupportedError(f"actions of {space} are not compiled")
 
 

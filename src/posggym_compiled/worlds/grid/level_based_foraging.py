@@ -29,6 +29,8 @@ from posggym_compiled.worlds.spaces import observation_spec
 
 LOAD = 5
 MAX_ATTEMPTS = 1000
+# Layers of an observation that is an image.
+AGENTS, FOOD, ACCESS = range(3)
 # Columns of agents and of food, and of what else the state keeps.
 CELL, LEVEL, NEXT_CELL = range(3)
 NUM_FOOD, SPAWNED = range(2)
@@ -56,6 +58,9 @@ class LevelBasedForagingParams(NamedTuple):
         Cells in each direction that an agent sees.
     force_coop
         Whether all food takes three agents.
+    sees_image
+        Whether an observation is an image of the cells in sight instead of a list of
+        agents and food.
     """
 
     cells: Cells
@@ -67,6 +72,7 @@ class LevelBasedForagingParams(NamedTuple):
     max_food: int
     sight: int
     force_coop: bool
+    sees_image: bool
 
 
 class LevelBasedForagingState(NamedTuple):
@@ -108,13 +114,10 @@ def make_world(env: Any) -> World:
     Raises
     ------
     UnsupportedError
-        If observations are images, or agents see farther than their observation space
-        allows.
+        If agents see farther than their observation space allows.
     """
     model = env.model
     agents, size = len(model.possible_agents), model.size
-    if model.observation_mode == "grid":
-        raise UnsupportedError("observation_mode 'grid' is not compiled")
     spec = observation_spec(env.observation_spaces["0"])
     shifts = np.zeros(3 * (agents + model.max_food), np.int64)
     if isinstance(spec, OneHot):
@@ -133,6 +136,7 @@ def make_world(env: Any) -> World:
         max_food=int(model.max_food),
         sight=int(model.sight),
         force_coop=bool(model.force_coop),
+        sees_image=model.observation_mode == "grid",
     )
 
     def make_state(num_envs: int) -> LevelBasedForagingState:
@@ -349,19 +353,88 @@ def _step(
 
 
 @lean_helper
+def in_view(params: LevelBasedForagingParams, own: int, cell: int) -> tuple[int, int]:
+    """Return column and row of a cell in an agent's view; negative if it is outside."""
+    cells, sight = params.cells, params.sight
+    x = cells.x[cell] - cells.x[own] + sight
+    y = cells.y[cell] - cells.y[own] + sight
+    if 0 <= x <= 2 * sight and 0 <= y <= 2 * sight:
+        return x, y
+    return -1, -1
+
+
+@lean_helper
 def put(
     params: LevelBasedForagingParams, own: int, other: Any, place: int, out: Any
 ) -> bool:
     """Write an entity's place and level if an agent sees it, and return whether."""
-    cells, sight = params.cells, params.sight
-    x = cells.x[other[CELL]] - cells.x[own] + sight
-    y = cells.y[other[CELL]] - cells.y[own] + sight
-    if not (0 <= x <= 2 * sight and 0 <= y <= 2 * sight):
+    x, y = in_view(params, own, other[CELL])
+    if x < 0:
         return False
     out[place] = params.shifts[place] + x
     out[place + 1] = params.shifts[place + 1] + y
     out[place + 2] = params.shifts[place + 2] + other[LEVEL]
     return True
+
+
+@lean_helper
+def list_entities(
+    params: LevelBasedForagingParams,
+    state: LevelBasedForagingState,
+    env: int,
+    agent: int,
+    out: Any,
+) -> None:
+    """Write the agents, the one that looks first, and the food that it sees."""
+    agents, own = state.agents[env], state.agents[env, agent, CELL]
+    for place in range(0, len(out), 3):
+        out[place] = params.shifts[place] - 1
+        out[place + 1] = params.shifts[place + 1] - 1
+        out[place + 2] = params.shifts[place + 2]
+    put(params, own, agents[agent], 0, out)
+    for i in range(len(agents)):
+        if i != agent:
+            put(params, own, agents[i], 3 * i if i > agent else 3 * (i + 1), out)
+    place = 3 * len(agents)
+    for n in range(state.more[env, NUM_FOOD]):
+        if put(params, own, state.food[env, n], place, out):
+            place += 3
+
+
+@lean_helper
+def paint_entity(
+    params: LevelBasedForagingParams, own: int, other: Any, layer: int, out: Any
+) -> None:
+    """Write the level of an entity that an agent sees, and that its cell is taken."""
+    width = 2 * params.sight + 1
+    x, y = in_view(params, own, other[CELL])
+    if x >= 0:
+        out[(layer * width + x) * width + y] = other[LEVEL]
+        out[(ACCESS * width + x) * width + y] = 0
+
+
+@lean_helper
+def paint(
+    params: LevelBasedForagingParams,
+    state: LevelBasedForagingState,
+    env: int,
+    own: int,
+    out: Any,
+) -> None:
+    """Write the three layers of cells around an agent's own."""
+    cells, sight = params.cells, params.sight
+    size, width = cells.width, 2 * sight + 1
+    for k in range(len(out)):
+        out[k] = 0
+    left, top = cells.x[own] - sight, cells.y[own] - sight
+    # POSGGym leaves out the last column and row of the view.
+    for x in range(max(-left, 0), min(size - left, width - 1)):
+        for y in range(max(-top, 0), min(size - top, width - 1)):
+            out[(ACCESS * width + x) * width + y] = 1
+    for i in range(state.agents.shape[1]):
+        paint_entity(params, own, state.agents[env, i], AGENTS, out)
+    for n in range(state.more[env, NUM_FOOD]):
+        paint_entity(params, own, state.food[env, n], FOOD, out)
 
 
 @implements(observe, LevelBasedForagingParams, lean=True)
@@ -372,17 +445,7 @@ def _observe(
     agent: int,
     out: Any,
 ) -> None:
-    agents, own = state.agents[env], state.agents[env, agent, CELL]
-    for place in range(0, len(out), 3):
-        out[place] = params.shifts[place] - 1
-        out[place + 1] = params.shifts[place + 1] - 1
-        out[place + 2] = params.shifts[place + 2]
-    # The agent itself comes first.
-    put(params, own, agents[agent], 0, out)
-    for i in range(len(agents)):
-        if i != agent:
-            put(params, own, agents[i], 3 * i if i > agent else 3 * (i + 1), out)
-    place = 3 * len(agents)
-    for n in range(state.more[env, NUM_FOOD]):
-        if put(params, own, state.food[env, n], place, out):
-            place += 3
+    if params.sees_image:
+        paint(params, state, env, state.agents[env, agent, CELL], out)
+    else:
+        list_entities(params, state, env, agent, out)

@@ -38,6 +38,14 @@ ROLES = {
     "lstm_size": 3,
     "roles": ["0", "1"],
 }
+NOT_SQUARE = {
+    "generator_params": {
+        "width": 7,
+        "height": 9,
+        "max_obstacle_size": 2,
+        "max_num_obstacles": 2,
+    }
+}
 
 
 def batch_for(task, others=None, shape=None, episodes=3):
@@ -140,8 +148,8 @@ def test_a_run_with_kernels_does_not_go_on_without_them(tmp_path, monkeypatch):
     [
         ({"partners": ["Driving-v1/A40Shortestpath-v0"]}, "partners are not compiled"),
         (
-            {"env_name": "posggym:MultiAgentTiger-v0"},
-            "MultiAgentTiger-v0: not compiled",
+            {"env_name": "posggym:DrivingGen-v1", "env_config": NOT_SQUARE},
+            "grids that are not square are not compiled",
         ),
     ],
 )

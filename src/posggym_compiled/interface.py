@@ -321,7 +321,7 @@ MODULES = {
 }
 
 
-def world_for(env_id: str, **env_args: Any) -> World:
+def world_for(env_id: str, /, **env_args: Any) -> World:
     """Return the compiled form of `posggym.make(env_id, **env_args)`.
 
     Raises
@@ -342,7 +342,7 @@ def world_for(env_id: str, **env_args: Any) -> World:
         env.close()
 
 
-def unsupported(env_id: str, **env_args: Any) -> str | None:
+def unsupported(env_id: str, /, **env_args: Any) -> str | None:
     """Return why an environment has no compiled form, or None if it has one."""
     try:
         world_for(env_id, **env_args)

@@ -338,7 +338,7 @@ class VectorEnv:
 
 
 def make_vec(
-    env_id: str, num_envs: int = 1, *, processed: bool = False, **env_args: Any
+    env_id: str, /, num_envs: int = 1, *, processed: bool = False, **env_args: Any
 ) -> VectorEnv:
     """Return `num_envs` compiled environments that are stepped together.
 

@@ -190,3 +190,8 @@ def test_calls_that_make_no_sense_are_refused():
         make_vec("CooperativeReaching-v0", 0)
     with pytest.raises(UnsupportedError, match="Chess-v0: not compiled"):
         make_vec("Chess-v0", 2)
+
+
+def test_an_environment_may_have_any_argument():
+    with pytest.raises(UnsupportedError, match="Chess-v0: not compiled"):
+        make_vec("Chess-v0", 2, env_id="other")

@@ -40,8 +40,9 @@ $(VENV)/.snakefmt: $(STAMP) tools/snakefmt.lock
 		--requirement tools/snakefmt.lock
 	touch $@
 
-lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, snakefmt and Snakemake's linter
+lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, import rules, snakefmt and Snakemake's linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(VENV)/snakefmt/bin/snakefmt --check Snakefile rules
 	$(ACTIVE) snakemake --lint
 

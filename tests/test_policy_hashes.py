@@ -14,8 +14,8 @@ from posggym_es.conversion.report import read_conversion
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.staging import stage_assets, stage_models
-from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 from test_ppo_checkpoints import save_checkpoint
+from workspace import python_with_tree
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_other_files_are_neither_verified_nor_played(made, changed):
     message = refusal(spec, staged)
     with pytest.raises(RuntimeError, match="not the policy that was proved"):
         verify(spec, folder / "extracted", folder / "tree")
-    with pytest.raises(FreshProcessError) as error:
-        run_with_tree(folder / "tree", PLAY, json.dumps(spec.to_json()))
+    with pytest.raises(AssertionError) as error:
+        python_with_tree(folder / "tree", PLAY, json.dumps(spec.to_json()))
     assert message in str(error.value)
     staged.write_bytes(right)

@@ -45,7 +45,7 @@ from posggym_es.registration.spec import (
     default_args_id,
 )
 from posggym_es.registration.staging import StagingError, copy_package
-from posggym_es.utils.fresh_process import run_with_tree
+from workspace import python_with_tree
 
 RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
 DRIVING = "posggym/agents/continuous/driving_continuous/__init__.py"
@@ -142,7 +142,7 @@ def plain(s):
         kwargs={n: getattr(v, "__name__", v) for n, v in k.items()})
 print(json.dumps({i: plain(s) for i, s in a.registry.items()}))
 """
-    return json.loads(run_with_tree(root, code).splitlines()[-1])
+    return json.loads(python_with_tree(root, code).splitlines()[-1])
 
 
 def specs_in(module: Path) -> dict[str, PolicySpec]:

@@ -136,6 +136,18 @@ class Workspace:
         return result.stdout.strip().splitlines()[-1]
 
 
+def python_with_tree(tree: Path, code: str, *arguments: str) -> str:
+    """Run code with the posggym of a tree, and return what it printed."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment(PYTHONPATH=str(tree), PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def planned(output: str) -> set[str]:
     """Return the output folders of the jobs of a dry run."""
     return {

@@ -148,24 +148,6 @@ def register(
     return spec
 
 
-_VERIFY = """
-import json, sys
-from pathlib import Path
-from pgpelib.utils.files import write_json
-from posggym_es.evaluation.playing import company_of
-from posggym_es.policies.policy_file import read_policy
-from posggym_es.registration.spec import AgentSpec
-from posggym_es.evaluation.verification import verify
-spec = AgentSpec.from_json(json.loads(sys.argv[1]))
-notes = read_policy(Path(sys.argv[2])).notes
-try:
-    result = verify(spec, notes["reference"], company_of(notes, []))
-except (ValueError, RuntimeError) as error:
-    sys.exit(str(error))
-write_json(Path(sys.argv[3]), result.to_json())
-"""
-
-
 def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[str, Any]:
     """Play full episodes with a registered agent, in a fresh process.
 
@@ -192,7 +174,9 @@ def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[st
         report = Path(folder) / "verification.json"
         arguments = [json.dumps(spec.to_json()), str(policy_dir), str(report)]
         try:
-            run_with_tree(Path(tree), _VERIFY, *arguments)
+            run_with_tree(
+                Path(tree), "posggym_es.evaluation.verify_in_tree", *arguments
+            )
         except FreshProcessError as error:
             raise RuntimeError(error.reason) from error
         return dict(read_json(report))

@@ -196,3 +196,7 @@ def main() -> None:
             )
             pages[env_id] = render_page(env_id, *env_location(env_id, specs), specs)
     write_json(Path(sys.argv[1]), pages)
+
+
+if __name__ == "__main__":
+    main()

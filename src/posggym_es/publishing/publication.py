@@ -68,3 +68,7 @@ def main() -> None:
             # Other people's code plays along: whatever it raises, the proof failed.
             reason = str(error).removeprefix(f"{spec.id}: ")
             sys.exit(f"{spec.id}: {type(error).__name__}: {reason}")
+
+
+if __name__ == "__main__":
+    main()

@@ -358,9 +358,9 @@ def _rendered_pages(root: Path, env_ids: Sequence[str]) -> dict[str, str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "pages.json"
-        code = "from posggym_es.publishing.posggym_docs import main; main()"
+        module = "posggym_es.publishing.posggym_docs"
         try:
-            run_with_tree(root, code, str(output), *env_ids)
+            run_with_tree(root, module, str(output), *env_ids)
         except FreshProcessError as error:
             raise RepositoryError(f"{root}: {error.reason}") from error
         return dict(json.loads(output.read_text("utf-8")))
@@ -472,9 +472,9 @@ def _prove_published(
             for policy_id, spec in agents.items()
         ]
         write_json(listed, items)
-        code = "from posggym_es.publishing.publication import main; main()"
+        module = "posggym_es.publishing.publication"
         try:
-            run_with_tree(tree, code, str(listed), url or "")
+            run_with_tree(tree, module, str(listed), url or "")
         except FreshProcessError as error:
             raise RepositoryError(
                 f"published, but it cannot be used from there: {error.reason}"

@@ -123,9 +123,9 @@ def existing_ids(posggym_root: Path) -> set[str]:
     RegistryError
         If the tree cannot be imported; with Python's own message.
     """
-    code = "import posggym.agents; print('\\n'.join(posggym.agents.registry))"
     try:
-        return set(run_with_tree(posggym_root, code).splitlines())
+        listing = run_with_tree(posggym_root, "posggym_es.registration.registered_ids")
+        return set(listing.splitlines())
     except FreshProcessError as error:
         raise RegistryError(f"{posggym_root}: cannot be imported:\n{error}") from error
 

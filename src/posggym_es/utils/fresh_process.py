@@ -1,4 +1,4 @@
-"""Running code in a Python of its own that imports posggym from a tree.
+"""Running modules in a Python of their own that imports posggym from a tree.
 
 What a tree registers, and what its agents do, is only known to a process that has not
 imported another posggym.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class FreshProcessError(RuntimeError):
-    """Code failed; the message is all that Python wrote about it."""
+    """A module failed; the message is all that Python wrote about it."""
 
     @property
     def reason(self) -> str:
@@ -21,8 +21,8 @@ class FreshProcessError(RuntimeError):
         return str(self).splitlines()[-1]
 
 
-def run_with_tree(tree: Path, code: str, *arguments: str) -> str:
-    """Run Python code with the posggym of a tree, and this project's packages.
+def run_with_tree(tree: Path, module: str, *arguments: str) -> str:
+    """Run a module with the posggym of a tree, and this project's packages.
 
     Nothing is written into the tree, bytecode included: it can be a git repository.
 
@@ -30,10 +30,10 @@ def run_with_tree(tree: Path, code: str, *arguments: str) -> str:
     ----------
     tree
         The folder that holds the `posggym` package.
-    code
-        Python source.
+    module
+        Name of the module, as for `python -m`.
     *arguments
-        `sys.argv[1:]` of the code.
+        Its `sys.argv[1:]`.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def run_with_tree(tree: Path, code: str, *arguments: str) -> str:
     """
     source = Path(__file__).resolve().parents[2]
     run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-m", module, *arguments],
         env={
             **os.environ,
             "PYTHONPATH": f"{tree.resolve()}{os.pathsep}{source}",

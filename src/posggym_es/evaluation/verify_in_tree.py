@@ -1,0 +1,32 @@
+"""`python -m`: verify an agent of the imported posggym, and write the report.
+
+Arguments are the agent's spec as JSON, the folder of its extracted policy, and the file
+to write.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pgpelib.utils.files import write_json
+from posggym_es.evaluation.playing import company_of
+from posggym_es.evaluation.verification import verify
+from posggym_es.policies.policy_file import read_policy
+from posggym_es.registration.spec import AgentSpec
+
+
+def main(spec_json: str, policy_dir: str, report: str) -> None:
+    """Verify an agent; exits with the reason if it fails."""
+    spec = AgentSpec.from_json(json.loads(spec_json))
+    notes = read_policy(Path(policy_dir)).notes
+    try:
+        result = verify(spec, notes["reference"], company_of(notes, []))
+    except (ValueError, RuntimeError) as error:
+        sys.exit(str(error))
+    write_json(Path(report), result.to_json())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -9,7 +9,11 @@ import pytest
 from messages import exactly
 from pgpelib.policies.saving import save_policy
 from posggym_es.conversion.folders import read_checkpoint_dir
-from posggym_es.policies.selection import ExtractionError, pick_policy
+from posggym_es.policies.selection import (
+    ExtractionError,
+    is_chosen_by_re_evaluation,
+    pick_policy,
+)
 from test_policies import make_policy
 
 
@@ -40,6 +44,20 @@ def test_returns_that_are_not_numbers_are_the_worst(tmp_path):
     ):
         save(tmp_path, name, generation=generation, re_eval_returns=returns)
     assert pick_policy(tmp_path, "best")[0] == good
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "config", "chosen"),
+    [
+        ("best", {}, True),
+        ("latest", {"keep_best": True}, True),
+        ("latest", {"keep_best": False}, False),
+        ("latest", None, False),
+    ],
+)
+def test_the_best_of_many_is_known_as_such(checkpoint, config, chosen):
+    policy = dataclasses.replace(make_policy(), notes={"config": config})
+    assert is_chosen_by_re_evaluation(policy, checkpoint) == chosen
 
 
 def test_a_file_is_taken_as_it_is(tmp_path):

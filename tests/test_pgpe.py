@@ -216,13 +216,63 @@ def test_without_a_seed_each_run_is_another():
     assert not np.array_equal(first.ask(), second.ask())
 
 
-@pytest.mark.parametrize("optimizer", ["clipup", "adam"])
-def test_state_continues_the_same_run(optimizer):
-    def make():
-        return PGPE(solution_length=3, popsize=8, seed=4, optimizer=optimizer)
+def step(pgpe):
+    pgpe.tell([-float(np.abs(s).sum()) for s in pgpe.ask()])
 
-    def step(pgpe):
-        pgpe.tell([-float(np.abs(s).sum()) for s in pgpe.ask()])
+
+@pytest.mark.parametrize("optimizer", ["clipup", "adam"])
+def test_decays_are_factors_of_each_generation(optimizer):
+    common = {"solution_length": 3, "popsize": 8, "seed": 4, "stdev_learning_rate": 0.0}
+    plain = PGPE(**common, optimizer=optimizer)
+    decaying = PGPE(
+        **common, optimizer=optimizer, max_speed_decay=0.5, stdev_decay=0.25
+    )
+    for generation in range(4):
+        # The same gradients for both.
+        for pgpe in (plain, decaying):
+            pgpe.center, pgpe.stdev = np.ones(3), np.ones(3)
+            step(pgpe)
+        assert decaying.stdev == pytest.approx(np.full(3, 0.25))
+        steps = decaying.center - 1, plain.center - 1
+        if optimizer == "adam":
+            assert steps[0] == pytest.approx(0.5**generation * steps[1])
+        else:
+            speed = 0.15 * 0.5**generation
+            assert np.linalg.norm(steps[0]) == pytest.approx(speed)
+
+
+def test_a_restart_is_a_new_search_with_other_random_numbers():
+    def make(**changes):
+        return PGPE(solution_length=3, popsize=8, seed=4, center_init=7.0, **changes)
+
+    pgpe, fresh = make(max_speed_decay=0.5), make(max_speed_decay=0.5)
+    for _ in range(5):
+        step(pgpe)
+    pgpe.restart()
+    assert (pgpe.center == fresh.center).all()
+    assert (pgpe.stdev == fresh.stdev).all()
+    assert not np.array_equal(pgpe.ask(), fresh.ask())
+    resumed = make(max_speed_decay=0.5)
+    resumed.load_state(pgpe.state())
+    for each in (pgpe, resumed):
+        step(each)
+        # At full speed, without the velocity of before.
+        assert np.linalg.norm(each.center - 7) == pytest.approx(0.15)
+    assert np.array_equal(pgpe.center, resumed.center)
+
+
+@pytest.mark.parametrize("optimizer", ["clipup", "adam"])
+@pytest.mark.parametrize("decay", [1.0, 0.7])
+def test_state_continues_the_same_run(optimizer, decay):
+    def make():
+        return PGPE(
+            solution_length=3,
+            popsize=8,
+            seed=4,
+            optimizer=optimizer,
+            max_speed_decay=decay,
+            stdev_decay=decay,
+        )
 
     whole, first, second = make(), make(), make()
     for _ in range(6):
@@ -248,6 +298,8 @@ def test_state_continues_the_same_run(optimizer):
             {"popsize": 4, "optimizer_config": {"max_speed": 0.0}},
             "max_speed have to be",
         ),
+        ({"popsize": 4, "stdev_decay": 0.0}, r"a decay has to be in \(0, 1\], not 0.0"),
+        ({"popsize": 4, "max_speed_decay": 1.1}, r"in \(0, 1\], not 1.1"),
         ({"popsize": 4, "center_learning_rate": 0.0}, "step_size and max_speed have"),
     ],
 )

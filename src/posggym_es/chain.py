@@ -21,7 +21,7 @@ from posggym_es.policies.policy_file import (
     write_ppo_policy,
 )
 from posggym_es.policies.ppo_checkpoints import load_checkpoint
-from posggym_es.policies.selection import pick_policy
+from posggym_es.policies.selection import is_chosen_by_re_evaluation, pick_policy
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_spec
@@ -80,9 +80,8 @@ def extract(
             check_modules(policy, env_modules)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        policy = with_reference(
-            policy, _origin(path), episodes, checkpoint == "best", on_episode
-        )
+        fresh = is_chosen_by_re_evaluation(policy, checkpoint)
+        policy = with_reference(policy, _origin(path), episodes, fresh, on_episode)
         write_policy(policy, output_dir)
         notes = policy.notes
     return list(notes["reference"]["returns"])

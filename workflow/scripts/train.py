@@ -110,9 +110,16 @@ def default_config() -> None:
     radius = 15 * max_speed  # stdev_init = sqrt(radius^2 / n_params)
     stdev_lr = 0.1  # learning rate of the standard deviations
     stdev_max_change = 0.2  # largest relative change of a stdev in one update; -1: any
+    max_speed_decay = 1.0  # factor of max_speed and center_lr after each generation
+    stdev_decay = 1.0  # factor of the standard deviations after each generation
     solution_ranking = True  # centered ranks as fitnesses
     re_eval_interval = 10  # generations between re-evaluations; 0: only at the end
     re_eval_num_episodes = 16  # episodes of a re-evaluation
+    keep_best = False  # save the center with the best re-evaluation so far
+    target_return = None  # end when the mean of a re-evaluation reaches this
+    # give up the search after so many re-evaluations without a better one; -1: never
+    patience = -1
+    restarts = 0  # searches that follow one that was given up
     save_interval = 10  # generations between saved policies
     num_cpus = -1  # worker processes (with slurm of each node); -1: all cores
     engine = "local"  # local, ray (the cluster that RAY_ADDRESS names) or slurm
@@ -244,7 +251,7 @@ def train(
         progress.report(report.metrics)
 
     with training, contextlib.closing(progress):
-        if training.generation < config.niters:
+        if not training.finished:
             print(
                 f"{config.niters - training.generation} generations on "
                 f"{training.num_workers} workers will take {training.calibrate()}",

@@ -13,8 +13,11 @@ Vector = npt.NDArray[np.float64]
 class Optimizer(Protocol):
     """Gradient ascent with a memory."""
 
-    def ascent(self, gradient: Vector) -> Vector:
-        """Return what to add to the center, shape (n,), given its gradient (n,)."""
+    def ascent(self, gradient: Vector, scale: float = 1.0) -> Vector:
+        """Return what to add to the center, shape (n,), given its gradient (n,).
+
+        Step sizes and bounds of this step are multiplied by `scale`.
+        """
 
     def state(self) -> dict[str, Vector]:
         """Return the memory as arrays, for a checkpoint."""
@@ -54,18 +57,20 @@ class ClipUp:
         self.momentum = momentum
         self.velocity: Vector = np.zeros(solution_length)
 
-    def ascent(self, gradient: Vector) -> Vector:
-        """Return the new velocity, shape (n,); its length is at most `max_speed`.
+    def ascent(self, gradient: Vector, scale: float = 1.0) -> Vector:
+        """Return the new velocity, shape (n,).
 
-        A zero gradient has no direction: the velocity then only decays.
+        Its length is at most `scale * max_speed`. A zero gradient has no direction: the
+        velocity then only decays.
         """
+        max_speed = scale * self.max_speed
         length = float(np.linalg.norm(gradient))
         velocity = self.momentum * self.velocity
         if length > 0.0:
-            velocity += gradient * (self.step_size / length)
+            velocity += gradient * (scale * self.step_size / length)
         speed = float(np.linalg.norm(velocity))
-        if speed > self.max_speed:
-            velocity *= self.max_speed / speed
+        if speed > max_speed:
+            velocity *= max_speed / speed
         self.velocity = velocity
         return velocity.copy()
 
@@ -109,8 +114,8 @@ class Adam:
         self.first_moment: Vector = np.zeros(solution_length)
         self.second_moment: Vector = np.zeros(solution_length)
 
-    def ascent(self, gradient: Vector) -> Vector:
-        """Return the step, shape (n,)."""
+    def ascent(self, gradient: Vector, scale: float = 1.0) -> Vector:
+        """Return the step, shape (n,), with a step size of `scale * step_size`."""
         self.step_count += 1
         self.first_moment = self.beta1 * self.first_moment + (1 - self.beta1) * gradient
         self.second_moment = (
@@ -118,7 +123,7 @@ class Adam:
         )
         first = self.first_moment / (1 - self.beta1**self.step_count)
         second = self.second_moment / (1 - self.beta2**self.step_count)
-        return self.step_size * first / (np.sqrt(second) + self.epsilon)
+        return scale * self.step_size * first / (np.sqrt(second) + self.epsilon)
 
     def state(self) -> dict[str, Vector]:
         """Return the moments and the step count."""

@@ -7,7 +7,8 @@ Sources: Sehnke et al. 2010 (PGPE, symmetric sampling); Toklu et al. 2020
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,11 @@ class PGPE:
     optimizer, optimizer_config
         "clipup" or "adam", and the keyword arguments of its class besides the length
         and the step size.
+    max_speed_decay
+        The optimizer's step size and bound on the speed are multiplied by it after each
+        generation.
+    stdev_decay
+        The standard deviations are multiplied by it after each update.
     num_interactions
         Adaptive population: keep asking until this many simulator steps are made.
     popsize_max
@@ -196,6 +202,8 @@ class PGPE:
         solution_ranking: bool = True,
         optimizer: str = "clipup",
         optimizer_config: dict[str, Any] | None = None,
+        max_speed_decay: float = 1.0,
+        stdev_decay: float = 1.0,
         num_interactions: int | None = None,
         popsize_max: int | None = None,
         seed: int | None = None,
@@ -208,18 +216,26 @@ class PGPE:
                 f"unknown optimizer {optimizer!r}; choose one of "
                 f"{', '.join(sorted(OPTIMIZERS))}"
             )
-        self.center: Vector = _filled(center_init, solution_length, "center_init")
-        self.stdev: Vector = _filled(stdev_init, solution_length, "stdev_init")
-        if not (self.stdev > 0).all():
+        self._center_init = _filled(center_init, solution_length, "center_init")
+        self._stdev_init = _filled(stdev_init, solution_length, "stdev_init")
+        if not (self._stdev_init > 0).all():
             raise ValueError("stdev_init has to be positive")
+        for decay in (max_speed_decay, stdev_decay):
+            if not 0 < decay <= 1:
+                raise ValueError(f"a decay has to be in (0, 1], not {decay}")
         self.popsize = popsize
         self.popsize_max = popsize_max
         self.num_interactions = num_interactions
         self.stdev_learning_rate = stdev_learning_rate
         self.stdev_max_change = stdev_max_change
         self.solution_ranking = solution_ranking
-        self.optimizer: Optimizer = OPTIMIZERS[optimizer](
-            solution_length, center_learning_rate, **(optimizer_config or {})
+        self.max_speed_decay = max_speed_decay
+        self.stdev_decay = stdev_decay
+        self._make_optimizer: Callable[[], Optimizer] = functools.partial(
+            OPTIMIZERS[optimizer],
+            solution_length,
+            center_learning_rate,
+            **(optimizer_config or {}),
         )
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -228,6 +244,17 @@ class PGPE:
         self.generation = 0
         self._fitnesses: list[Vector] = []
         self._interactions = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new search where the first one began.
+
+        Generations go on counting, so it has other random numbers.
+        """
+        self.center: Vector = self._center_init.copy()
+        self.stdev: Vector = self._stdev_init.copy()
+        self.optimizer = self._make_optimizer()
+        self.first_generation = self.generation
 
     @property
     def distribution(self) -> SearchDistribution:
@@ -299,12 +326,13 @@ class PGPE:
         else:
             shaped = np.zeros_like(fitnesses)
         center_gradient, stdev_gradient = self.distribution.gradients(shaped)
-        self.center = self.center + self.optimizer.ascent(center_gradient)
+        scale = self.max_speed_decay ** (self.generation - self.first_generation)
+        self.center = self.center + self.optimizer.ascent(center_gradient, scale)
         target = self.stdev + self.stdev_learning_rate * stdev_gradient
         if self.stdev_max_change is not None:
             change = self.stdev_max_change * self.stdev
             target = np.clip(target, self.stdev - change, self.stdev + change)
-        self.stdev = target
+        self.stdev = self.stdev_decay * target
 
     def state(self) -> dict[str, Vector]:
         """Return everything that the next generation depends on, as arrays."""
@@ -314,11 +342,20 @@ class PGPE:
             "center": self.center,
             "stdev": self.stdev,
             "generation": np.array(self.generation, dtype=np.float64),
+            **self._decay_state(),
             **{f"optimizer.{k}": v for k, v in self.optimizer.state().items()},
         }
 
+    def _decay_state(self) -> dict[str, Vector]:
+        if self.max_speed_decay == 1:
+            # Nothing depends on it, and states of earlier versions do not have it.
+            return {}
+        first = np.array(self.first_generation, dtype=np.float64)
+        return {"first_generation": first}
+
     def load_state(self, state: dict[str, Vector]) -> None:
         """Go on from what `state` returned."""
+        self.first_generation = int(state.get("first_generation", 0))
         self.center = np.array(state["center"], dtype=np.float64)
         self.stdev = np.array(state["stdev"], dtype=np.float64)
         self.generation = int(state["generation"])

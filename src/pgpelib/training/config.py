@@ -14,7 +14,7 @@ from pgpelib.utils.plain_data import is_integer, is_number
 
 # Settings that change how long a run goes on, or how it is computed, but no number of
 # any generation. All others make a different run.
-BUDGET_KEYS = ("niters", "num_cpus", "engine", "worker_timeout")
+BUDGET_KEYS = ("niters", "target_return", "num_cpus", "engine", "worker_timeout")
 
 
 def _is_list(value: Any) -> bool:
@@ -51,10 +51,14 @@ _POSITIVE = (
     "save_interval",
     "worker_timeout",
     "episodes_per_solution",
+    "max_speed_decay",
+    "stdev_decay",
+    "patience",
 )
-_NOT_NEGATIVE = ("stdev_lr", "lstm_size", "seed", "re_eval_interval")
+_NOT_NEGATIVE = ("stdev_lr", "lstm_size", "seed", "re_eval_interval", "restarts")
+_AT_MOST_ONE = ("max_speed_decay", "stdev_decay")
 # None for no limit, which the original trainer writes as -1.
-LIMITS = ("popsize_max", "num_interactions", "stdev_max_change")
+LIMITS = ("popsize_max", "num_interactions", "stdev_max_change", "patience")
 _MINUS_ONE_FOR_ALL = ("max_episode_length", "num_cpus")
 
 
@@ -113,11 +117,25 @@ class TrainingConfig:
     stdev_lr, stdev_max_change
         Learning rate of standard deviations and largest relative change of one update
         (-1 or None for any).
+    max_speed_decay
+        `max_speed` and `center_lr` are multiplied by it after each generation.
+    stdev_decay
+        Standard deviations are multiplied by it after each generation.
     solution_ranking
         Use centered ranks as fitnesses.
     re_eval_interval, re_eval_num_episodes
         Generations between re-evaluations of the center (0 for one at the end), and
         episodes of each.
+    keep_best
+        Save the center with the best re-evaluation so far, not the current one.
+    target_return
+        End the run when the mean of a re-evaluation reaches this; None for never.
+    patience
+        Give up the search after this many re-evaluations in a row that are no better
+        than its best one; None for never. The run then ends, or restarts.
+    restarts
+        How many times another search follows one that was given up. It begins as the
+        first one did, with other random numbers; the best center of all is saved.
     save_interval
         Generations between saved policies.
     num_cpus
@@ -162,9 +180,15 @@ class TrainingConfig:
     radius: float = 2.25
     stdev_lr: float = 0.1
     stdev_max_change: float | None = 0.2
+    max_speed_decay: float = 1.0
+    stdev_decay: float = 1.0
     solution_ranking: bool = True
     re_eval_interval: int = 10
     re_eval_num_episodes: int = 16
+    keep_best: bool = False
+    target_return: float | None = None
+    patience: int | None = None
+    restarts: int = 0
     save_interval: int = 10
     num_cpus: int = -1
     engine: str = "local"
@@ -185,6 +209,9 @@ class TrainingConfig:
         for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} has to be >= 0, not {getattr(self, name)}")
+        for name in _AT_MOST_ONE:
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} has to be <= 1, not {getattr(self, name)}")
         for name in _MINUS_ONE_FOR_ALL:
             value = getattr(self, name)
             if value < 1 and value != -1:
@@ -204,6 +231,31 @@ class TrainingConfig:
                 "partners: a best response has one role at most, not "
                 f"{', '.join(self.roles)}"
             )
+        self._check_stopping()
+
+    def _check_stopping(self) -> None:
+        """Refuse settings that re-evaluations cannot follow."""
+        if self.restarts and self.patience is None:
+            raise ValueError("restarts: set patience, which says when to restart")
+        if self.restarts and not self.keep_best:
+            raise ValueError(
+                "restarts: set keep_best to true; otherwise the policy of the last "
+                "search is saved, however bad it is"
+            )
+        for name, value in (
+            ("keep_best", self.keep_best),
+            ("target_return", self.target_return is not None),
+            ("patience", self.patience is not None),
+        ):
+            if not value:
+                continue
+            if not self.re_eval_interval:
+                raise ValueError(f"{name}: needs re-evaluations; set re_eval_interval")
+            if len(self.roles) > 1:
+                raise ValueError(
+                    f"{name}: policies that are trained together have no best "
+                    "re-evaluation; remove it, or train one role"
+                )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,34 @@ from pgpelib.policies.policy import SavedPolicy
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.search.pgpe import PGPE
 from pgpelib.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A center that may be saved.
+
+    Parameters
+    ----------
+    generation
+        Completed generations when it was the center.
+    center
+        Shape (n,), float64.
+    obs_stats
+        The observations that it was normalised with.
+    returns
+        Returns of the episodes that re-evaluated it; None without any.
+    """
+
+    generation: int
+    center: npt.NDArray[np.float64]
+    obs_stats: RunningStat
+    returns: Sequence[float] | None = None
+
+    @property
+    def mean_return(self) -> float:
+        """Mean of the returns; minus infinity without any, or if it is NaN."""
+        mean = float(np.mean(self.returns)) if self.returns else -np.inf
+        return -np.inf if np.isnan(mean) else mean
 
 
 class Learner:
@@ -46,18 +76,32 @@ class Learner:
             optimizer_config=(
                 {"max_speed": config.max_speed} if config.optimizer == "clipup" else {}
             ),
+            max_speed_decay=config.max_speed_decay,
+            stdev_decay=config.stdev_decay,
             num_interactions=config.num_interactions,
             popsize_max=config.popsize_max,
             seed=config.seed,
             learner=0 if role is None else config.roles.index(role),
         )
-        self.obs_stats = RunningStat.empty(self.architecture.observation_size)
+        self.obs_stats = self._no_observations()
+        self._best: Candidate | None = None
+
+    def _no_observations(self) -> RunningStat:
+        return RunningStat.empty(self.architecture.observation_size)
+
+    def restart(self) -> None:
+        """Forget everything but the best center, and begin another search."""
+        self.pgpe.restart()
+        self.obs_stats = self._no_observations()
 
     def normalization(self) -> Normalization:
         """Observation normalisation of the current generation."""
-        if not self._config.obs_norm or self.obs_stats.count == 0:
+        return self._normalization(self.obs_stats)
+
+    def _normalization(self, obs_stats: RunningStat) -> Normalization:
+        if not self._config.obs_norm or obs_stats.count == 0:
             return Normalization()
-        return Normalization(self.obs_stats.mean, self.obs_stats.stdev)
+        return Normalization(obs_stats.mean, obs_stats.stdev)
 
     def folded_layers(self) -> list[Layer]:
         """Layers of the current center with the observation normalisation in them."""
@@ -77,18 +121,35 @@ class Learner:
             {str(other.role): other.folded_layers() for other in others},
         )
 
-    def policy(self, notes: dict[str, Any]) -> SavedPolicy:
-        """Return the current center as a policy.
+    def candidate(self, returns: Sequence[float] | None = None) -> Candidate:
+        """Return the current center, with the returns of its re-evaluation."""
+        # A copy: the statistics go on.
+        stats = dataclasses.replace(self.obs_stats)
+        return Candidate(self.pgpe.generation, self.pgpe.center, stats, returns)
+
+    def keep(self, candidate: Candidate) -> None:
+        """Keep a center if it is the best one so far."""
+        self._best = self.best_with(candidate)
+
+    def best_with(self, candidate: Candidate) -> Candidate:
+        """Return the better one of the best center so far and another one."""
+        best = self._best
+        if best is None or candidate.mean_return > best.mean_return:
+            return candidate
+        return best
+
+    def policy(self, candidate: Candidate, notes: dict[str, Any]) -> SavedPolicy:
+        """Return a center as a policy.
 
         Raises
         ------
         ValueError
             If a number is NaN or infinite.
         """
-        self._refuse_non_finite({"center": self.pgpe.center})
-        normalization = self.normalization()
+        self._refuse_non_finite({"center": candidate.center})
+        normalization = self._normalization(candidate.obs_stats)
         return SavedPolicy(
-            layers=self.architecture.layers(self.pgpe.center),
+            layers=self.architecture.layers(candidate.center),
             activation=self._config.activation,
             obs_mean=normalization.mean,
             obs_stdev=normalization.stdev,
@@ -108,13 +169,25 @@ class Learner:
         ValueError
             If a number is NaN or infinite; no generation could follow from that.
         """
-        arrays = self.pgpe.state() | {
-            "obs_count": np.array(self.obs_stats.count),
-            "obs_sum": self.obs_stats.sum,
-            "obs_sumsq": self.obs_stats.sumsq,
-        }
+        arrays = self.pgpe.state() | _stats_state("", self.obs_stats)
+        if self._config.keep_best:
+            arrays |= self._best_state()
         self._refuse_non_finite(arrays)
         return {self._prefix + name: array for name, array in arrays.items()}
+
+    def _best_state(self) -> dict[str, npt.NDArray[Any]]:
+        best = self._best
+        if best is None:
+            # Arrays of the same shapes. No center is kept in generation 0.
+            none = [0.0] * self._config.re_eval_num_episodes
+            center = np.zeros_like(self.pgpe.center)
+            best = Candidate(0, center, self._no_observations(), none)
+        return {
+            "best.generation": np.array(best.generation),
+            "best.center": best.center,
+            "best.returns": np.array(best.returns),
+            **_stats_state("best.", best.obs_stats),
+        }
 
     def _refuse_non_finite(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         for name, array in arrays.items():
@@ -133,10 +206,31 @@ class Learner:
             if name.startswith(self._prefix)
         }
         self.pgpe.load_state(own)
-        self.obs_stats = RunningStat(
-            int(own["obs_count"]), own["obs_sum"], own["obs_sumsq"]
-        )
+        self.obs_stats = _stats_of("", own)
+        if own.get("best.generation"):
+            self._best = Candidate(
+                int(own["best.generation"]),
+                own["best.center"],
+                _stats_of("best.", own),
+                own["best.returns"].tolist(),
+            )
 
     @property
     def _prefix(self) -> str:
         return "" if self.role is None else f"{self.role}:"
+
+
+def _stats_state(prefix: str, stats: RunningStat) -> dict[str, npt.NDArray[Any]]:
+    return {
+        f"{prefix}obs_count": np.array(stats.count),
+        f"{prefix}obs_sum": stats.sum,
+        f"{prefix}obs_sumsq": stats.sumsq,
+    }
+
+
+def _stats_of(prefix: str, state: dict[str, npt.NDArray[Any]]) -> RunningStat:
+    return RunningStat(
+        int(state[f"{prefix}obs_count"]),
+        state[f"{prefix}obs_sum"],
+        state[f"{prefix}obs_sumsq"],
+    )

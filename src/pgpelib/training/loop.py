@@ -8,7 +8,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +21,7 @@ from pgpelib.policies.saving import policy_file_name, save_policy
 from pgpelib.search.pgpe import PGPE
 from pgpelib.tasks.registry import family_of
 from pgpelib.training.config import BUDGET_KEYS, TrainingConfig
-from pgpelib.training.learner import Learner
+from pgpelib.training.learner import Candidate, Learner
 from pgpelib.training.provenance import source_commit
 from pgpelib.training.run_folder import (
     LOCK_FILE,
@@ -35,6 +35,7 @@ from pgpelib.training.run_folder import (
     write_identity,
     write_state,
 )
+from pgpelib.training.stopping import StoppingRule, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,9 @@ class Training:
             self._uncompiled_reason = config.task.uncompiled_reason()
             self._identity = self._claim_folder()
             self._check_kernels()
+            self._rule = StoppingRule(
+                config.target_return, config.patience, config.restarts
+            )
             self.timesteps = 0
             self._elapsed_before = 0.0
             self._started = time.monotonic()
@@ -157,6 +161,11 @@ class Training:
         return self.learners[-1].pgpe.generation
 
     @property
+    def finished(self) -> bool:
+        """Whether `niters` generations are complete or re-evaluations ended the run."""
+        return self._rule.stopped or self.generation >= self.config.niters
+
+    @property
     def num_workers(self) -> int:
         """Workers that evaluate solutions at a time."""
         return self._engine.num_workers
@@ -171,7 +180,7 @@ class Training:
         on_generation: Callable[[GenerationReport], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Train until `niters` generations are complete.
+        """Train until the run is finished.
 
         Parameters
         ----------
@@ -180,7 +189,7 @@ class Training:
         on_progress
             Called with the number of solutions whenever some are evaluated.
         """
-        while self.generation < self.config.niters:
+        while not self.finished:
             report = self.step(on_progress)
             if on_generation is not None:
                 on_generation(report)
@@ -225,20 +234,28 @@ class Training:
             self._train(learner, subject, on_progress)
             for learner, subject in zip(self.learners, subjects, strict=True)
         ]
-        generation = self.generation
-        last = generation == self.config.niters
-        interval = self.config.re_eval_interval
-        re_evaluated = last or (interval > 0 and generation % interval == 0)
+        scheduled = self._is_scheduled(self.generation)
+        re_evaluated = scheduled or self.finished
+        candidates = [
+            self._re_evaluated(learner) if re_evaluated else learner.candidate()
+            for learner in self.learners
+        ]
+        verdict = self._judge(candidates) if scheduled else Verdict.CONTINUE
         saved = []
-        for learner, metrics in zip(self.learners, rows, strict=True):
-            re_eval = None
-            if re_evaluated:
-                re_eval = self._re_evaluate(learner)
-                metrics |= {f"re_eval_{k}": v for k, v in summary(re_eval).items()}
-            if last or generation % self.config.save_interval == 0:
-                saved.append(self._save_policy(learner, re_eval))
+        if self.finished or self.generation % self.config.save_interval == 0:
+            saved = [
+                self._save_policy(learner, candidate)
+                for learner, candidate in zip(self.learners, candidates, strict=True)
+            ]
+        for candidate, metrics in zip(candidates, rows, strict=True):
+            if candidate.returns is not None:
+                results = summary(candidate.returns)
+                metrics |= {f"re_eval_{k}": v for k, v in results.items()}
             metrics["timesteps"] = self.timesteps
             metrics["elapsed"] = self._elapsed()
+        if verdict is Verdict.RESTART:
+            for learner in self.learners:
+                learner.restart()
         append_metrics(self.run_dir, rows)
         write_state(self.run_dir, self._state())
         return GenerationReport(rows, saved)
@@ -319,13 +336,41 @@ class Training:
                 batch.fitnesses[index],
             )
 
-    def _re_evaluate(self, learner: Learner) -> list[float]:
+    def _is_scheduled(self, generation: int) -> bool:
+        """Return whether centers are re-evaluated after a generation, the last or not.
+
+        That alone decides what is kept and when to restart: where a run once ended
+        because of its `niters` changes nothing when it resumes with more.
+        """
+        interval = self.config.re_eval_interval
+        return interval > 0 and generation % interval == 0
+
+    def _re_evaluated(self, learner: Learner) -> Candidate:
         result = self._evaluator.re_evaluate(
             self._subject(learner), self.config.re_eval_num_episodes
         )
-        return [float(fitness) for fitness in result.fitnesses]
+        return learner.candidate(result.fitnesses.tolist())
 
-    def _save_policy(self, learner: Learner, re_eval: list[float] | None) -> Path:
+    def _judge(self, candidates: list[Candidate]) -> Verdict:
+        """Keep what is best, and return whether to go on with the search."""
+        for learner, candidate in zip(self.learners, candidates, strict=True):
+            learner.keep(candidate)
+        mean = candidates[0].mean_return
+        verdict = self._rule.judge(mean)
+        if verdict is not Verdict.CONTINUE:
+            logger.info(
+                "generation %d: %s",
+                self.generation,
+                f"the mean return {mean:.3f} reached target_return"
+                if self._rule.reached(mean)
+                else f"{self.config.patience} re-evaluations were not better; "
+                + ("restarting" if verdict is Verdict.RESTART else "the run ends"),
+            )
+        return verdict
+
+    def _save_policy(self, learner: Learner, candidate: Candidate) -> Path:
+        if self.config.keep_best:
+            candidate = learner.best_with(candidate)
         name = policy_file_name(
             self._identity.date,
             self.config.env_name,
@@ -342,9 +387,11 @@ class Training:
             "commit": source_commit(),
             "config": self.config.to_dict(),
             "re_eval_env_name": self.config.task.re_eval_env_name,
-            "re_eval_returns": re_eval,
+            "re_eval_returns": candidate.returns,
         }
-        save_policy(learner.policy(notes), path)
+        if self.config.keep_best:
+            notes["best_generation"] = candidate.generation
+        save_policy(learner.policy(candidate, notes), path)
         return path
 
     def _elapsed(self) -> float:
@@ -433,10 +480,12 @@ class Training:
             self._elapsed_before = float(state["elapsed"])
             logger.info("resuming after generation %d", self.generation)
         roles = [learner.role for learner in self.learners]
-        trim_metrics(self.run_dir, self.generation, roles)
+        for row in trim_metrics(self.run_dir, self.generation, roles):
+            if row["re_eval_mean"] and self._is_scheduled(int(row["generation"])):
+                self._rule.judge(float(row["re_eval_mean"]))
 
 
-def summary(returns: list[float]) -> dict[str, float]:
+def summary(returns: Sequence[float]) -> dict[str, float]:
     """Return mean, median, min, max and standard deviation of returns."""
     values = np.asarray(returns)
     return {

@@ -195,8 +195,10 @@ def append_metrics(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         os.fsync(file.fileno())
 
 
-def trim_metrics(run_dir: Path, generation: int, roles: Sequence[str | None]) -> None:
-    """Drop rows of a generation whose state did not make it to disk.
+def trim_metrics(
+    run_dir: Path, generation: int, roles: Sequence[str | None]
+) -> list[dict[str, Any]]:
+    """Drop rows of a generation whose state did not make it to disk; return the others.
 
     Rows are durable before the state of their generation is written, so all completed
     generations have theirs, whenever a run was killed.
@@ -239,6 +241,7 @@ def trim_metrics(run_dir: Path, generation: int, roles: Sequence[str | None]) ->
     writer.writeheader()
     writer.writerows(completed)
     write_text(path, text.getvalue())
+    return completed
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -62,6 +62,15 @@ def pick_policy(
     return max(own, key=lambda item: _rank(item[1], checkpoint))
 
 
+def is_chosen_by_re_evaluation(policy: SavedPolicy, checkpoint: str) -> bool:
+    """Return whether a policy is the best of many re-evaluations, and so a lucky one.
+
+    Either `pick_policy` chose it, or the trainer that kept the best center.
+    """
+    config = policy.notes.get("config") or {}
+    return checkpoint == "best" or config.get("keep_best") is True
+
+
 def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
     generation = int(policy.notes["generation"])
     if checkpoint == "latest":

@@ -12,6 +12,8 @@ to find it. The lock accepts both: it has the hashes of both and the packages th
 either needs. It constrains an installation and lists more than one machine installs.
 Hashes of a build that is not found on this machine are kept from the previous lock.
 
+The conda environments in `envs/` name packages; their versions are written here, too.
+
 Examples
 --------
     .venv/bin/python tools/lock_environment.py
@@ -38,8 +40,11 @@ from locked_packages import (
     normal_name,
     parse_lock,
     pip,
+    project_extras,
+    project_requirements,
 )
 
+CONDA_FILES = sorted((ROOT / "envs").glob("*.yaml"))
 LICENCES_FILE = ROOT / "docs" / "licences.md"
 # snakefmt needs another Black than the one that formats generated code.
 SNAKEFMT_INPUT = ROOT / "tools" / "snakefmt.in"
@@ -199,6 +204,34 @@ def licences_text(packages: list[LockedPackage], items: list[dict[str, Any]]) ->
     return "\n".join(lines) + "\n"
 
 
+def with_pins(environment: str, requirements: Iterable[str]) -> str:
+    """Return a conda environment file with the project's versions of its pip packages.
+
+    Parameters
+    ----------
+    environment
+        Text of the file; pip packages are lines such as `      - numpy==1.26.4`.
+    requirements
+        The project's requirements, such as `numpy==1.26.4`.
+
+    Raises
+    ------
+    ValueError
+        If the project does not require a package of the file.
+    """
+    pins = {normal_name(item.partition("==")[0]): item for item in requirements}
+    lines = []
+    for line in environment.splitlines():
+        indent, dash, item = line.partition("- ")
+        if dash and "==" in item:
+            name = normal_name(item.partition("==")[0])
+            if name not in pins:
+                raise ValueError(f"envs/: {PROJECT_FILE.name} does not require {item}")
+            line = f"{indent}- {pins[name]}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -219,6 +252,10 @@ def main() -> None:
     metadata = [item["metadata"] for item in items]
     LOCK_FILE.write_text(lock_text(packages), encoding="utf-8")
     LICENCES_FILE.write_text(licences_text(packages, metadata), encoding="utf-8")
+    requirements = project_requirements(project_extras())
+    for path in CONDA_FILES:
+        text = with_pins(path.read_text(encoding="utf-8"), requirements)
+        path.write_text(text, encoding="utf-8")
     print(f"{len(packages)} packages in {LOCK_FILE.name} and {LICENCES_FILE.name}")
 
 

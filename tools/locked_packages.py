@@ -71,6 +71,12 @@ def locked_version(name: str) -> str:
     return parse_lock(LOCK_FILE.read_text(encoding="utf-8"))[normal_name(name)].version
 
 
+def project_extras() -> list[str]:
+    """Return the names of the extras in `pyproject.toml`."""
+    project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]
+    return list(project["optional-dependencies"])
+
+
 def project_requirements(extras: Sequence[str]) -> list[str]:
     """Return what `pyproject.toml` asks for: dependencies, and those of extras.
 

@@ -291,14 +291,14 @@ def test_state_continues_the_same_run(optimizer, decay):
     [
         ({"popsize": 3}, "even number"),
         ({"popsize": 4, "optimizer": "sgd"}, "unknown optimizer 'sgd'"),
-        ({"popsize": 4, "stdev_init": 0.0}, "stdev_init has to be positive"),
+        ({"popsize": 4, "stdev_init": 0.0}, "stdev_init must be positive"),
         ({"popsize": 4, "center_init": np.zeros(3)}, "center_init has shape"),
         ({"popsize": 4, "optimizer_config": {"momentum": 1.0}}, r"in \[0, 1\), not 1"),
         (
             {"popsize": 4, "optimizer_config": {"max_speed": 0.0}},
-            "max_speed have to be",
+            "max_speed must be",
         ),
-        ({"popsize": 4, "stdev_decay": 0.0}, r"a decay has to be in \(0, 1\], not 0.0"),
+        ({"popsize": 4, "stdev_decay": 0.0}, r"a decay must be in \(0, 1\], not 0.0"),
         ({"popsize": 4, "max_speed_decay": 1.1}, r"in \(0, 1\], not 1.1"),
         ({"popsize": 4, "center_learning_rate": 0.0}, "step_size and max_speed have"),
     ],

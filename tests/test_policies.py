@@ -299,7 +299,7 @@ def test_weights_that_are_not_numbers_are_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "discrete", "n": 0}, "0 is no number of discrete actions"),
+        ({"kind": "discrete", "n": 0}, "0 is not a number of discrete actions"),
         ({"kind": "box", "low": [0.0]}, "the action bounds are not arrays"),
         (
             {"kind": "box", "low": np.zeros(2), "high": np.ones(3)},

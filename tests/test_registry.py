@@ -709,7 +709,7 @@ PART = "[a-z][a-z0-9_]*"
         *(
             (
                 {"policy_name": name},
-                f"policy name {name!r} is not allowed; it has to match {NAME}",
+                f"policy name {name!r} is not allowed; it must match {NAME}",
             )
             for name in ("../evil", "a/b", "", "a b", "-x", "x\n", "..", "{x}")
         ),
@@ -719,11 +719,11 @@ PART = "[a-z][a-z0-9_]*"
         ),
         (
             {"env_name": ".."},
-            f"environment name '..' is not allowed; it has to match {PART}",
+            f"environment name '..' is not allowed; it must match {PART}",
         ),
         (
             {"env_type": "a/b"},
-            f"environment type 'a/b' is not allowed; it has to match {PART}",
+            f"environment type 'a/b' is not allowed; it must match {PART}",
         ),
         (
             {"env_type": "class"},
@@ -735,7 +735,7 @@ PART = "[a-z][a-z0-9_]*"
         ),
         (
             {"env_id": "no version"},
-            r"environment id 'no version' is not allowed; it has to match [\w-]+-v\d+",
+            r"environment id 'no version' is not allowed; it must match [\w-]+-v\d+",
         ),
         *(
             (
@@ -801,7 +801,7 @@ def test_unknown_processors_are_refused():
         ("RescaleProcessor", {"min_val": "a"}, "min_val: 'a' is not a finite number"),
         ("RescaleProcessor", {"max_val": float("inf")}, "inf is not a finite number"),
         ("RescaleProcessor", {"clip": 1}, "clip: 1 is not true or false"),
-        ("RescaleProcessor", {"max_val": -1}, "min_val -1.0 has to be less than"),
+        ("RescaleProcessor", {"max_val": -1}, "min_val -1.0 must be less than"),
         ("RescaleProcessor", 3, "config: 3 is not a mapping"),
     ],
 )

@@ -1,7 +1,7 @@
 """Gymnasium environments whose episodes depend on their seed and actions alone.
 
 `env.reset(seed=s)` does not promise that: simulators keep state across resets. Training
-needs it, because the same solution has to score the same on every worker, and so does
+needs it, because the same solution must score the same on every worker, and so does
 a model that replays an episode to come back to one of its states.
 """
 
@@ -18,7 +18,7 @@ import gymnasium
 from exact_gymnasium.ids import make_gymnasium
 
 # Families whose reset(seed) was measured to give bit-identical episodes whatever
-# happened before it. Others are made anew for each episode, because their collision
+# happened before it. Others are made again for each episode, because their collision
 # detection remembers: in use, HumanoidBulletEnv-v0 differed in 28 of 40 episodes played
 # on beyond the fall, BipedalWalker-v3 in 15 of 25 and LunarLander-v2 in 1 of 25.
 _RESETS_EXACTLY = (
@@ -36,8 +36,8 @@ class ExactEpisodes:
     environment that has been reset once. PyBullet's locomotion tasks need that one
     reset because they restore a saved simulation from their second reset on, so that
     the first episode of a new environment is not the one that the same seed gives
-    later. Environments that are not known to reset exactly are made anew for each
-    episode.
+    later. Environments that are not known to reset exactly are made again for
+    each episode.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ExactEpisodes:
     def env(self) -> gymnasium.Env:
         """The environment, made and reset once if it is not open.
 
-        Another one after each `reset` of an environment that has to be made anew.
+        Another one after each `reset` of an environment that must be made again.
         """
         if self._env is None:
             with quiet_stdout():

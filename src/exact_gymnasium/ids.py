@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import gymnasium
 
-# Modules that people put in front of an id so that it gets registered on the way.
+# Modules that people put in front of an id so that it gets registered.
 # `make_gymnasium` knows what to import, so the id alone is enough.
 _DROPPED_MODULES = frozenset(
     {

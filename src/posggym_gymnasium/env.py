@@ -178,7 +178,7 @@ class Simulator:
             state.seed,
             state,
             action,
-            # Some environments return the array that they go on working with.
+            # Some environments return the array that they keep working with.
             copy.deepcopy(obs),
             state.num_steps + 1,
             bool(terminated),
@@ -225,7 +225,7 @@ class Simulator:
         return self.env.step(copy.deepcopy(action))
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy makes a simulator of its own, which is in no state yet.
+        # A copy makes its own simulator, which has no state yet.
         return {**self.__dict__, "_state": None}
 
 
@@ -364,7 +364,7 @@ class GymnasiumEnv(DefaultEnv):
     are of seeds drawn from the model's generator, and so reproducible, but not the
     ones that unseeded resets of Gymnasium give.
 
-    Rendering happens in a simulator of its own, which follows the environment when
+    Rendering happens in a separate simulator, which follows the environment when
     `render` is called: pictures cannot disturb the physics, and what a planner tries
     in the model does not flicker through the window.
 

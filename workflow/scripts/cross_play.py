@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    # A tree of its own: files that POSGGym downloads go there.
+    # Its own tree: files that POSGGym downloads go there.
     tree = args.state / "posggym-tree"
     if args.models_dir is not None:
         copy_models(args.models_dir / MODELS_ROOT, tree / ASSETS_ROOT)

@@ -2,7 +2,7 @@
 """Film a registered agent: one of its verified episodes, as MP4 and as a small WebP.
 
 Needs no display. Where an environment cannot be rendered, the folder has the reason in
-`film.json` instead of a film: a missing graphics library is no reason to stop.
+`film.json` instead of a film: a missing graphics library does not stop the chain.
 
 Examples
 --------

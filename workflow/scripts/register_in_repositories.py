@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Register agents in a posggym repository and a models repository, on a branch.
 
-Works on clones of its own. Each repository gets one commit that says what was added;
+Works on its own clones. Each repository gets one commit that says what was added;
 agents that are there already are skipped, and running again changes nothing.
 
 Examples

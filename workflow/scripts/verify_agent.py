@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Load a registered agent by its id from a posggym tree, and play full episodes.
 
-Its mean return has to match that of the trained policy within the interval that chance
+Its mean return must match that of the trained policy within the interval that chance
 explains; the figures are written as JSON. A failure names the id and both figures.
 
 Examples

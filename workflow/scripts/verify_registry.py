@@ -2,7 +2,7 @@
 """Check that all agents of a posggym tree play exactly as they did when verified.
 
 Every agent is made by its id and plays the first episode of its verification again; the
-return has to be the same to the last bit.
+return must be the same to the last bit.
 
 Examples
 --------

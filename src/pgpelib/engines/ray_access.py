@@ -1,7 +1,7 @@
 """Who may use a Ray cluster that this process starts.
 
 Ray's ports run what they are sent. It reads these settings when it is imported, so both
-functions have to be called before.
+functions must be called before.
 """
 
 from __future__ import annotations

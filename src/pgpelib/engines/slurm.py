@@ -85,9 +85,9 @@ def make_slurm_engine(
 
 
 class SlurmEngine:
-    """A Ray cluster of its own on the nodes of a Slurm allocation.
+    """A private Ray cluster on the nodes of a Slurm allocation.
 
-    Ray's head runs on the node of this process, which has to be the allocation's first
+    Ray's head runs on the node of this process, which must be the allocation's first
     (where batch scripts run); `srun` starts Ray on the others. Whoever wants to join
     or use the cluster needs its token, which only this process and its children have.
 

@@ -257,7 +257,7 @@ class _JsonReader:
                 self._refuse("expected ',' or ']'")
 
     def _next(self) -> str:
-        """Move to the next character that is no space, and return it."""
+        """Move to the next character that is not a space, and return it."""
         match = _WHITESPACE.match(self._text, self._position)
         assert match is not None, "the expression matches nothing, too"
         self._position = match.end()

@@ -264,7 +264,7 @@ def safe_load(data: bytes, names: Names) -> Any:
         machine = Machine(data, names, budget)
         value = machine.run()
         if machine.position != len(data):
-            raise ForeignFileError("it goes on after its end")
+            raise ForeignFileError("it continues after its end")
         return resolve(value, budget)
 
 
@@ -526,8 +526,8 @@ def check_shape(shape: Any, available: int) -> int:
     Raises
     ------
     ForeignFileError
-        If it is no shape, or an axis or the whole is longer than `available`. An axis
-        of (2**32, 0) takes nothing itself, but its rows are what others allocate.
+        If it is not a shape, or an axis or the whole is longer than `available`. An
+        axis of (2**32, 0) takes nothing itself, but its rows are what others allocate.
     """
     if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
         raise ForeignFileError("an array's shape is not a shape")
@@ -541,7 +541,7 @@ def check_shape(shape: Any, available: int) -> int:
 
 
 def resolve(value: Any, budget: Budget, depth: int = 0) -> Any:
-    """Return a value with arrays in place of their stand-ins, counting on the way."""
+    """Return a value with arrays in place of their stand-ins, counting along."""
     budget.spend_value(depth)
     if isinstance(value, Array):
         if value.value is None:

@@ -202,7 +202,7 @@ def _load_zip(data: bytes, names: Names, budget: Budget) -> Any:
     machine = Machine(parts["data.pkl"], names, budget, storage)
     value = machine.run()
     if machine.position != len(parts["data.pkl"]):
-        raise ForeignFileError("its data.pkl goes on after its end")
+        raise ForeignFileError("its data.pkl continues after its end")
     return value
 
 
@@ -296,7 +296,7 @@ def _directory(data: bytes) -> tuple[list[_Entry], int]:
     _require(magic == b"PK\x05\x06" and not any(disks[:2]) and not comment)
     _require(disks[2] == count)
     if data[max(end - 20, 0) : end].startswith(b"PK\x06\x07"):
-        # The larger form, which PyTorch always writes too: it has to say the same.
+        # The larger form, which PyTorch always writes too: both must agree.
         end -= 76
         _require(end >= 0)
         large = struct.unpack_from("<4sQ2H2I4Q", data, end)

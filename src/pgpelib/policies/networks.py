@@ -154,7 +154,7 @@ class Network(_Forward):
 class NetworkBatch(_Forward):
     """Forward passes of several networks of one architecture at a time.
 
-    Each network has a lane of its own, with its own weights and, with an LSTM, its own
+    Each network has its own lane, with its own weights and, with an LSTM, its own
     state. A lane gives the outputs of a `Network`, to the last bit: NumPy multiplies a
     stack of matrices one by one.
 

@@ -129,7 +129,7 @@ class ActionSpec:
                 or isinstance(self.n, bool)
                 or self.n < 1
             ):
-                raise ValueError(f"{self.n!r} is no number of discrete actions")
+                raise ValueError(f"{self.n!r} is not a number of discrete actions")
         elif self.kind == "box":
             low, high = self.low, self.high
             if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):

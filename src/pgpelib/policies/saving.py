@@ -151,7 +151,7 @@ def checked_notes(notes: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If they are no dictionary of plain data, or one that later steps use is of
+        If they are not a dictionary of plain data, or one that later steps use is of
         another type; the message names it.
     """
     if not isinstance(notes, dict):

@@ -49,9 +49,9 @@ class ClipUp:
         momentum: float = 0.9,
     ) -> None:
         if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"momentum has to be in [0, 1), not {momentum}")
+            raise ValueError(f"momentum must be in [0, 1), not {momentum}")
         if max_speed <= 0.0 or step_size <= 0.0:
-            raise ValueError("step_size and max_speed have to be positive")
+            raise ValueError("step_size and max_speed must be positive")
         self.step_size = step_size
         self.max_speed = max_speed
         self.momentum = momentum

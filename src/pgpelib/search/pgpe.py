@@ -210,7 +210,7 @@ class PGPE:
         learner: int = 0,
     ) -> None:
         if popsize < 2 or popsize % 2:
-            raise ValueError(f"popsize has to be an even number >= 2, not {popsize}")
+            raise ValueError(f"popsize must be an even number >= 2, not {popsize}")
         if optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"unknown optimizer {optimizer!r}; choose one of "
@@ -219,10 +219,10 @@ class PGPE:
         self._center_init = _filled(center_init, solution_length, "center_init")
         self._stdev_init = _filled(stdev_init, solution_length, "stdev_init")
         if not (self._stdev_init > 0).all():
-            raise ValueError("stdev_init has to be positive")
+            raise ValueError("stdev_init must be positive")
         for decay in (max_speed_decay, stdev_decay):
             if not 0 < decay <= 1:
-                raise ValueError(f"a decay has to be in (0, 1], not {decay}")
+                raise ValueError(f"a decay must be in (0, 1], not {decay}")
         self.popsize = popsize
         self.popsize_max = popsize_max
         self.num_interactions = num_interactions
@@ -249,7 +249,7 @@ class PGPE:
     def restart(self) -> None:
         """Begin a new search where the first one began.
 
-        Generations go on counting, so it has other random numbers.
+        Generations keep counting, so it gets other random numbers.
         """
         self.center: Vector = self._center_init.copy()
         self.stdev: Vector = self._stdev_init.copy()

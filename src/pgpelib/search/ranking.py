@@ -29,7 +29,7 @@ def centered_ranks(fitnesses: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """
     values = np.asarray(fitnesses, dtype=np.float64)
     if values.ndim != 1:
-        raise ValueError(f"fitnesses have to be a vector, not of shape {values.shape}")
+        raise ValueError(f"fitnesses must be a vector, not of shape {values.shape}")
     if len(values) < 2:
         return np.zeros_like(values)
     values = np.where(np.isfinite(values), values, -np.inf)

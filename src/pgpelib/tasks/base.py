@@ -100,7 +100,7 @@ def episode_limit(
     max_episode_length
         The limit that was set; -1 for none.
     only_if_endless
-        Whether that limit is for environments without one of their own alone.
+        Whether that limit applies only to environments that have none.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Task(abc.ABC):
     lanes
         Agents that the learner's network plays at most.
     max_slots
-        Episodes that can be played side by side, each in an environment of its own.
+        Episodes that can be played side by side, each in its own environment.
     """
 
     observation_size: int
@@ -163,7 +163,7 @@ class Task(abc.ABC):
             and yields.
         outputs
             Shape (lanes, output_size). The episode reads the network's answers there
-            when it goes on.
+            when it continues.
         others
             Networks of the agents that the learner does not play.
         """

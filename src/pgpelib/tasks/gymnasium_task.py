@@ -92,7 +92,7 @@ class GymnasiumTask(Task):
         Subtracted from the reward of every step (the paper's way of taking a
         constant alive bonus out of the fitness).
     only_if_endless
-        Use `max_episode_length` only if the environment has no limit of its own.
+        Use `max_episode_length` only if the environment itself has no limit.
 
     Raises
     ------

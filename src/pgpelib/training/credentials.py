@@ -22,7 +22,7 @@ _SECRET_PARAMETER = re.compile(
 def has_literal_password(text: str) -> bool:
     """Return whether a URL, or what stands for one, has a password in it.
 
-    `$NAME` and `${NAME}` stand for environment variables and are no passwords. A
+    `$NAME` and `${NAME}` stand for environment variables and are not passwords. A
     password with a character that URLs do not allow there, such as `/`, counts, too.
 
     Parameters

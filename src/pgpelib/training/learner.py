@@ -123,7 +123,7 @@ class Learner:
 
     def candidate(self, returns: Sequence[float] | None = None) -> Candidate:
         """Return the current center, with the returns of its re-evaluation."""
-        # A copy: the statistics go on.
+        # A copy: the statistics keep changing.
         stats = dataclasses.replace(self.obs_stats)
         return Candidate(self.pgpe.generation, self.pgpe.center, stats, returns)
 

@@ -352,7 +352,7 @@ class Training:
         return learner.candidate(result.fitnesses.tolist())
 
     def _judge(self, candidates: list[Candidate]) -> Verdict:
-        """Keep what is best, and return whether to go on with the search."""
+        """Keep what is best, and return whether the search continues."""
         for learner, candidate in zip(self.learners, candidates, strict=True):
             learner.keep(candidate)
         mean = candidates[0].mean_return
@@ -419,7 +419,7 @@ class Training:
                     "it, or choose another run_dir"
                 ) from None
             except OSError as error:
-                # A file system without locks is no reason not to train.
+                # A file system without locks must not keep a run from training.
                 logger.warning("%s cannot be locked: %s", self.run_dir, error)
                 return file
 
@@ -461,7 +461,7 @@ class Training:
             logger.info("compiled kernels play the episodes")
         elif family_of(self.config.env_name) is not None:
             if reason is None:
-                reason = f"{self.run_dir} holds a run that was begun without kernels"
+                reason = f"{self.run_dir} holds a run that started without kernels"
             logger.info("compiled kernels do not play the episodes: %s", reason)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:

@@ -45,7 +45,7 @@ class PatientMongoObserver(MongoObserver):
         super().__init__(**kwargs)
         self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         self._ask_again = 0.0
-        # Heartbeats come from a thread of their own.
+        # Heartbeats come from a separate thread.
         self._lock = threading.Lock()
 
     def log_metrics(
@@ -112,7 +112,7 @@ class PatientMongoObserver(MongoObserver):
                 except pymongo.errors.ConnectionFailure as error:
                     self._ask_again = time.monotonic() + RETRY_INTERVAL
                     logger.warning(
-                        "the database does not answer (%s); training goes on, and %d "
+                        "the database does not answer (%s); training continues, and %d "
                         "records wait for it",
                         type(error).__name__,
                         len(self._waiting),

@@ -80,7 +80,7 @@ class RunIdentity:
     digest
         `TrainingConfig.digest` of the run.
     date, pid
-        When and by which process the run was begun; both stand in the names of its
+        When and by which process the run was started; both are part of the names of its
         policy files.
     commit
         Version of this project that began it, see `source_commit`.

@@ -1,4 +1,4 @@
-"""What follows from re-evaluations: whether a search goes on, restarts or ends."""
+"""What follows from re-evaluations: whether a search continues, restarts or ends."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StoppingRule:
     def judge(self, mean: float) -> Verdict:
         """Take the mean return of a re-evaluation and return what follows.
 
-        NaN is no better than anything.
+        NaN is never an improvement.
         """
         if mean > self._best:
             self._best, self._not_better = mean, 0

@@ -5,7 +5,7 @@ step. A deterministic feed-forward policy is exact in it:
 
 - Hidden layers become the trunk. The action processor's scaling is folded into the last
   layer, and observation normalisation into the first one. Where that would make large
-  terms that cancel, a trunk layer of its own centers the observations instead.
+  terms that cancel, an extra trunk layer centers the observations instead.
 - The last linear layer becomes the LSTM's cell candidate, scaled down by EPS, with the
   input and output gates saturated at 1 and the forget gate at 0. Then the LSTM's output
   is `tanh(tanh(EPS * z))`, whose distance from `EPS * z` is below half a unit in the
@@ -75,7 +75,7 @@ class ConversionError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ConvertedPolicy:
-    """A policy in POSGGym's format with the processors it has to be registered with.
+    """A policy in POSGGym's format with the processors that it must be registered with.
 
     Parameters
     ----------
@@ -536,7 +536,7 @@ class _BoxComparison(_Comparison):
             (computed - bounded.value[:size]) / bounded.error[:size],
         )
         found = [np.abs(difference).max() for difference in differences]
-        # This keeps a NaN, which is no agreement.
+        # This keeps a NaN, which never agrees.
         self._largest = np.maximum(self._largest, found)
 
     def proof(self) -> Proof:

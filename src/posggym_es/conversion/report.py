@@ -27,7 +27,7 @@ class ConvertedFile:
     Parameters
     ----------
     obs_processor, action_processor
-        The processors that it has to be registered with.
+        The processors that it must be registered with.
     sha256
         Of the file, in hexadecimal.
     """

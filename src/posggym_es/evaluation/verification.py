@@ -163,7 +163,7 @@ def read_verification(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is no report of a verification; the message names it.
+        If the file is not the report of a verification; the message names it.
     """
 
     def parse(data: Any) -> dict[str, Any]:

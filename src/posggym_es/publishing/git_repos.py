@@ -15,7 +15,7 @@ class GitError(RuntimeError):
 
 
 class GitClone:
-    """The pipeline's own clone of a repository, on a branch of its own.
+    """The pipeline's own clone of a repository, on its own branch.
 
     Users' checkouts are read and pushed to, and never worked in.
 

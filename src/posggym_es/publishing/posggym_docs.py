@@ -46,7 +46,7 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
     Raises
     ------
     DocsError
-        If an environment has no policies of its own, or two would share a page.
+        If no policies are registered for an environment, or two would share a page.
     """
     registered = posggym.agents.get_all_envs()
     pages: dict[Path, str] = {}

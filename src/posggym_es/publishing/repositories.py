@@ -1,7 +1,7 @@
 """Registering, unregistering and publishing agents in real repositories.
 
 Two repositories take part: posggym (registration code, documentation) and the models
-repository (policy files). The pipeline works on clones and branches of its own. Which
+repository (policy files). The pipeline works on its own clones and branches. Which
 agents it registered stands in the code that it generated, so the branches hold nothing
 but what their maintainers would merge.
 """
@@ -90,7 +90,7 @@ class Repositories:
         GitError
             See `GitClone.open`.
         RepositoryError
-            If the first one is no posggym.
+            If the first one is not a posggym repository.
         """
         self.models.open()
         self.posggym.open()

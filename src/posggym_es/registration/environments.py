@@ -56,7 +56,7 @@ class RegisteredEnv:
     folder: str | None = None
 
     def make(self) -> posggym.Env[Any, Any, Any]:
-        """Make the environment, unwrapped but for its time limit."""
+        """Make the environment, unwrapped except for its time limit."""
         return self.make_episodes().env
 
     def make_episodes(self) -> PosggymEpisodes:
@@ -72,7 +72,7 @@ def make_episodes(
     render_mode: str | None = None,
     endless_length: int = ENDLESS_LENGTH,
 ) -> PosggymEpisodes:
-    """Make a POSGGym environment; Gymnasium tasks are registered on the way."""
+    """Make a POSGGym environment; Gymnasium tasks are registered as well."""
     known_id = posggym_gymnasium.ensure_registered(env_id)
     return PosggymEpisodes(known_id, env_args, render_mode, endless_length)
 

@@ -40,7 +40,7 @@ def make_tree(
         Folder to make; an existing one is replaced as a whole.
     package
         The package to start from; None for the installed posggym. Agents that earlier
-        runs registered there are left out, but for partners.
+        runs registered there are left out, except partners.
     partners
         Ids that agents were trained with. They can only be played with these.
 

@@ -491,7 +491,7 @@ def _find_run(source: Source, run: list[str]) -> int | None:
 
 
 def _shared_arguments(spec: AgentSpec) -> str:
-    """Return the code of a loop's body but for what its agents do not share."""
+    """Return the code of a loop's body that its agents share."""
     default = None if spec.env_args is None else default_args_id(spec.env_args)
     args_id = (
         f"env_args_id={_value(spec, spec.env_args_id)},"

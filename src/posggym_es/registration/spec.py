@@ -129,7 +129,7 @@ class ProcessorSpec:
         low, high = self.config.get("min_val", -1.0), self.config.get("max_val", 1.0)
         if not low < high:
             raise ValueError(
-                f"{self.name}: min_val {low} has to be less than max_val {high}"
+                f"{self.name}: min_val {low} must be less than max_val {high}"
             )
 
     @classmethod
@@ -240,7 +240,7 @@ class AgentSpec:
         """Path of the policy file below `MODELS_ROOT` and `ASSETS_ROOT`.
 
         Version 0 lies where POSGGym's own files lie. POSGGym takes the policy's name
-        from the file's stem, so later versions go into a folder of their own and leave
+        from the file's stem, so later versions go into separate folders and leave
         the file of the earlier one in place.
         """
         folder = PurePosixPath(self.env_type) / self.env_name
@@ -345,7 +345,7 @@ def check_policy_name(name: str) -> None:
 
 
 def check_folder(what: str, name: str) -> None:
-    """Refuse folder names that are no names of Python modules.
+    """Refuse folder names that are not names of Python modules.
 
     Raises
     ------
@@ -360,7 +360,7 @@ def check_folder(what: str, name: str) -> None:
 def _check_match(what: str, value: str, pattern: re.Pattern[str]) -> None:
     if not pattern.fullmatch(value):
         raise ValueError(
-            f"{what} {value!r} is not allowed; it has to match {pattern.pattern}"
+            f"{what} {value!r} is not allowed; it must match {pattern.pattern}"
         )
 
 

@@ -280,7 +280,7 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.0)) ->
         plt.close(figure)
     element = text.getvalue()
     element = element[element.index("<svg") :]
-    # Ids have to be unique on the page, and one chart's must not style another.
+    # Ids must be unique on the page, and one chart's must not style another.
     prefix = f"c{abs(hash_of(element)):x}"
     element = re.sub(r'(id="|href="#|url\(#)', rf"\1{prefix}-", element)
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
@@ -332,7 +332,7 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
 
 
 def write_svg(element: str, path: Path) -> None:
-    """Write a chart for a page as a file of its own, black on white."""
+    """Write a chart for a page as a separate file, black on white."""
     opening = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink='
     opening += '"http://www.w3.org/1999/xlink" style="background: white" '
     opening += 'font-family="DejaVu Sans, sans-serif" color="black" '

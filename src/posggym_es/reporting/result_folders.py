@@ -27,7 +27,7 @@ from posggym_es.reporting.html_pages import (
 from posggym_es.utils.return_statistics import shown
 
 TREE_FOLDER = "posggym-tree"
-# Snakemake marks declared folders with a file of its own.
+# Snakemake marks declared folders with its own file.
 _SNAKEMAKES_OWN = shutil.ignore_patterns(".snakemake_timestamp")
 
 

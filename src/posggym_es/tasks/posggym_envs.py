@@ -138,7 +138,7 @@ _HISTORY_DEPENDENT = "posggym.envs.continuous."
 class PosggymEpisodes:
     """A POSGGym environment whose episodes depend on their seed and actions alone.
 
-    Environments that keep something across resets are made anew for each episode.
+    Environments that keep something across resets are made again for each episode.
 
     Parameters
     ----------

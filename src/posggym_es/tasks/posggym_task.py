@@ -107,7 +107,7 @@ class PosggymTask(Task):
         Ids of registered policies. They play in turn, one in each episode; without a
         role the learner plays each agent in turn.
     only_if_endless
-        Use `max_episode_length` only if the environment has no limit of its own.
+        Use `max_episode_length` only if the environment itself has no limit.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Running modules in a Python of their own that imports posggym from a tree.
+"""Running modules in a fresh Python process that imports posggym from a tree.
 
 What a tree registers, and what its agents do, is only known to a process that has not
 imported another posggym.

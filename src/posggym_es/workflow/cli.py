@@ -120,7 +120,7 @@ def use_posggym_tree(tree: Path) -> None:
     Raises
     ------
     ValueError
-        If there is no posggym, or another one is imported already.
+        If the folder holds no posggym, or another one is imported already.
     """
     tree = tree.resolve()
     if not (tree / "posggym" / "__init__.py").is_file():

@@ -57,7 +57,7 @@ def _modules(path: Path, source: Path) -> tuple[Path, ...]:
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """Go through a file's syntax, but for what is there for type checkers only."""
+    """Go through a file's syntax, except what is there for type checkers only."""
     yield node
     for child in ast.iter_child_nodes(node):
         checked = isinstance(child, ast.If) and ast.unparse(child.test)

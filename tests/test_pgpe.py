@@ -300,7 +300,7 @@ def test_state_continues_the_same_run(optimizer, decay):
         ),
         ({"popsize": 4, "stdev_decay": 0.0}, r"a decay must be in \(0, 1\], not 0.0"),
         ({"popsize": 4, "max_speed_decay": 1.1}, r"in \(0, 1\], not 1.1"),
-        ({"popsize": 4, "center_learning_rate": 0.0}, "step_size and max_speed have"),
+        ({"popsize": 4, "center_learning_rate": 0.0}, "step_size and max_speed must"),
     ],
 )
 def test_wrong_arguments_are_named(settings, message):

@@ -42,16 +42,72 @@ class UnsupportedError(ValueError):
 # --- generic functions ----------------------------------------------------------------
 
 
+_implementations: dict[tuple[Impl, Any, bool], Impl] = {}
+
+
+def generic(function: Impl) -> Impl:
+    """Declare a function of compiled code that `implements` fills for each world.
+
+    Numba selects the implementation by the type of the first argument.
+    """
+    _overload(function, lean=False)
+    _overload(function, lean=True)
+    return function
+
+
+def _overload(function: Impl, *, lean: bool) -> None:
+    """Let Numba look up a generic function's implementations."""
+
+    def find(params: Any, *_: Any) -> Impl | None:
+        return _implementations.get(
+            (function, getattr(params, "instance_class", None), lean)
+        )
+
+    # Not strict: Numba would compare annotations too. `implements` compares the names.
+    options = LEAN if lean else OPTIONS
+    overload(function, strict=False, jit_options=options)(find)
+
+
+def implements(
+    function: Impl, params: type, *, lean: bool = False
+) -> Callable[[Impl], Impl]:
+    """Make a function the implementation of a generic function for a world.
+
+    Parameters
+    ----------
+    function
+        A `generic` function such as `step`. The implementation has its parameter names.
+    params
+        NamedTuple class of its first argument.
+    lean
+        Whether it makes no arrays and copies none, see `jit.lean_helper`.
+    """
+
+    def register(implementation: Impl) -> Impl:
+        names = list(inspect.signature(implementation).parameters)
+        wanted = list(inspect.signature(function).parameters)
+        if names != wanted:
+            name = implementation.__name__
+            raise TypeError(f"{name}: parameters {names}, not {wanted}")
+        _implementations[function, params, lean] = implementation
+        return implementation
+
+    return register
+
+
+@generic
 def seed(params: Any, state: Any, env: int, value: np.uint64) -> None:
     """Seed the random generators of environment `env`, as `reset(seed=value)` does."""
     raise NotImplementedError("compiled code only")
 
 
+@generic
 def reset(params: Any, state: Any, env: int) -> None:
     """Begin an episode with the random generators as they are."""
     raise NotImplementedError("compiled code only")
 
 
+@generic
 def step(
     params: Any, state: Any, env: int, actions: Any, rewards: Any, terminated: Any
 ) -> bool:
@@ -72,6 +128,7 @@ def step(
     raise NotImplementedError("compiled code only")
 
 
+@generic
 def observe(params: Any, state: Any, env: int, agent: int, out: Any) -> None:
     """Write what an agent sees.
 
@@ -87,54 +144,6 @@ def observe(params: Any, state: Any, env: int, agent: int, out: Any) -> None:
         that POSGGym gives them, before any processor.
     """
     raise NotImplementedError("compiled code only")
-
-
-_implementations: dict[tuple[Impl, Any, bool], Impl] = {}
-
-
-def implements(
-    generic: Impl, params: type, *, lean: bool = False
-) -> Callable[[Impl], Impl]:
-    """Make a function the implementation of a generic function for a world.
-
-    Parameters
-    ----------
-    generic
-        `seed`, `reset`, `step` or `observe`. The implementation has its parameter
-        names.
-    params
-        NamedTuple class of the world's constants.
-    lean
-        Whether it makes no arrays and copies none, see `jit.lean_helper`.
-    """
-
-    def register(function: Impl) -> Impl:
-        names = list(inspect.signature(function).parameters)
-        wanted = list(inspect.signature(generic).parameters)
-        if names != wanted:
-            raise TypeError(f"{function.__name__}: parameters {names}, not {wanted}")
-        _implementations[generic, params, lean] = function
-        return function
-
-    return register
-
-
-def _overload(generic: Impl, *, lean: bool) -> None:
-    """Let Numba look up a generic function's implementations."""
-
-    def find(params: Any, *_: Any) -> Impl | None:
-        return _implementations.get(
-            (generic, getattr(params, "instance_class", None), lean)
-        )
-
-    # Not strict: Numba would compare annotations too. `implements` compares the names.
-    options = LEAN if lean else OPTIONS
-    overload(generic, strict=False, jit_options=options)(find)
-
-
-for _generic in (seed, reset, step, observe):
-    _overload(_generic, lean=False)
-    _overload(_generic, lean=True)
 
 
 # --- spaces -----------------------------------------------------------------------

@@ -427,3 +427,22 @@ def tanh(scratch: Vector, which: int, count: int) -> None:
         grown = power[i] * (z + z2 * series) + (power[i] - 1.0)
         size = grown / (grown + 2.0)
         x[i] = -size if x[i] < 0.0 else size
+
+
+@lean_helper
+def exp(x: float) -> float:
+    """Return the exponential of a number between -700 and 700, or of the nearest one.
+
+    As in `tanh`, by arithmetic alone: within 2 units in the last place.
+    """
+    y = min(max(x, -700.0), 700.0)
+    n = (y * _LOG2E + _ROUND) - _ROUND
+    z = (y - n * _LN2_HIGH) - n * _LN2_LOW
+    z2 = z * z
+    z4 = z2 * z2
+    low = (_C2 + z * _C3) + z2 * (_C4 + z * _C5)
+    middle = (_C6 + z * _C7) + z2 * (_C8 + z * _C9)
+    high = (_C10 + z * _C11) + z2 * (_C12 + z * _C13)
+    series = low + z4 * (middle + z4 * (high + z4 * _C14))
+    # Exact: only the exponent changes.
+    return math.ldexp(1.0 + (z + z2 * series), int(n))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
@@ -14,9 +12,7 @@ from numba.extending import overload
 from posggym_compiled.interface import (
     Dense,
     Discrete,
-    Floats,
     Integers,
-    UnsupportedError,
     World,
     observe,
     reset,
@@ -35,27 +31,33 @@ from posggym_compiled.networks import (
     packed_weights,
     scratch_for,
 )
+from posggym_compiled.partners.kinds import (
+    GREEDY,
+    HEURISTIC,
+    MEMORY,
+    SAMPLED,
+    UNIFORM,
+    Opponent,
+    Partner,
+    Roster,
+    SampledNetwork,
+    choose,
+    make_roster,
+    networks_of,
+)
+from posggym_compiled.partners.tables import tables_for
+from posggym_compiled.processing import (
+    decode,
+    draw,
+    is_integer,
+    process,
+    rescaling,
+    sample,
+    set_action,
+)
+from posggym_compiled.random import numpy_random, python_random
 
 Seeds = npt.NDArray[np.uint64]
-# The processors of trained networks rescale to this range.
-LOW, HIGH = -1.0, 1.0
-
-
-class Rescaling(NamedTuple):
-    """What rescales bounded Boxes, for kernels.
-
-    Parameters
-    ----------
-    low, high
-        Shape (agents, size): bounds of the Box, in its dtype. Shape (agents, 0) for
-        spaces that are left as they are.
-    factor
-        Of the same shape: width of [-1, 1] over that of the Box.
-    """
-
-    low: Floats
-    high: Floats
-    factor: Floats
 
 
 class Networks(NamedTuple):
@@ -105,84 +107,74 @@ class Outcomes(NamedTuple):
     sumsqs: Vector
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Opponent:
-    """A network that plays with the learner.
+class Company(NamedTuple):
+    """Partners in the course of an episode, for kernels.
 
     Parameters
     ----------
-    architecture
-        Its layers.
-    parameters
-        Shape (num_parameters,), with the observation normalisation folded in.
+    roster
+        All players.
+    numpy_rngs, python_rngs
+        A generator for each agent: uint64 (agents, 6) and uint32 (agents, 625).
+    memory
+        int64 (agents, 8): what heuristics remember.
     """
 
-    architecture: Architecture
-    parameters: Vector
-
-
-def no_rescaling(agents: int) -> Rescaling:
-    """Return what leaves all values as they are."""
-    empty = np.zeros((agents, 0), np.float32)
-    return Rescaling(empty, empty, empty)
-
-
-def rescaling(specs: Sequence[Any]) -> Rescaling:
-    """Return what rescales spaces.
-
-    Raises
-    ------
-    UnsupportedError
-        If the spaces of some agents are rescaled and those of others are not.
-    """
-    rescaled = [isinstance(spec, Dense) and spec.is_rescaled for spec in specs]
-    if not any(rescaled):
-        return no_rescaling(len(specs))
-    if not all(rescaled):
-        raise UnsupportedError("Boxes with bounds for some agents only")
-    low = np.stack([spec.low for spec in specs])
-    high = np.stack([spec.high for spec in specs])
-    return Rescaling(low, high, ((HIGH - LOW) / (high - low)).astype(low.dtype))
+    roster: Roster
+    numpy_rngs: numpy_random.Words
+    python_rngs: python_random.Words
+    memory: Integers
 
 
 class Players:
-    """Plays episodes of a world with networks.
+    """Plays episodes of a world with a learner and others.
 
     Parameters
     ----------
     world
         World.
     architecture
-        The learner's network.
-    opponents
-        Networks of agents that the learner does not play.
+        The learner's network; None if nobody learns.
+    partners
+        Who plays the agents that the learner does not play, numbered from 1. Those that
+        draw by chance begin with the seed of each episode.
 
     Raises
     ------
     ValueError
-        If a network does not fit the world.
+        If a network does not fit the world, and `UnsupportedError` if a heuristic is
+        not one of the world's.
     """
 
     def __init__(
         self,
         world: World,
-        architecture: Architecture,
-        opponents: Sequence[Opponent] = (),
+        architecture: Architecture | None,
+        partners: Sequence[Partner] = (),
     ) -> None:
         self.world = world
-        self.architecture = architecture
-        plan = make_plan([architecture, *(o.architecture for o in opponents)])
+        # Somebody must be number 0.
+        self.architecture = architecture or Architecture(1, 1)
+        self.partners = [None, *partners]
+        opponents = networks_of(partners)
+        plan = make_plan([self.architecture, *(o.architecture for o in opponents)])
         none = np.zeros(0)
         self._networks = Networks(plan, packed_weights(plan), none, none)
         for number, opponent in enumerate(opponents, 1):
             packed = self._networks.packed[number]
             parameters = np.ascontiguousarray(opponent.parameters, np.float64)
             pack(plan, number, parameters, none, none, packed)
-        self._sizes = [architecture, *(o.architecture for o in opponents)]
+        agents = world.num_agents
+        self._company = Company(
+            make_roster(partners, tables_for(world, partners)),
+            np.zeros((agents, numpy_random.SIZE), np.uint64),
+            np.zeros((agents, python_random.SIZE), np.uint32),
+            np.zeros((agents, MEMORY), np.int64),
+        )
         self._seen = rescaling(world.observations)
         self._done = rescaling(world.actions)
         self._state = world.make_state(1)
-        self._memory = memory_for(plan, world.num_agents)
+        self._memory = memory_for(plan, agents)
         self._scratch = scratch_for(plan)
         self._lengths = np.array([spec.length for spec in world.observations])
         self._num_outputs = np.array(
@@ -190,6 +182,32 @@ class Players:
                 spec.n if isinstance(spec, Discrete) else spec.size
                 for spec in world.actions
             ]
+        )
+
+    def play_partners(
+        self, seeds: Seeds, cast: Integers, max_steps: int | None = None
+    ) -> Outcomes:
+        """Play episodes of partners alone.
+
+        Parameters
+        ----------
+        seeds
+            Shape (m,).
+        cast
+            Shape (m, num_agents): numbers of partners.
+        max_steps
+            See `play`.
+
+        Returns
+        -------
+        Outcomes
+            Of m episodes of one solution, without a fitness or statistics.
+        """
+        if (cast == 0).any():
+            raise ValueError("the learner is in a cast of partners")
+        nobody = np.zeros((1, self.architecture.num_parameters))
+        return self.play(
+            nobody, seeds[None], cast=cast[None], max_steps=max_steps, statistics=False
         )
 
     def play(
@@ -215,8 +233,8 @@ class Players:
         mean, stdev
             Shape (observation_size,): the learner sees `(x - mean) / stdev`.
         cast
-            Shape (n, m, num_agents): which network plays each agent, 0 for the
-            learner; None if the learner plays all of them.
+            Shape (n, m, num_agents): who plays each agent, 0 for the learner or the
+            number of a partner; None if the learner plays all of them.
         max_steps
             Stop episodes after so many steps, if POSGGym does not before. Required if
             the world has no time limit.
@@ -265,6 +283,7 @@ class Players:
             np.ascontiguousarray(solutions, np.float64),
             np.ascontiguousarray(seeds, np.uint64),
             np.ascontiguousarray(cast, np.int64),
+            self._company,
             (self._seen, self._done, self._lengths, self._num_outputs),
             (self._memory, self._scratch),
             (
@@ -284,77 +303,38 @@ class Players:
             raise ValueError(f"solutions of shape {solutions.shape}, not {shape}")
         if cast.shape != (*seeds.shape, self.world.num_agents):
             raise ValueError(f"a cast of shape {cast.shape} for seeds {seeds.shape}")
-        for agent, spec in enumerate(self.world.observations):
+        for agent in range(self.world.num_agents):
             for number in np.unique(cast[:, :, agent]):
-                network = self._sizes[number]
-                sizes = network.observation_size, network.output_size
-                wanted = spec.size, int(self._num_outputs[agent])
-                if sizes != wanted:
-                    raise ValueError(
-                        f"network {number} has {sizes} inputs and outputs; agent "
-                        f"{self.world.agents[agent]} needs {wanted}"
-                    )
+                self._check_player(int(number), agent)
+
+    def _check_player(self, number: int, agent: int) -> None:
+        """Refuse a network that does not fit an agent."""
+        partner = self.partners[number]
+        outputs = int(self._num_outputs[agent])
+        if partner is None:
+            network = self.architecture
+        elif isinstance(partner, Opponent | SampledNetwork):
+            network = partner.architecture
+            box = not isinstance(self.world.actions[agent], Discrete)
+            if isinstance(partner, SampledNetwork) and box:
+                outputs *= 2
+        else:
+            return
+        sizes = network.observation_size, network.output_size
+        wanted = self.world.observations[agent].size, outputs
+        if sizes != wanted:
+            raise ValueError(
+                f"network {number} has {sizes} inputs and outputs; agent "
+                f"{self.world.agents[agent]} needs {wanted}"
+            )
 
 
-# --- what depends on the kind of spaces -----------------------------------------------
-
-
-def process(scaling: Rescaling, agent: int, x: Any) -> None:
-    """Process an observation in place."""
-    raise NotImplementedError("compiled code only")
-
-
-def decode(scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any) -> None:
-    """Write the action of an agent for a network's outputs."""
-    raise NotImplementedError("compiled code only")
+# --- statistics -----------------------------------------------------------------------
 
 
 def _record(x: Any, sums: Vector, sumsqs: Vector) -> None:
     """Add an observation to statistics."""
     raise NotImplementedError("compiled code only")
-
-
-def _is_integer(array: Any) -> bool:
-    return isinstance(array.dtype, numba.types.Integer)
-
-
-@overload(process, strict=False, jit_options=LEAN)
-def _process_kind(scaling: Any, agent: Any, x: Any) -> Any:
-    def leave(scaling: Rescaling, agent: int, x: Any) -> None:
-        pass
-
-    def rescale(scaling: Rescaling, agent: int, x: Any) -> None:
-        low, high = scaling.low[agent], scaling.high[agent]
-        factor = scaling.factor[agent]
-        # As the RescaleProcessor computes, in the dtype of the Box.
-        for i in range(len(low)):
-            value = min(max(low.dtype.type(x[i]), low[i]), high[i])
-            x[i] = (value - low[i]) * factor[i] + low.dtype.type(LOW)
-
-    return leave if _is_integer(x) else rescale
-
-
-@overload(decode, strict=False, jit_options=LEAN)
-def _decode_kind(scaling: Any, outputs: Any, n: Any, agent: Any, out: Any) -> Any:
-    def argmax(
-        scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any
-    ) -> None:
-        best = 0
-        for i in range(1, n):
-            if outputs[i] > outputs[best]:
-                best = i
-        out[agent] = best
-
-    def unscale(
-        scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any
-    ) -> None:
-        low, high = scaling.low[agent], scaling.high[agent]
-        for i in range(n):
-            value = min(max(outputs[i], LOW), HIGH)
-            value = (value - LOW) / scaling.factor[agent, i] + low[i]
-            out[agent, i] = min(max(value, low[i]), high[i])
-
-    return argmax if _is_integer(out) else unscale
 
 
 @overload(_record, strict=False, jit_options=LEAN)
@@ -368,10 +348,65 @@ def _record_kind(x: Any, sums: Any, sumsqs: Any) -> Any:
             sums[i] += x[i]
             sumsqs[i] += x[i] * x[i]
 
-    return ones if _is_integer(x) else values
+    return ones if is_integer(x) else values
 
 
 # --- playing --------------------------------------------------------------------------
+
+
+@lean_helper
+def _begin(company: Company, cast: Integers, value: np.uint64, memory: Vector) -> None:
+    """Make the players ready for an episode that has a seed."""
+    memory[:] = 0.0
+    for agent in range(len(cast)):
+        kind = company.roster.kinds[cast[agent]]
+        if kind in (SAMPLED, UNIFORM):
+            numpy_random.seed_numpy(company.numpy_rngs[agent], value)
+        elif kind == HEURISTIC:
+            python_random.seed_random(company.python_rngs[agent], value)
+            for i in range(MEMORY):
+                company.memory[agent, i] = 0
+
+
+@lean_helper
+def _act(
+    networks: Networks,
+    company: Company,
+    player: int,
+    agent: int,
+    x: Any,
+    spaces: Any,
+    memories: Any,
+    actions: Any,
+) -> None:
+    """Write the action of an agent for what it sees; networks see it processed."""
+    _, done, _, num_outputs = spaces
+    memory, scratch = memories
+    roster = company.roster
+    kind = roster.kinds[player]
+    if kind == UNIFORM:
+        draw(done, num_outputs[agent], agent, company.numpy_rngs[agent], actions)
+    elif kind == HEURISTIC:
+        action = choose(
+            roster.tables,
+            roster.numbers[player],
+            roster.settings[player],
+            agent,
+            x,
+            company.memory[agent],
+            company.python_rngs[agent],
+        )
+        set_action(action, agent, actions)
+    else:
+        network = roster.networks[player]
+        packed = networks.packed[network]
+        into = forward(networks.plan, network, packed, x, memory[agent], scratch)
+        outputs = scratch[into].reshape(-1)
+        if kind == GREEDY:
+            decode(done, outputs, num_outputs[agent], agent, actions)
+        else:
+            rng = company.numpy_rngs[agent]
+            sample(done, outputs, num_outputs[agent], agent, rng, actions)
 
 
 @lean_helper
@@ -379,6 +414,7 @@ def _episode(
     params: Any,
     state: Any,
     networks: Networks,
+    company: Company,
     cast: Integers,
     spaces: Any,
     memories: Any,
@@ -389,8 +425,7 @@ def _episode(
     m: int,
 ) -> None:
     """Play the episode that environment 0 has begun."""
-    seen, done, lengths, num_outputs = spaces
-    memory, scratch = memories
+    seen, _, lengths, _ = spaces
     observation, actions, rewards, terminated = buffers
     max_steps, decrease = rules
     agents = len(rewards)
@@ -398,26 +433,18 @@ def _episode(
     for agent in range(agents):
         own += cast[agent] == 0
     total, steps, over = 0.0, 0, False
-    memory[:] = 0.0
     while not over:
         for agent in range(agents):
             x = observation[: lengths[agent]]
             observe(params, state, 0, agent, x)
-            process(seen, agent, x)
-            network = cast[agent]
-            if network == 0 and len(outcomes.counts):
+            player = cast[agent]
+            # Heuristics see what POSGGym gives them.
+            if company.roster.kinds[player] != HEURISTIC:
+                process(seen, agent, x)
+            if player == 0 and len(outcomes.counts):
                 outcomes.counts[n] += 1
                 _record(x, outcomes.sums[n], outcomes.sumsqs[n])
-            into = forward(
-                networks.plan,
-                network,
-                networks.packed[network],
-                x,
-                memory[agent],
-                scratch,
-            )
-            outputs = scratch[into].reshape(-1)
-            decode(done, outputs, num_outputs[agent], agent, actions)
+            _act(networks, company, player, agent, x, spaces, memories, actions)
         over = step(params, state, 0, actions, rewards, terminated)
         mine = 0.0
         for agent in range(agents):
@@ -427,7 +454,7 @@ def _episode(
         total += mine - decrease * own
         steps += 1
         over = over or steps == max_steps
-    outcomes.fitness[n, m] = total / own
+    outcomes.fitness[n, m] = total / own if own else 0.0
     outcomes.steps[n, m] = steps
 
 
@@ -439,6 +466,7 @@ def _play(
     solutions: Vector,
     seeds: Seeds,
     cast: Integers,
+    company: Company,
     spaces: Any,
     memories: Any,
     buffers: Any,
@@ -457,10 +485,12 @@ def _play(
         for m in range(seeds.shape[1]):
             seed(params, state, 0, seeds[n, m])
             reset(params, state, 0)
+            _begin(company, cast[n, m], seeds[n, m], memories[0])
             _episode(
                 params,
                 state,
                 networks,
+                company,
                 cast[n, m],
                 spaces,
                 memories,

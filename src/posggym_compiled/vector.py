@@ -22,7 +22,7 @@ from posggym_compiled.interface import (
     world_for,
 )
 from posggym_compiled.jit import lean_helper, lean_kernel
-from posggym_compiled.rollouts import (
+from posggym_compiled.processing import (
     Rescaling,
     decode,
     no_rescaling,

@@ -7,7 +7,8 @@ from pgpelib.policies.networks import Network, fold_normalization
 from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from posggym_compiled.interface import Discrete, world_for
 from posggym_compiled.networks import Architecture
-from posggym_compiled.rollouts import Opponent, Players
+from posggym_compiled.partners.kinds import Opponent
+from posggym_compiled.rollouts import Players
 from posggym_es.tasks.posggym_task import PosggymTask
 
 LINEAR, MLP = {}, {"hidden": (16,)}

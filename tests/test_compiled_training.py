@@ -104,8 +104,22 @@ def test_kernels_play_the_other_roles(role):
         compiled.play(batch_for(plain, None, shape))
 
 
-def test_workers_and_interruptions_change_nothing(tmp_path):
-    settings = {**CONTINUOUS, "episodes_per_solution": 2}
+@pytest.mark.parametrize(
+    ("env_config", "role"), [({"num_agents": 3}, None), ({"num_agents": 2}, "1")]
+)
+def test_kernels_play_the_episodes_with_partners(env_config, role):
+    options = {"role": role, "partners": ["Random-v0"]}
+    plain = make_task(DRIVING["env_name"], env_config, **options)
+    compiled = make_task(DRIVING["env_name"], env_config, **options, compiled=True)
+    batch = batch_for(plain)
+    assert_same_rollouts(compiled.play(batch), plain.play(batch), exact=True)
+
+
+@pytest.mark.parametrize(
+    "changes", [CONTINUOUS, DRIVING | {"partners": ["Random-v0"]}], ids=["self", "br"]
+)
+def test_workers_and_interruptions_change_nothing(tmp_path, changes):
+    settings = {**changes, "episodes_per_solution": 2}
     train(tmp_path / "one", **settings)
     train(tmp_path / "parts", **settings | {"niters": 2}, num_cpus=2)
     train(tmp_path / "parts", **settings, num_cpus=3)
@@ -146,7 +160,10 @@ def test_a_run_with_kernels_does_not_go_on_without_them(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"partners": ["Driving-v1/A40Shortestpath-v0"]}, "partners are not compiled"),
+        (
+            {"partners": ["Random-v0", "Driving-v1/A40Shortestpath-v0"]},
+            "Driving-v1/A40Shortestpath-v0: not compiled",
+        ),
         (
             {"env_name": "posggym:DrivingGen-v1", "env_config": NOT_SQUARE},
             "grids that are not square are not compiled",

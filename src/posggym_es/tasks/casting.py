@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 
@@ -47,3 +48,13 @@ def cast(
             choice = seed // len(agents) % len(candidates[agent])
             parts[agent] = candidates[agent][choice]
     return {agent: parts[agent] for agent in agents}
+
+
+def casts_before_repeating(
+    agents: Sequence[str], candidates: Mapping[str, Sequence[str]]
+) -> int:
+    """Return how many seeds, from 0 on, have casts that the other seeds repeat.
+
+    `cast(agents, seed, ...)` is `cast(agents, seed % n, ...)` for this number n.
+    """
+    return len(agents) * math.lcm(*(len(each) for each in candidates.values() if each))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import posggym.agents
 
 from pgpelib.policies.networks import Layer
 from pgpelib.policies.policy import Architecture
@@ -15,10 +16,15 @@ from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks.base import Batch, Rollout
 from posggym_compiled import networks
 from posggym_compiled.interface import UnsupportedError, World, world_for
-from posggym_compiled.rollouts import Opponent, Outcomes, Players, rescaling
-from posggym_es.tasks.casting import cast
+from posggym_compiled.partners.kinds import Opponent, Partner
+from posggym_compiled.partners.posggym_policies import partner_for
+from posggym_compiled.processing import rescaling
+from posggym_compiled.rollouts import Outcomes, Players
+from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.policies.posggym_model_file import read_model_file
+from posggym_es.tasks.casting import cast, casts_before_repeating
 from posggym_es.tasks.posggym_envs import complete_env_args
-from posggym_es.tasks.posggym_task import PosggymTask
+from posggym_es.tasks.posggym_task import PosggymTask, partner_candidates
 
 
 def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
@@ -35,10 +41,35 @@ def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
     return world
 
 
-def reason_against(env_name: str, env_config: dict[str, Any]) -> str | None:
+def compiled_partners(world: World, partners: Sequence[str]) -> dict[str, Partner]:
+    """Return the compiled forms of registered policies by their ids.
+
+    Policy files are read before POSGGym loads them, after downloading those that are
+    not here; see `posggym_es.policies.model_downloads`.
+
+    Raises
+    ------
+    UnsupportedError
+        If one of them has none.
+    ValueError
+        If an id is not registered, or a policy file cannot be had or read.
+    """
+    partner_candidates(world.agents, partners)
+    specs = {policy_id: posggym.agents.registry[policy_id] for policy_id in partners}
+    for spec in specs.values():
+        ensure_model(spec)
+    return {
+        policy_id: partner_for(world, spec, read_model_file)
+        for policy_id, spec in specs.items()
+    }
+
+
+def reason_against(
+    env_name: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+) -> str | None:
     """Return why kernels cannot play an environment, or None if they can."""
     try:
-        compiled_world(env_name, env_config)
+        compiled_partners(compiled_world(env_name, env_config), partners)
     except UnsupportedError as error:
         return str(error)
     return None
@@ -52,7 +83,7 @@ class CompiledTask(PosggymTask):
 
     Parameters
     ----------
-    env_name, env_config, max_episode_length, decrease_rewards_by, role
+    env_name, env_config, max_episode_length, decrease_rewards_by, role, partners
         See `PosggymTask`.
     only_if_endless
         See `PosggymTask`.
@@ -70,6 +101,7 @@ class CompiledTask(PosggymTask):
         max_episode_length: int = -1,
         decrease_rewards_by: float = 0.0,
         role: str | None = None,
+        partners: Sequence[str] = (),
         only_if_endless: bool = False,
     ) -> None:
         super().__init__(
@@ -78,40 +110,57 @@ class CompiledTask(PosggymTask):
             max_episode_length,
             decrease_rewards_by,
             role,
-            only_if_endless=only_if_endless,
+            partners,
+            only_if_endless,
         )
         self._world = compiled_world(env_name, env_config)
-        self._self_play: tuple[Architecture, Players] | None = None
+        self._forms = compiled_partners(self._world, partners)
+        self._ready: tuple[Architecture, Players] | None = None
 
     def play(self, batch: Batch) -> list[Rollout]:
         """Play the episodes of a batch, see `Task.play`."""
-        parts = cast(self._agents, 0, self._role, {i: [i] for i in batch.others})
-        # The learner is network 0.
-        numbers = {None: 0} | {i: n for n, i in enumerate(batch.others, 1)}
-        networks_of = np.array([numbers[parts[agent]] for agent in self._world.agents])
+        candidates: Mapping[str, Sequence[str]] = self._partners
+        if batch.others:
+            candidates = {agent: [agent] for agent in batch.others}
+        casts = self._casts(candidates, list(batch.others or self._forms))
         seeds = np.array(batch.seeds, np.uint64)
         outcomes = self._players(batch).play(
             np.stack(batch.solutions),
             seeds,
             mean=batch.mean,
             stdev=batch.stdev,
-            cast=np.broadcast_to(networks_of, (*seeds.shape, len(networks_of))),
+            cast=casts[seeds % np.uint64(len(casts))],
             max_steps=self._max_steps,
             decrease_rewards_by=self._decrease,
         )
         return [rollout_of(outcomes, n) for n in range(len(seeds))]
 
+    def _casts(
+        self, candidates: Mapping[str, Sequence[str]], names: Sequence[str]
+    ) -> npt.NDArray[np.int64]:
+        """Return the players of each agent by their numbers, for seeds from 0 on."""
+        # The learner is number 0.
+        numbers = {None: 0} | {name: n for n, name in enumerate(names, 1)}
+        parts = [
+            cast(self._agents, seed, self._role, candidates)
+            for seed in range(casts_before_repeating(self._agents, candidates))
+        ]
+        return np.array(
+            [[numbers[each[i]] for i in self._world.agents] for each in parts]
+        )
+
     def _players(self, batch: Batch) -> Players:
-        """Return what plays; in self-play it serves all batches."""
+        """Return what plays; without other networks it serves all batches."""
+        own = compiled(batch.architecture)
         if batch.others:
             opponents = [
                 opponent(batch.architecture, layers) for layers in batch.others.values()
             ]
-            return Players(self._world, compiled(batch.architecture), opponents)
-        if self._self_play is None or self._self_play[0] != batch.architecture:
-            players = Players(self._world, compiled(batch.architecture))
-            self._self_play = batch.architecture, players
-        return self._self_play[1]
+            return Players(self._world, own, opponents)
+        if self._ready is None or self._ready[0] != batch.architecture:
+            players = Players(self._world, own, list(self._forms.values()))
+            self._ready = batch.architecture, players
+        return self._ready[1]
 
 
 def compiled(architecture: Architecture) -> networks.Architecture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pgpelib.tasks.base import Task
@@ -42,19 +42,14 @@ def make_task(
     """
     # Imported on demand: each takes seconds, and no process needs both.
     if compiled:
-        from posggym_es.tasks.compiled_task import CompiledTask
+        from posggym_es.tasks import compiled_task
 
-        return CompiledTask(
-            env_id,
-            env_config,
-            max_episode_length,
-            decrease_rewards_by,
-            role,
-            only_if_endless,
-        )
-    from posggym_es.tasks.posggym_task import PosggymTask
+        make: Callable[..., Task] = compiled_task.CompiledTask
+    else:
+        from posggym_es.tasks import posggym_task
 
-    return PosggymTask(
+        make = posggym_task.PosggymTask
+    return make(
         env_id,
         env_config,
         max_episode_length,
@@ -80,11 +75,9 @@ def uncompiled_reason(
     ValueError
         If the environment or an argument of it is unknown.
     """
-    if partners:
-        return f"{env_id}: partners are not compiled"
     from posggym_es.tasks.compiled_task import reason_against
 
-    return reason_against(env_id, env_config)
+    return reason_against(env_id, env_config, partners)
 
 
 def close_env_ids(name: str) -> list[str]:

@@ -25,6 +25,7 @@ from pgpelib.tasks.base import (
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.utils.hints import did_you_mean
+from posggym_es.policies.model_downloads import ensure_model
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 
@@ -186,8 +187,9 @@ class PosggymTask(Task):
             self._recorders.append(ObservationRecorder(self.observation_size))
         recorder = self._recorders[slot]
         recorder.start()
-        own, players = self._cast(slot, seed, others or {})
+        # First: it seeds the action spaces, which random policies seed for themselves.
         seen = self._episodes[slot].reset(seed)
+        own, players = self._cast(slot, seed, others or {})
         env = self._episodes[slot].env
         total, steps, done = 0.0, 0, False
         while not done:
@@ -233,6 +235,7 @@ class PosggymTask(Task):
         key = slot, policy_id, agent
         if key not in self._made:
             model = self._episodes[slot].env.model
+            ensure_model(posggym.agents.registry[policy_id])
             self._made[key] = posggym.agents.make(policy_id, model, agent)
         return self._made[key]
 

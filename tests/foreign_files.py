@@ -34,8 +34,8 @@ from pickle_bombs import (
     text,
 )
 from posggym_es.conversion.lossless import convert
+from posggym_es.models.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.policies.checkpoint_names import CheckpointError
-from posggym_es.policies.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.policies.ppo_checkpoints import load_checkpoint
 from test_ppo_checkpoints import save_checkpoint
 

@@ -17,7 +17,7 @@ from pgpelib.policies.networks import Network
 from pgpelib.policies.policy import Architecture, SavedPolicy
 from pgpelib.tasks.registry import make_task
 from posggym_es.conversion.lossless import convert
-from posggym_es.policies.posggym_model_file import model_file_bytes
+from posggym_es.models.posggym_model_file import model_file_bytes
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
 
 # All environments of posggym 0.6.0; both roles of those that are not symmetric.

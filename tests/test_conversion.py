@@ -27,8 +27,8 @@ from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.lossless import ConversionError, convert
 from posggym_es.conversion.report import read_conversion
+from posggym_es.models.posggym_model_file import model_file_bytes
 from posggym_es.policies.policy_file import write_policy
-from posggym_es.policies.posggym_model_file import model_file_bytes
 from posggym_es.registration.spec import ProcessorSpec
 
 
@@ -315,7 +315,7 @@ def test_files_are_the_same_bytes_in_every_process(tmp_path):
     script = (
         "import sys, torch, collections\n"
         "from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat as F\n"
-        "from posggym_es.policies.posggym_model_file import model_file_bytes\n"
+        "from posggym_es.models.posggym_model_file import model_file_bytes\n"
         "padding = [torch.zeros(7) for _ in range(int(sys.argv[1]))]\n"
         "w = collections.OrderedDict(a=torch.arange(6.).reshape(2, 3))\n"
         "f = F(w, [], 2, 1, [], 'tanh', False, False)\n"

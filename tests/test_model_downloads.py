@@ -15,7 +15,7 @@ import posggym.config
 import pytest
 from posggym.agents.registration import PolicySpec
 
-from posggym_es.policies.model_downloads import DownloadError, download, ensure_model
+from posggym_es.models.model_downloads import DownloadError, download, ensure_model
 
 
 @contextlib.contextmanager

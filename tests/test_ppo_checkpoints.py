@@ -30,9 +30,9 @@ from posggym_es.conversion.ppo_policies import (
     actor_layers,
     prove,
 )
+from posggym_es.models.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.policies.checkpoint_names import CheckpointError, latest_checkpoints
 from posggym_es.policies.policy_file import read_policy, write_ppo_policy
-from posggym_es.policies.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.policies.ppo_checkpoints import (
     WeightlessError,
     load_checkpoint,

@@ -16,8 +16,8 @@ from posggym.agents.utils import processors
 from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.lossless import Proof, convert, prove
+from posggym_es.models.posggym_model_file import model_file_bytes
 from posggym_es.policies.policy_file import write_policy
-from posggym_es.policies.posggym_model_file import model_file_bytes
 from posggym_es.tasks.posggym_task import (
     derived_action_processor,
     derived_processor,

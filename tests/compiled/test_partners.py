@@ -35,7 +35,7 @@ from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import draw, rescaling, sample
 from posggym_compiled.random import numpy_random
 from posggym_compiled.rollouts import Players
-from posggym_es.policies.posggym_model_file import read_model_file
+from posggym_es.models.posggym_model_file import read_model_file
 
 SHARED = Path(os.environ.get("PROJECT_SHARED_DATA", "../shared/data"))
 MODELS = {

@@ -22,12 +22,12 @@ from posggym_es.conversion.lossless import (
     prove,
 )
 from posggym_es.conversion.report import MODEL_NAME, REPORT_FILE, conversion_report
+from posggym_es.models.posggym_model_file import model_file_bytes
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.checkpoint_names import CHECKPOINT_SUFFIX
 from posggym_es.policies.policy_checks import check_fits, check_modules
 from posggym_es.policies.policy_file import METADATA_FILE, read_policy
-from posggym_es.policies.posggym_model_file import model_file_bytes
 from posggym_es.policies.ppo_checkpoints import load_checkpoint, usable_checkpoints
-from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.policies.selection import pick_policy
 from posggym_es.registration.environments import registered_env
 from posggym_es.registration.spec import ProcessorSpec

@@ -25,8 +25,8 @@ from posggym.utils import seeding
 
 from pgpelib.policies.networks import LSTM, Layer, Network
 from posggym_es.conversion.lossless import EPS, ConversionError, pass_through
-from posggym_es.policies.posggym_model_file import ordered
-from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.models.posggym_model_file import ordered
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.tasks.posggym_task import (
     derived_action_processor,
     derived_processor,

@@ -19,7 +19,7 @@ import torch
 from pgpelib.utils.files import read_json, write_json
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.evaluation.playing import Actor, play_episode
-from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.models.model_downloads import ensure_model
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, same_env_args
 from posggym_es.utils.return_statistics import mean_interval
 
@@ -50,7 +50,7 @@ def usable(
     """Return the policies that can be made here, and why the others cannot.
 
     Policy files are read before POSGGym loads them, after downloading those that are
-    not here; see `posggym_es.policies.model_downloads`.
+    not here; see `posggym_es.models.model_downloads`.
     """
     env = PosggymEpisodes(variant.env_id, variant.env_args).env
     made, reasons = [], {}

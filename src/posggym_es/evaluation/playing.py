@@ -10,7 +10,7 @@ import numpy as np
 import posggym
 import posggym.agents
 
-from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.models.model_downloads import ensure_model
 from posggym_es.policies.policy_file import partners_of
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.casting import cast

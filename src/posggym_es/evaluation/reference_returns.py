@@ -12,8 +12,8 @@ from pgpelib.search.pgpe import RE_EVAL_STREAM, episode_seed
 from pgpelib.tasks.registry import make_task
 from posggym_es.conversion.ppo_policies import ReferenceAgent
 from posggym_es.evaluation.playing import Player, company_of
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.policy_checks import check_fits
-from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.policies.selection import ExtractionError
 from posggym_es.registration.environments import registered_env
 from posggym_es.tasks.family import POSGGYM_PREFIX

@@ -14,7 +14,7 @@ import posggym.config
 from scipy import special
 
 from posggym_es.evaluation.playing import Company, Player
-from posggym_es.policies.posggym_model_file import read_model_file
+from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.registration.environments import make_episodes
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.utils.schema_check import read_as, refuse_mistakes

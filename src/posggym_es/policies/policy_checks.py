@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.policy import SavedPolicy
-from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_task import make_processor
 

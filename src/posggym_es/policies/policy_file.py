@@ -22,7 +22,7 @@ from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from pgpelib.policies.saving import checked, checked_notes
 from pgpelib.utils.files import read_json, write_bytes, write_json
 from pgpelib.utils.plain_data import is_integer, is_line
-from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.models.ppo_data import PPOPolicyData
 
 FORMAT = "posggym-es-policy"
 PPO_FORMAT = "posggym-es-ppo-policy"

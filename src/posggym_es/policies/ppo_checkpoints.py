@@ -26,12 +26,12 @@ from pgpelib.foreign.safe_pickle import (
 from pgpelib.foreign.torch_files import load_archive
 from pgpelib.policies.saving import checked_notes
 from pgpelib.utils.plain_data import is_integer, is_line, plain
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.checkpoint_names import (
     FILE_RE,
     CheckpointError,
     latest_checkpoints,
 )
-from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.tasks.family import POSGGYM_PREFIX
 
 logger = logging.getLogger(__name__)

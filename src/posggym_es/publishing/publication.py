@@ -10,7 +10,7 @@ import posggym.config
 
 from pgpelib.utils.files import read_json
 from posggym_es.evaluation.playing import Company, Player
-from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.models.model_downloads import ensure_model
 from posggym_es.registration.environments import make_episodes
 from posggym_es.registration.spec import AgentSpec
 

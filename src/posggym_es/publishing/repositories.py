@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pgpelib.utils.files import write_bytes, write_json, write_text
-from posggym_es.policies.posggym_model_file import read_model_file
+from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.publishing.git_repos import GitClone, GitError, run_git
 from posggym_es.publishing.toctree import (
     add_entry,

@@ -12,7 +12,7 @@ import posggym_gymnasium
 from exact_gymnasium.ids import canonical_env_id
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.tasks.registry import standard_env_name
-from posggym_es.policies.ppo_data import PPOPolicyData
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.registration.registry_files import generated_specs
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_envs import (

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from pgpelib.policies.policy import SavedPolicy
+from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.policy_file import partners_of
-from posggym_es.policies.ppo_data import PPOPolicyData
 from posggym_es.registration.environments import RegisteredEnv, registered_env
 from posggym_es.registration.spec import AgentSpec, ProcessorSpec, checked_settings
 from posggym_es.tasks.family import POSGGYM_PREFIX

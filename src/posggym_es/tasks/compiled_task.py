@@ -20,8 +20,8 @@ from posggym_compiled.partners.kinds import Opponent, Partner
 from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import rescaling
 from posggym_compiled.rollouts import Outcomes, Players
-from posggym_es.policies.model_downloads import ensure_model
-from posggym_es.policies.posggym_model_file import read_model_file
+from posggym_es.models.model_downloads import ensure_model
+from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.tasks.casting import cast, casts_before_repeating
 from posggym_es.tasks.posggym_envs import complete_env_args
 from posggym_es.tasks.posggym_task import PosggymTask, partner_candidates
@@ -45,7 +45,7 @@ def compiled_partners(world: World, partners: Sequence[str]) -> dict[str, Partne
     """Return the compiled forms of registered policies by their ids.
 
     Policy files are read before POSGGym loads them, after downloading those that are
-    not here; see `posggym_es.policies.model_downloads`.
+    not here; see `posggym_es.models.model_downloads`.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from pgpelib.tasks.base import (
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.utils.hints import did_you_mean
-from posggym_es.policies.model_downloads import ensure_model
+from posggym_es.models.model_downloads import ensure_model
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 

@@ -16,7 +16,7 @@ from posggym.agents.registration import PolicySpec
 
 from pgpelib.foreign.safe_pickle import ForeignFileError, read_file
 from pgpelib.utils.files import write_bytes
-from posggym_es.policies.posggym_model_file import parse_model_file
+from posggym_es.models.posggym_model_file import parse_model_file
 
 # POSGGym's own files have 0.2 to 4 MB.
 MAX_BYTES = 64 * 1024 * 1024

@@ -1,0 +1,1 @@
+"""POSGGym's policy files: read as data, written reproducibly, downloaded in bounds."""

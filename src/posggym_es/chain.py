@@ -2,96 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from pgpelib.utils.files import read_json
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.report import MODEL_NAME, read_conversion
-from posggym_es.evaluation.reference_returns import ppo_with_reference, with_reference
-from posggym_es.policies.policy_checks import check_modules
-from posggym_es.policies.policy_file import (
-    partners_of,
-    read_policy,
-    write_policy,
-    write_ppo_policy,
-)
-from posggym_es.policies.ppo_checkpoints import load_checkpoint
-from posggym_es.policies.selection import is_chosen_by_re_evaluation, pick_policy
+from posggym_es.evaluation.extraction import extract
+from posggym_es.policies.policy_file import partners_of, read_policy
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_spec
 from posggym_es.registration.staging import stage_assets
 from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 
-
-def extract(
-    source: str | Path,
-    output_dir: str | Path,
-    checkpoint: str = "latest",
-    episodes: int = 16,
-    role: str | None = None,
-    on_episode: Callable[[int], None] | None = None,
-    env_modules: Collection[str] = (),
-) -> list[float]:
-    """Write a saved policy in a safe format, with the returns to verify it by.
-
-    Parameters
-    ----------
-    source
-        A `.pickle` policy, a folder of them, or a `.pt` checkpoint of the PPO
-        baselines.
-    output_dir
-        Gets `policy.safetensors` and `policy.json`.
-    checkpoint, role
-        Which policy of a folder, see `posggym_es.policies.selection.pick_policy`.
-    episodes
-        Episodes to play when the trainer's re-evaluation cannot be used.
-    on_episode
-        Called with the number of episodes played so far.
-    env_modules
-        Modules that the policy's environment may be in, see
-        `posggym_es.policies.policy_checks.check_modules`.
-
-    Returns
-    -------
-    list of float
-        The returns that verification compares with.
-
-    Raises
-    ------
-    ValueError
-        If there is no policy, or it cannot be used; the message names the file.
-    """
-    source, output_dir = Path(source), Path(output_dir)
-    if source.suffix == ".pt":
-        ppo_policy = ppo_with_reference(
-            load_checkpoint(source), _origin(source), episodes, role, on_episode
-        )
-        write_ppo_policy(ppo_policy, output_dir)
-        notes = ppo_policy.notes
-    else:
-        path, policy = pick_policy(source, checkpoint, role)
-        try:
-            check_modules(policy, env_modules)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        fresh = is_chosen_by_re_evaluation(policy, checkpoint)
-        policy = with_reference(policy, _origin(path), episodes, fresh, on_episode)
-        write_policy(policy, output_dir)
-        notes = policy.notes
-    return list(notes["reference"]["returns"])
-
-
-def _origin(path: Path) -> dict[str, str]:
-    return {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
+__all__ = ["convert", "extract", "register", "verify"]
 
 
 def convert(checkpoint_dir: str | Path, output_dir: str | Path) -> dict[str, Any]:

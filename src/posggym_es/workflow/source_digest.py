@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.metadata
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+# The distribution whose packages are the project's.
+DISTRIBUTION = "posggym-es"
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
 
 @cache
 def source_digest(script: Path, source: Path, others: Sequence[Path] = ()) -> str:
-    """Return a digest of a script and of all project modules that it imports.
+    """Return a digest of a script and of all project modules that it runs.
 
-    Imports within functions count, and those of imported modules. Other packages are
-    not looked at: their versions are pinned.
+    Counted are imports, within functions too, and modules that are named in text:
+    those run by ``python -m`` in a fresh process, imported by name, or found as entry
+    points of a group. Other packages do not count: their versions are pinned.
 
     Parameters
     ----------
     script
         A Python file.
     source
-        Folder of the project's packages.
+        Folder of the project's packages; other packages can be installed beside them.
     others
         More files that the results depend on, such as templates.
 
@@ -30,7 +38,7 @@ def source_digest(script: Path, source: Path, others: Sequence[Path] = ()) -> st
     str
         Sixteen hexadecimal digits.
     """
-    files = _imported(script, source) | set(others)
+    files = _run_by(script, source) | set(others)
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.name}\0".encode())
@@ -38,35 +46,42 @@ def source_digest(script: Path, source: Path, others: Sequence[Path] = ()) -> st
     return digest.hexdigest()[:16]
 
 
-def _imported(script: Path, source: Path) -> set[Path]:
-    files: set[Path] = set()
-    waiting = {script}
+def _run_by(script: Path, source: Path) -> set[Path]:
+    done: set[tuple[Path, bool]] = set()
+    waiting = {(script, True)}
     while waiting:
-        path = waiting.pop()
-        files.add(path)
-        waiting |= set(_modules(path, source)) - files
-    return files
+        path, named = waiting.pop()
+        done.add((path, named))
+        waiting |= set(_modules(path, source, named)) - done
+    return {path for path, _ in done}
 
 
 @cache
-def _modules(path: Path, source: Path) -> tuple[Path, ...]:
-    """Return the files of the project that a file imports."""
-    tree = ast.parse(path.read_bytes())
-    names = {name for node in _run(tree) for name in _names(node, path, source)}
+def _modules(path: Path, source: Path, named: bool) -> tuple[tuple[Path, bool], ...]:
+    """Return the files that a file runs, and whether it names them itself.
+
+    A package that is run only because one of its modules is imported is not `named`.
+    """
+    nodes = _run(ast.parse(path.read_bytes()), named)
+    names = {name for node in nodes for name in _names(node, path, source)}
     return tuple(_files(sorted(names), source))
 
 
-def _run(node: ast.AST) -> Iterator[ast.AST]:
+def _run(node: ast.AST, named: bool) -> Iterator[ast.AST]:
     """Go through a file's syntax, except what is there for type checkers only."""
     yield node
     for child in ast.iter_child_nodes(node):
+        lazy = isinstance(child, ast.FunctionDef) and child.name == "__getattr__"
+        if lazy and not named:
+            # Runs only for those who import a name from the package.
+            continue
         checked = isinstance(child, ast.If) and ast.unparse(child.test)
         if checked == "TYPE_CHECKING":
             assert isinstance(child, ast.If)
             for other in child.orelse:
-                yield from _run(other)
+                yield from _run(other, named)
         else:
-            yield from _run(child)
+            yield from _run(child, named)
 
 
 def _names(node: ast.AST, path: Path, source: Path) -> Iterator[str]:
@@ -77,17 +92,51 @@ def _names(node: ast.AST, path: Path, source: Path) -> Iterator[str]:
         if node.level:
             package = path.relative_to(source).parts[: -node.level]
             module = ".".join([*package, *filter(None, [module])])
-        yield module
-        # `from package import module`
-        yield from (f"{module}.{alias.name}" for alias in node.names)
+        for alias in node.names:
+            # `from package import module`, or a name of that module.
+            inner = f"{module}.{alias.name}"
+            yield inner if list(_paths(inner, source)) else module
+    elif isinstance(node, ast.Constant) and _DOTTED.fullmatch(str(node.value)):
+        yield str(node.value)
+        yield from _entry_points().get(str(node.value), ())
 
 
-def _files(names: Iterable[str], source: Path) -> Iterator[Path]:
+@cache
+def _entry_points() -> dict[str, list[str]]:
+    """Return the modules of all installed entry points by their group."""
+    modules: dict[str, list[str]] = {}
+    for distribution in importlib.metadata.distributions():
+        for point in distribution.entry_points:
+            modules.setdefault(point.group, []).append(point.module)
+    return modules
+
+
+def _files(names: Iterable[str], source: Path) -> Iterator[tuple[Path, bool]]:
+    ours = _top_level(source)
     for name in names:
         parts = name.split(".")
+        if parts[0] not in ours:
+            continue
         # Importing a module runs its packages, too.
         for end in range(1, len(parts) + 1):
-            base = source.joinpath(*parts[:end])
-            for path in (base.with_suffix(".py"), base / "__init__.py"):
-                if path.is_file():
-                    yield path
+            for path in _paths(".".join(parts[:end]), source):
+                yield path, end == len(parts)
+
+
+def _paths(module: str, source: Path) -> Iterator[Path]:
+    base = source.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            yield path
+
+
+@cache
+def _top_level(source: Path) -> frozenset[str]:
+    """Return the names of the project's packages and modules in a folder.
+
+    All there are in a checkout; among installed packages those of the distribution.
+    """
+    if (source.parent / "Snakefile").is_file():
+        return frozenset(path.stem for path in source.iterdir())
+    files = importlib.metadata.files(DISTRIBUTION) or []
+    return frozenset(file.parts[0].removesuffix(".py") for file in files)

@@ -19,7 +19,11 @@ from pgpelib.tasks.lockstep import play as play_side_by_side
 from pgpelib.tasks.registry import make_task, standard_env_name
 from posggym_es.tasks.casting import cast, casts_before_repeating
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
-from posggym_es.tasks.posggym_task import derived_processor, make_processor
+from posggym_es.tasks.posggym_task import (
+    derived_processor,
+    make_processor,
+    processed_space,
+)
 
 TASKS = [
     "LunarLanderContinuous-v2",
@@ -93,7 +97,9 @@ def test_episodes_can_be_shortened():
 def test_processors_are_derived_from_spaces(space, expected):
     processor = derived_processor(space)
     assert processor[0] == expected
-    flat = np.asarray(make_processor(processor, space)(space.sample()))
+    made = make_processor(processor, space)
+    assert processed_space(processor, space) == made.get_processed_space()
+    flat = np.asarray(made(space.sample()))
     assert flat.ndim == 1
     assert np.isfinite(flat).all()
 

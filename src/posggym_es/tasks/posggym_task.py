@@ -1,17 +1,18 @@
-"""POSGGym environments as training tasks: self-play, several roles, best response."""
+"""POSGGym environments as training tasks: self-play, several roles, best response.
+
+Everything about POSGGym's agents, processors included, imports PyTorch, which takes
+seconds. It is imported when it is first needed, and compiled tasks without partners
+never need it.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import posggym
-import posggym.agents
-import torch
 from gymnasium import spaces
-from posggym.agents.utils import processors
 
 from pgpelib.policies.networks import Array, Network
 from pgpelib.policies.policy import ActionSpec
@@ -28,6 +29,10 @@ from pgpelib.utils.hints import did_you_mean
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
+
+if TYPE_CHECKING:
+    from posggym.agents import Policy
+    from posggym.agents.utils.processors import Processor
 
 # Trained networks see observations and give actions in this range.
 RESCALE_CONFIG: dict[str, Any] = {"min_val": -1.0, "max_val": 1.0, "clip": True}
@@ -64,16 +69,23 @@ class _Seat:
     def __init__(
         self, obs_space: spaces.Space[Any], act_space: spaces.Space[Any], env_name: str
     ) -> None:
-        # Of the space itself: its processed form may be expressible where it is not.
-        flat_size(obs_space, env_name)
+        self._spaces = obs_space, act_space
         self.obs_processor = derived_processor(obs_space)
         self.action_processor = derived_action_processor(act_space)
-        self.process = make_processor(self.obs_processor, obs_space)
-        action = make_processor(self.action_processor, act_space)
-        self.unprocess = action.unprocess
-        processed = self.process.get_processed_space()
-        self.observation_size = flat_size(processed, env_name)
-        self.action: ActionSpec = action_spec(action.get_processed_space(), env_name)
+        # Processing changes the form of an observation and not its size.
+        self.observation_size = flat_size(obs_space, env_name)
+        processed = processed_space(self.action_processor, act_space)
+        self.action: ActionSpec = action_spec(processed, env_name)
+
+    @functools.cached_property
+    def process(self) -> Processor:
+        """From the agent's observations to those that a network sees."""
+        return make_processor(self.obs_processor, self._spaces[0])
+
+    @functools.cached_property
+    def unprocess(self) -> Callable[[Any], Any]:
+        """From the actions that a network gives to the agent's."""
+        return make_processor(self.action_processor, self._spaces[1]).unprocess
 
     def player(self, network: Network) -> Callable[[Any], Any]:
         """Return a network's way from the agent's observations to its actions."""
@@ -164,9 +176,11 @@ class PosggymTask(Task):
         self.observation_size = own.observation_size
         self.action = own.action
         self._partners = partner_candidates(self._agents, partners)
-        self._made: dict[tuple[int, str, str], posggym.agents.Policy[Any, Any]] = {}
+        self._made: dict[tuple[int, str, str], Policy[Any, Any]] = {}
         self.lanes = 1 if role is not None or partners else len(self._agents)
         if partners:
+            import torch
+
             # Workers share the machine: one thread each.
             torch.set_num_threads(1)
             for seed in range(len(self._agents)):
@@ -229,9 +243,9 @@ class PosggymTask(Task):
                 players[i] = policy.step
         return {i: lane for lane, i in enumerate(mine)}, players
 
-    def _partner(
-        self, slot: int, policy_id: str, agent: str
-    ) -> posggym.agents.Policy[Any, Any]:
+    def _partner(self, slot: int, policy_id: str, agent: str) -> Policy[Any, Any]:
+        import posggym.agents
+
         key = slot, policy_id, agent
         if key not in self._made:
             model = self._episodes[slot].env.model
@@ -250,12 +264,14 @@ def partner_candidates(
     ValueError
         If an id is not registered.
     """
+    if not partners:
+        return {}
+    import posggym.agents
+
     for policy_id in partners:
         if policy_id not in posggym.agents.registry:
             hint = did_you_mean(policy_id, posggym.agents.registry)
             raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
-    if not partners:
-        return {}
     return {
         agent: [
             policy_id
@@ -267,9 +283,24 @@ def partner_candidates(
     }
 
 
+def processed_space(
+    processor: tuple[str, dict[str, Any]], space: spaces.Space[Any]
+) -> spaces.Space[Any]:
+    """Return what POSGGym's own processor makes of a space, without making it."""
+    name, config = processor
+    if name == "RescaleProcessor":
+        assert isinstance(space, spaces.Box)
+        low = np.full_like(space.low, config["min_val"])
+        high = np.full_like(space.high, config["max_val"])
+        return spaces.Box(low, high, dtype=low.dtype.type)
+    return spaces.flatten_space(space) if name == "FlattenProcessor" else space
+
+
 def make_processor(
     processor: tuple[str, dict[str, Any]], space: spaces.Space[Any]
-) -> processors.Processor:
+) -> Processor:
     """Return POSGGym's own processor of that name and config for a space."""
+    from posggym.agents.utils import processors
+
     name, config = processor
     return getattr(processors, name)(space, **config)

@@ -82,8 +82,8 @@ def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
     settings = [f"{key}={value!r}" for key, value in config.to_dict().items()]
     settings += ["num_cpus=1", f"run_dir={run_dir}"]
     watcher = "import sys; from pathlib import Path\n"
-    watcher += "from posggym_es.workflow.status import locked\n"
-    watcher += "while True: locked(Path(sys.argv[1]))"
+    watcher += "from pgpelib.utils.locks import is_locked\n"
+    watcher += "while True: is_locked(Path(sys.argv[1]))"
     run_dir.mkdir(parents=True)
     (run_dir / "lock").touch()
     looking = subprocess.Popen([sys.executable, "-c", watcher, run_dir / "lock"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import fcntl
 import logging
 import os
 import time
@@ -36,11 +35,9 @@ from pgpelib.training.run_folder import (
     write_state,
 )
 from pgpelib.training.stopping import StoppingRule, Verdict
+from pgpelib.utils import locks
 
 logger = logging.getLogger(__name__)
-
-# Seconds to wait for the lock: who asks whether a run is alive holds it for a moment.
-LOCK_TIMEOUT = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -398,30 +395,19 @@ class Training:
         return self._elapsed_before + time.monotonic() - self._started
 
     def _lock_folder(self) -> IO[bytes]:
-        """Lock the folder for as long as the file that is returned is open.
-
-        The system drops the lock of a process that ends in whatever way.
-        """
+        """Lock the folder for as long as the file that is returned is open."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        file = (self.run_dir / LOCK_FILE).open("wb")
-        deadline = time.monotonic() + LOCK_TIMEOUT
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return file
-            except BlockingIOError:
-                if time.monotonic() < deadline:
-                    time.sleep(0.05)
-                    continue
-                file.close()
-                raise RunLockedError(
-                    f"{self.run_dir}: another process trains here; wait for it, end "
-                    "it, or choose another run_dir"
-                ) from None
-            except OSError as error:
-                # A file system without locks must not keep a run from training.
-                logger.warning("%s cannot be locked: %s", self.run_dir, error)
-                return file
+        try:
+            file, locked = locks.acquire(self.run_dir / LOCK_FILE)
+        except locks.LockedError as error:
+            raise RunLockedError(
+                f"{self.run_dir}: another process trains here; wait for it, end it, or "
+                "choose another run_dir"
+            ) from error
+        if not locked:
+            # A file system without locks must not keep a run from training.
+            logger.warning("%s is on a file system without locks", self.run_dir)
+        return file
 
     def _claim_folder(self) -> RunIdentity:
         identity = read_identity(self.run_dir)

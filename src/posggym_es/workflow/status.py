@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import fcntl
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from pgpelib.training.run_folder import LOCK_FILE, METRICS_FILE
+from pgpelib.utils.locks import is_locked
 from posggym_es.config.experiments import Experiment, Experiments
 
 # Generations that speed and remaining time are taken from.
@@ -99,7 +99,7 @@ def _run_status(
         if (runs / f"seed{seed}" / METRICS_FILE).exists():
             state = "trained"
         elif run.exists():
-            state = "training" if locked(run / LOCK_FILE) else "interrupted"
+            state = "training" if is_locked(run / LOCK_FILE) else "interrupted"
     name = f"seed{seed}"
     try:
         table = pd.read_csv(run / METRICS_FILE)
@@ -126,22 +126,6 @@ def _run_status(
         float(recent.steps_per_second.median()),
         eta,
     )
-
-
-def locked(path: Path) -> bool:
-    """Return whether a process holds a run folder's lock."""
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        try:
-            # Shared, and for no longer than this: a trainer that starts now asks again.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            # A file system without locks.
-            return False
-    return False
 
 
 def status_table(rows: Sequence[RunStatus]) -> str:

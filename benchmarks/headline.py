@@ -208,7 +208,7 @@ def load_results(
         runs = []
         for seed in entry["seeds"]:
             config = experiments[entry["experiment"]].training_config(seed)
-            config = dataclasses.replace(config, num_cpus=cpus)
+            config = config.model_copy(update={"num_cpus": cpus})
             folder = f"{name}_seed{seed}"
             kept = runs_file.parent / folder
             run = HeadlineRun(folder, config, kept, work / folder)

@@ -202,7 +202,7 @@ def number_of_episodes(rollouts):
 
 @pytest.mark.parametrize("env_name", [DRIVING["env_name"], "CartPole-v1"])
 def test_common_seeds_leave_the_parameters_alone_to_differ(env_name):
-    training_config = TrainingConfig(env_name, hidden=(), common_seeds=True)
+    training_config = TrainingConfig(env_name=env_name, hidden=(), common_seeds=True)
     compiled = env_name in DRIVING.values()
     common = dataclasses.replace(training_config.task, compiled=compiled)
     own = dataclasses.replace(common, common_seeds=False)
@@ -211,7 +211,8 @@ def test_common_seeds_leave_the_parameters_alone_to_differ(env_name):
 
 
 def test_how_solutions_are_divided_among_workers_changes_nothing():
-    config = TrainingConfig(DRIVING["env_name"], episodes_per_solution=3).task
+    env_name = DRIVING["env_name"]
+    config = TrainingConfig(env_name=env_name, episodes_per_solution=3).task
     config = dataclasses.replace(config, compiled=True)
     whole = rollouts_of(config, [(0, 10)])
     parts = rollouts_of(config, [(8, 2), (0, 3), (3, 5)])

@@ -137,7 +137,7 @@ def test_experiments_can_be_selected(only):
         ),
         (
             lambda c: c["experiments"]["lander"]["train"].update(popsize=3),
-            "experiments.lander.train: popsize has to be even",
+            "experiments.lander.train.popsize must be even, not 3",
         ),
         (
             lambda c: c["experiments"]["lander"].update(

@@ -135,10 +135,10 @@ def test_without_observer_it_trains_in_a_folder_of_its_own(root, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("popsize=7", "popsize has to be even, not 7"),
-        ("popsiez=8", "unknown setting 'popsiez'; did you mean popsize?"),
+        ("popsize=7", "popsize must be even, not 7"),
+        ("popsiez=8", "unknown key 'popsiez'; did you mean 'popsize'?"),
         # Sacred calculates other settings with this one.
-        ("popsize=many", "train.py: popsize has to be a whole number, not 'many'"),
+        ("popsize=many", "train.py: popsize must be a whole number, not 'many'"),
     ],
 )
 def test_wrong_settings_end_with_one_message(root, tmp_path, setting, message):

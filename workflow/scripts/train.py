@@ -37,12 +37,19 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 from docopt import docopt
 from sacred import SETTINGS
 from sacred import Experiment as SacredExperiment
+from sacred.config.config_dict import ConfigDict
+from sacred.config.config_summary import ConfigSummary
 from sacred.observers import FileStorageObserver
 from sacred.run import Run
 from sacred.utils import SacredError
 from tqdm import tqdm
 
-from pgpelib.training.command_line import as_updates, read_settings
+from pgpelib.training.command_line import (
+    DESCRIPTIONS,
+    as_updates,
+    defaults_beside,
+    read_settings,
+)
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.credentials import HINT, has_literal_password
 from pgpelib.training.loop import GenerationReport, Training
@@ -75,57 +82,26 @@ def message_of(error: Exception) -> str:
 ex = Experiment("pgpe", save_git_info=False)
 
 
-@ex.config
-def default_config() -> None:
-    # Names and defaults of the original trainer. Sacred evaluates this function:
-    # settings given on the command line also change those that are derived from them.
-    # It shows the comments beside the values (and would take a docstring as a setting).
+class Defaults(ConfigDict):
+    """Sacred's form of the settings; given ones change those that follow from them."""
 
-    # Gymnasium id that gives fitnesses, or posggym:ID for self-play in POSGGym
-    env_name = "tinytraj_humanoid_bullet:TinyTrajHumanoidBulletEnv-v0"
-    env_config = {}  # keyword arguments of the environment
-    # environment of re-evaluations; None: the standard form of the training one
-    re_eval_env_name = None
-    # sizes of the hidden layers; []: linear policy (or hidden_size and num_hidden)
-    hidden = [64]
-    activation = "tanh"  # tanh or relu
-    lstm_size = 0  # cells of an LSTM after the hidden layers; 0: none
-    head = []  # sizes of the hidden layers after the LSTM
-    roles = []  # POSGGym agent ids with policies of their own; []: one for all agents
-    partners = []  # registered policies to play with, for a best response
-    obs_norm = True  # normalise observations by their running statistics
-    # steps of a training episode; -1: the environment's own limit, if it has one
-    max_episode_length = -1
-    decrease_rewards_by = 0.0  # subtracted from each training reward
-    niters = 1000  # generations
-    popsize = 10000  # solutions asked for at a time
-    popsize_max = 8 * popsize  # most solutions of a generation; -1: no limit
-    # simulator steps of a generation, at least; -1: popsize solutions, however long
-    num_interactions = int(popsize * 200 * 0.75)
-    episodes_per_solution = 1  # a fitness is the mean return of so many episodes
-    common_seeds = False  # all solutions of a generation play the same episodes
-    max_speed = 0.15  # ClipUp: bound on the velocity
-    center_lr = max_speed / 2  # step size
-    optimizer = "clipup"  # clipup or adam
-    radius = 15 * max_speed  # stdev_init = sqrt(radius^2 / n_params)
-    stdev_lr = 0.1  # learning rate of the standard deviations
-    stdev_max_change = 0.2  # largest relative change of a stdev in one update; -1: any
-    max_speed_decay = 1.0  # factor of max_speed and center_lr after each generation
-    stdev_decay = 1.0  # factor of the standard deviations after each generation
-    solution_ranking = True  # centered ranks as fitnesses
-    re_eval_interval = 10  # generations between re-evaluations; 0: only at the end
-    re_eval_num_episodes = 16  # episodes of a re-evaluation
-    keep_best = False  # save the center with the best re-evaluation so far
-    target_return = None  # end when the mean of a re-evaluation reaches this
-    # give up the search after so many re-evaluations without a better one; -1: never
-    patience = -1
-    restarts = 0  # searches that follow one that was given up
-    save_interval = 10  # generations between saved policies
-    num_cpus = -1  # worker processes (with slurm of each node); -1: all cores
-    engine = "local"  # local, ray (the cluster that RAY_ADDRESS names) or slurm
-    worker_timeout = 3600.0  # seconds without a result before workers are replaced
-    tensorboard = False  # also write TensorBoard's event files
-    run_dir = None  # folder to work in, and to resume from after an interruption
+    def __init__(self) -> None:
+        super().__init__(defaults_beside({}))
+
+    def __call__(
+        self,
+        fixed: dict[str, Any] | None = None,
+        preset: dict[str, Any] | None = None,
+        fallback: dict[str, Any] | None = None,
+    ) -> ConfigSummary:
+        """Return all settings of a run that is given some, see Sacred."""
+        self._conf = defaults_beside(fixed or {})
+        summary = super().__call__(fixed, preset, fallback)
+        summary.docs |= DESCRIPTIONS
+        return summary
+
+
+ex.configurations.append(Defaults())
 
 
 class Progress:

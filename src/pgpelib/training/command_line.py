@@ -8,7 +8,6 @@ nothing but literals. The names of the original trainer are understood.
 from __future__ import annotations
 
 import ast
-import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,30 @@ from pathlib import Path
 from typing import Any
 
 from pgpelib.foreign.config_text import MAX_DEPTH, read_config_file
-from pgpelib.training.config import LIMITS, TrainingConfig
+from pgpelib.training.config import TrainingConfig
 from pgpelib.training.run_folder import read_identity
-from pgpelib.utils.hints import did_you_mean
 from pgpelib.utils.plain_data import is_integer, plain
+from pgpelib.utils.settings import has_no_limit
 
-# Settings of the script, which no run depends on.
-_OF_THE_SCRIPT = {"run_dir", "tensorboard"}
-_KNOWN = _OF_THE_SCRIPT | {field.name for field in dataclasses.fields(TrainingConfig)}
+
+class ScriptSettings(TrainingConfig):
+    """`TrainingConfig`, and settings of the script that no run depends on."""
+
+    tensorboard: bool = False
+    """Also write TensorBoard's event files."""
+    run_dir: str | None = None
+    """Folder to work in, and to resume from after an interruption."""
+
+
+# Where no limit is -1 and not None: Sacred warns of another type otherwise.
+_LIMITS = [
+    name for name, field in ScriptSettings.model_fields.items() if has_no_limit(field)
+]
+# What Sacred shows beside the values.
+DESCRIPTIONS = {
+    name: " ".join((field.description or "").split()).split(". ")[0].rstrip(".")
+    for name, field in ScriptSettings.model_fields.items()
+}
 # Neither jsonpickle's tags nor what databases and dotted paths read as something else.
 _KEY = re.compile(r"[\w -]+")
 # The original trainer's two settings for `hidden`, and their defaults.
@@ -45,14 +60,13 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain data (JSON types) by the names of `TrainingConfig`, `run_dir` and
-        `tensorboard`. A run folder without a seed beside it gives its own seed. No
-        limit is -1 and not None.
+        Plain data (JSON types) by the names of `ScriptSettings`. A run folder without a
+        seed beside it gives its own seed. No limit is -1 and not None.
 
     Raises
     ------
     ValueError
-        If a setting is unknown, of another type or no plain data, or a file cannot be
+        If a setting is unknown, makes no sense or is no plain data, or a file cannot be
         read.
     """
     settings: dict[str, Any] = {}
@@ -66,16 +80,44 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
     for name, value in settings.items():
         _check(value, name)
     settings = {name: plain(value, name) for name, value in settings.items()}
-    _translate(settings)
-    for name in settings:
-        if name not in _KNOWN:
-            raise ValueError(f"unknown setting {name!r}{did_you_mean(name, _KNOWN)}")
-    TrainingConfig.check_types(settings)
+    settings = _with_limits(_translated(settings))
+    ScriptSettings.from_dict(settings)
     if settings.get("run_dir") is not None and settings.get("seed") is None:
         identity = read_identity(Path(str(settings["run_dir"])))
         if identity is not None:
             settings["seed"] = identity.seed
     return settings
+
+
+def defaults_beside(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each setting of a run that is given some, for Sacred.
+
+    Parameters
+    ----------
+    given
+        Settings, which change those that follow from them.
+
+    Returns
+    -------
+    dict
+        Plain data (JSON types) by the names of `ScriptSettings`: defaults for what is
+        given, too. Without the seed, which Sacred has itself.
+
+    Raises
+    ------
+    SettingsError
+        If the given settings make no sense.
+    """
+    plain_defaults = ScriptSettings().to_dict()
+    values = ScriptSettings.from_dict(given).to_dict()
+    values |= {name: plain_defaults[name] for name in values if name in given}
+    del values["seed"]
+    return _with_limits(values)
+
+
+def _with_limits(settings: dict[str, Any]) -> dict[str, Any]:
+    absent = {name: -1 for name in _LIMITS if settings.get(name, -1) is None}
+    return settings | absent
 
 
 def as_updates(settings: Mapping[str, Any]) -> list[str]:
@@ -117,29 +159,27 @@ def _literal(name: str, text: str) -> Any:
         raise ValueError(f"{name}: nested too deeply") from error
 
 
-def _translate(settings: dict[str, Any]) -> None:
+def _translated(given: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the original trainer's names and values by those of `TrainingConfig`."""
-    given = [name for name in _ORIGINAL_LAYERS if name in settings]
-    if given and "hidden" in settings:
-        raise ValueError(f"hidden and {given[0]} say the same: give one of them")
-    if given:
+    settings = dict(given)
+    layer_names = [name for name in _ORIGINAL_LAYERS if name in given]
+    if layer_names and "hidden" in given:
+        raise ValueError(f"hidden and {layer_names[0]} say the same: give one of them")
+    if layer_names:
         layers = {
             name: settings.pop(name, default)
             for name, default in _ORIGINAL_LAYERS.items()
         }
         for name, value in layers.items():
             if not is_integer(value):
-                raise ValueError(f"{name} has to be a whole number, not {value!r}")
+                raise ValueError(f"{name} must be a whole number, not {value!r}")
         size, number = layers.values()
         if number > _MAX_LAYERS:
-            raise ValueError(f"num_hidden has to be at most {_MAX_LAYERS}")
+            raise ValueError(f"num_hidden must be at most {_MAX_LAYERS}")
         settings["hidden"] = [size] * number if size > 0 else []
     if settings.get("re_eval_env_name") == "":
         # The very environment of training, which None is not for some.
         settings["re_eval_env_name"] = settings.get(
             "env_name", TrainingConfig().env_name
         )
-    for name in LIMITS:
-        # Sacred warns of another type otherwise.
-        if name in settings and settings[name] is None:
-            settings[name] = -1
+    return settings

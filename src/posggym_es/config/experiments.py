@@ -15,6 +15,7 @@ from typing import Any
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.credentials import HINT, has_literal_password
 from pgpelib.utils.hints import did_you_mean
+from pgpelib.utils.settings import SettingsError
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.policies.checkpoint_names import CheckpointError
 from posggym_es.policies.ppo_checkpoints import usable_checkpoints
@@ -427,9 +428,9 @@ def _experiment(
     verify_episodes = entry.get("verify_episodes", 16)
     if train is not None:
         try:
-            train = scaled(train, limits)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{where}.train: {error}") from error
+            train = scaled(train, limits, ("experiments", name, "train"))
+        except SettingsError as error:
+            raise ConfigError(str(error)) from error
     if "re_eval_num_episodes" in limits:
         verify_episodes = min(verify_episodes, limits["re_eval_num_episodes"])
     resources = {"threads": 1, "mem_mb": 4000, "runtime": 60, "nodes": 1}
@@ -456,13 +457,15 @@ def _env_modules(entry: dict[str, Any]) -> list[str]:
     return sorted((modules - {"", "posggym"}) | set(entry.get("env_modules", [])))
 
 
-def scaled(train: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+def scaled(
+    train: dict[str, Any], limits: dict[str, Any], path: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return training settings with every budget at most at its limit.
 
     Settings that are left at their defaults are limited as well; a setting of None
     (no such budget) stays None.
     """
-    defaults = TrainingConfig.from_dict(train).to_dict()
+    defaults = TrainingConfig.from_dict(train, path).to_dict()
     return train | {
         name: min(defaults[name], limit)
         for name, limit in limits.items()

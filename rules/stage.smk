@@ -16,6 +16,7 @@ rule agent_spec:
         settings=lambda wildcards: json.dumps(
             experiment_of(wildcards).registration(wildcards.agent)
         ),
+        env_modules=env_module_arguments,
     threads: 1
     resources:
         mem_mb=1000,
@@ -29,7 +30,7 @@ rule agent_spec:
     shell:
         "python {params.script:q} --policy_dir {params.policy_dir:q}"
         " --converted_dir {params.converted_dir:q} --settings {params.settings:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --output {output:q} {params.env_modules:q} > {log:q} 2>&1"
 
 
 rule stage:

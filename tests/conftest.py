@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
     os.environ.pop(variable, None)
 
-# What libraries and browsers cache or remember stays in the repository.
+# What libraries and browsers cache or remember stays in the repository, and so does the
+# folder that POSGGym makes in the home.
+os.environ["HOME"] = str(ROOT / ".cache" / "tests" / "home")
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache" / "tests" / "cache")
 os.environ["XDG_CONFIG_HOME"] = str(ROOT / ".cache" / "tests" / "config")
 os.environ["MPLCONFIGDIR"] = str(ROOT / ".cache" / "tests" / "matplotlib")

@@ -11,7 +11,7 @@ import pytest
 
 from foreign_files import small_policy
 from pgpelib.policies.saving import save_policy
-from posggym_es.chain import extract
+from posggym_es.chain import extract, register
 from posggym_es.config.experiments import Experiments
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.policies.policy_checks import check_modules
@@ -53,6 +53,7 @@ def test_a_policy_file_imports_no_module(foreign, note):
         lambda: extract(file, folder / "out", episodes=1),
         lambda: convert_folder(file, folder / "out"),
         lambda: convert_folder(folder / "extracted", folder / "out"),
+        lambda: register(folder / "extracted", folder, folder / "out"),
     ):
         with pytest.raises(ValueError, match="would import the module module_of_some"):
             use()

@@ -539,10 +539,24 @@ def test_any_text_and_value_comes_out_as_it_went_in(description, env_args):
     assert made.kwargs["obs_processor_cls"] is processors.RescaleProcessor
 
 
-def test_no_literal_is_split():
-    code = agents_code([make_spec(description="long " * 60)])
-    assert "long " * 60 in code
+WORDS = st.lists(st.text("aé±\"'\\", max_size=12), max_size=60)
+
+
+@given(st.lists(WORDS.map(" ".join), min_size=1, max_size=2))
+@example(["long " * 60, 'It\'s "long" ' * 20])
+@example(["a" * 200])
+def test_lines_are_as_posggyms_linter_wants_them(texts):
+    """Descriptions are wrapped between words, and nothing else is split."""
+    code = agents_code(
+        [
+            make_spec(policy_name=f"pgpe{seed}", description=text)
+            for seed, text in enumerate(texts)
+        ]
+    )
     assert code.strip() == black.format_str(code, mode=black.Mode()).strip()
+    for line in code.splitlines():
+        literal = line.strip().removeprefix("description=").rstrip(",")
+        assert len(line) <= 88 or len(ast.literal_eval(literal).split()) == 1, line
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,19 @@ def test_packages_compute_with_one_thread_whatever_snakemake_exports(module):
     assert run.stdout == "1\n", run.stderr
 
 
+@pytest.mark.parametrize("module", ["pgpelib", "posggym_es"])
+def test_packages_are_there_before_numpy(module):
+    """NumPy's BLAS starts its threads when it is loaded."""
+    count = f"import {module}, numpy, os; print(len(os.listdir('/proc/self/task')))"
+    run = subprocess.run(
+        [sys.executable, "-c", count],
+        env=environment(OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2"),
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout == "1\n", run.stderr
+
+
 @pytest.mark.slow
 def test_runs_with_one_and_two_threads_are_the_same_to_the_last_bit(root, tmp_path):
     """BLAS uses several threads for layers of this size, and each sums in its order."""

@@ -96,12 +96,14 @@ class Workspace:
         folder.mkdir(exist_ok=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, **variables: str
+    ) -> subprocess.CompletedProcess:
         command = ["snakemake", "--snakefile", self.root / "Snakefile", "--cores", "2"]
         return subprocess.run(
             [*map(str, command), *arguments],
             cwd=self.folder,
-            env=environment(),
+            env=environment(**variables),
             capture_output=True,
             text=True,
         )

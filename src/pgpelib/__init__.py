@@ -1,9 +1,19 @@
 """Distribution-based policy search with PGPE and ClipUp (arXiv 2008.02387)."""
 
-# First: NumPy reads what this sets when it is loaded.
+# First: NumPy and others read what these set when they are loaded.
+from pgpelib.utils import threads, writable_home
+
+# isort: split
 from pgpelib.search.optimizers import Adam, ClipUp
 from pgpelib.search.pgpe import PGPE, SearchDistribution
 from pgpelib.search.ranking import centered_ranks
-from pgpelib.utils import threads
 
-__all__ = ["PGPE", "Adam", "ClipUp", "SearchDistribution", "centered_ranks", "threads"]
+__all__ = [
+    "PGPE",
+    "Adam",
+    "ClipUp",
+    "SearchDistribution",
+    "centered_ranks",
+    "threads",
+    "writable_home",
+]

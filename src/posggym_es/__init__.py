@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# First: NumPy and PyTorch read what this sets when they are loaded.
-from pgpelib.utils import threads
+# First: NumPy, PyTorch and others read what these set when they are loaded.
+from pgpelib.utils import threads, writable_home
 
 if TYPE_CHECKING:
     from posggym_es.chain import convert, extract, register, verify
 
-__all__ = ["convert", "extract", "register", "threads", "verify"]
+__all__ = ["convert", "extract", "register", "threads", "verify", "writable_home"]
 
 
 def __getattr__(name: str) -> Any:

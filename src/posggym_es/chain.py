@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 __all__ = ["convert", "extract", "register", "verify"]
 
 
-def convert(checkpoint_dir: str | Path, output_dir: str | Path) -> dict[str, Any]:
+def convert(
+    checkpoint_dir: str | Path,
+    output_dir: str | Path,
+    env_modules: Collection[str] = (),
+) -> dict[str, Any]:
     """Convert the policies of a folder to POSGGym's format, and prove it.
+
+    Parameters
+    ----------
+    checkpoint_dir, output_dir, env_modules
+        As in `posggym_es.conversion.folders.convert_folder`.
 
     Returns
     -------
@@ -30,12 +40,19 @@ def convert(checkpoint_dir: str | Path, output_dir: str | Path) -> dict[str, Any
         The report of each policy file written, by its path; see
         `posggym_es.conversion.folders.convert_folder`, also for errors.
     """
-    reports = convert_folder(Path(checkpoint_dir), Path(output_dir))
+    reports = convert_folder(
+        Path(checkpoint_dir), Path(output_dir), env_modules=env_modules
+    )
     return {str(path): report for path, report in reports.items()}
 
 
 def register(
-    policy_dir: str | Path, converted_dir: str | Path, tree: str | Path, **settings: Any
+    policy_dir: str | Path,
+    converted_dir: str | Path,
+    tree: str | Path,
+    *,
+    env_modules: Collection[str] = (),
+    **settings: Any,
 ) -> AgentSpec:
     """Register one policy in a copy of the installed posggym.
 
@@ -45,6 +62,8 @@ def register(
         What `extract` and `convert` wrote.
     tree
         Folder to make; `PYTHONPATH=<tree>` uses it. An existing one is replaced.
+    env_modules
+        As in `extract`.
     **settings
         `policy_name`, and other registration settings of the config reference.
 
@@ -58,7 +77,7 @@ def register(
     ValueError
         If the settings make no valid id, or the id is taken.
     """
-    policy = read_policy(Path(policy_dir))
+    policy = read_policy(Path(policy_dir), env_modules)
     converted = read_conversion(Path(converted_dir))
     spec = agent_spec(
         policy,

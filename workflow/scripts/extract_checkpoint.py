@@ -40,13 +40,7 @@ def main() -> None:
         help="episodes to play when the trainer's re-evaluation cannot be used",
     )
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument(
-        "--env_module",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module that the policy's environment, module:Id, may import",
-    )
+    cli.add_env_module_argument(parser)
     args = parser.parse_args()
 
     with tqdm(total=args.episodes, unit="episode", disable=None) as bar:

@@ -30,10 +30,11 @@ def main() -> None:
         help="the `register` settings of the config, as JSON",
     )
     parser.add_argument("--output", type=Path, required=True)
+    cli.add_env_module_argument(parser)
     args = parser.parse_args()
     converted = read_conversion(args.converted_dir)
     spec = agent_spec(
-        read_policy(args.policy_dir),
+        read_policy(args.policy_dir, args.env_module),
         converted.obs_processor,
         converted.action_processor,
         args.settings,

@@ -46,13 +46,7 @@ def main() -> None:
         help="observations to compare the converted policy on; %(default)s, the "
         "default, is the least",
     )
-    parser.add_argument(
-        "--env_module",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module that the policy's environment, module:Id, may import",
-    )
+    cli.add_env_module_argument(parser)
     args = parser.parse_args()
     written = convert_folder(
         args.checkpoint_dir,

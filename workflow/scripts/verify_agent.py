@@ -40,10 +40,10 @@ def main() -> None:
     # These import posggym, so only now.
     from posggym_es.evaluation.playing import company_of
     from posggym_es.evaluation.verification import verify
-    from posggym_es.policies.policy_file import read_policy
+    from posggym_es.policies.policy_file import read_notes
 
     spec, *siblings = (AgentSpec.read(path) for path in (args.spec, *args.siblings))
-    notes = read_policy(args.policy_dir).notes
+    notes = read_notes(args.policy_dir)
     reference = notes["reference"]
     with tqdm(total=len(reference["seeds"]), unit="episode", disable=None) as bar:
         company = company_of(notes, siblings)

@@ -25,7 +25,7 @@ from posggym_es.conversion.report import MODEL_NAME, REPORT_FILE, conversion_rep
 from posggym_es.models.posggym_model_file import model_file_bytes
 from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.checkpoint_names import CHECKPOINT_SUFFIX
-from posggym_es.policies.policy_checks import check_fits, check_modules
+from posggym_es.policies.policy_checks import check_fits
 from posggym_es.policies.policy_file import METADATA_FILE, read_policy
 from posggym_es.policies.ppo_checkpoints import load_checkpoint, usable_checkpoints
 from posggym_es.policies.selection import pick_policy
@@ -33,7 +33,9 @@ from posggym_es.registration.environments import registered_env
 from posggym_es.registration.spec import ProcessorSpec
 
 
-def read_checkpoint_dir(source: Path) -> dict[str, SavedPolicy | PPOPolicyData]:
+def read_checkpoint_dir(
+    source: Path, env_modules: Collection[str] = ()
+) -> dict[str, SavedPolicy | PPOPolicyData]:
     """Read the policies of a folder or file, by the names of the files to write.
 
     Parameters
@@ -42,18 +44,21 @@ def read_checkpoint_dir(source: Path) -> dict[str, SavedPolicy | PPOPolicyData]:
         A folder with an extracted policy, or with saved policies, of which the latest
         is taken, or one such file: one policy, named "policy". Or a folder with
         checkpoints of the PPO baselines, or one of them: named by policy id.
+    env_modules
+        Modules that the environment may be in, see
+        `posggym_es.policies.policy_checks.check_modules`.
     """
     if not source.exists():
         raise ConversionError(f"{source}: no such file or folder")
     if (source / METADATA_FILE).exists():
-        return {MODEL_NAME: read_policy(source)}
+        return {MODEL_NAME: read_policy(source, env_modules)}
     is_checkpoint = source.suffix == CHECKPOINT_SUFFIX
     if is_checkpoint or next(source.glob(f"*{CHECKPOINT_SUFFIX}"), None) is not None:
         return {
             policy_id: load_checkpoint(path)
             for policy_id, path in usable_checkpoints(source).items()
         }
-    return {MODEL_NAME: pick_policy(source, "latest")[1]}
+    return {MODEL_NAME: pick_policy(source, "latest", env_modules=env_modules)[1]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +118,8 @@ def convert_folder(
             f"{MIN_OBSERVATIONS}"
         )
     conversions = {}
-    for name, policy in read_checkpoint_dir(checkpoint_dir).items():
+    for name, policy in read_checkpoint_dir(checkpoint_dir, env_modules).items():
         try:
-            check_modules(policy, env_modules)
             conversions[name] = (
                 _convert_ppo(policy, observations)
                 if isinstance(policy, PPOPolicyData)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from posggym_es.evaluation.reference_returns import ppo_with_reference, with_reference
-from posggym_es.policies.policy_checks import check_modules
 from posggym_es.policies.policy_file import write_policy, write_ppo_policy
 from posggym_es.policies.ppo_checkpoints import load_checkpoint
 from posggym_es.policies.selection import is_chosen_by_re_evaluation, pick_policy
@@ -59,11 +58,7 @@ def extract(
         write_ppo_policy(ppo_policy, output_dir)
         notes = ppo_policy.notes
     else:
-        path, policy = pick_policy(source, checkpoint, role)
-        try:
-            check_modules(policy, env_modules)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        path, policy = pick_policy(source, checkpoint, role, env_modules)
         fresh = is_chosen_by_re_evaluation(policy, checkpoint)
         policy = with_reference(policy, _origin(path), episodes, fresh, on_episode)
         write_policy(policy, output_dir)

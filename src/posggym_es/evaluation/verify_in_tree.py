@@ -13,14 +13,14 @@ from pathlib import Path
 from pgpelib.utils.files import write_json
 from posggym_es.evaluation.playing import company_of
 from posggym_es.evaluation.verification import verify
-from posggym_es.policies.policy_file import read_policy
+from posggym_es.policies.policy_file import read_notes
 from posggym_es.registration.spec import AgentSpec
 
 
 def main(spec_json: str, policy_dir: str, report: str) -> None:
     """Verify an agent; exits with the reason if it fails."""
     spec = AgentSpec.from_json(json.loads(spec_json))
-    notes = read_policy(Path(policy_dir)).notes
+    notes = read_notes(Path(policy_dir))
     try:
         result = verify(spec, notes["reference"], company_of(notes, []))
     except (ValueError, RuntimeError) as error:

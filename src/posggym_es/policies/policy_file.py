@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pgpelib.policies.saving import checked, checked_notes
 from pgpelib.utils.files import read_json, write_bytes, write_json
 from pgpelib.utils.plain_data import is_integer, is_line
 from posggym_es.models.ppo_data import PPOPolicyData
+from posggym_es.policies.policy_checks import check_modules
 
 FORMAT = "posggym-es-policy"
 PPO_FORMAT = "posggym-es-ppo-policy"
@@ -87,15 +89,45 @@ def _write(
     )
 
 
-def read_policy(folder: Path) -> SavedPolicy | PPOPolicyData:
+def read_policy(
+    folder: Path, env_modules: Collection[str] = ()
+) -> SavedPolicy | PPOPolicyData:
     """Read what `write_policy` or `write_ppo_policy` wrote.
+
+    Parameters
+    ----------
+    folder
+        Holds `policy.safetensors` and `policy.json`, maybe somebody else's.
+    env_modules
+        Modules that the policy's environment may be in, see
+        `posggym_es.policies.policy_checks.check_modules`.
 
     Raises
     ------
     ValueError
-        If a file is missing, damaged or does not belong to the other; the message
-        names it.
+        If a file is missing, damaged or does not belong to the other, or the
+        environment is in another module; the message names the file.
     """
+    policy = _read(folder)
+    try:
+        check_modules(policy, env_modules)
+    except ValueError as error:
+        raise ValueError(f"{folder / METADATA_FILE}: {error}") from error
+    return policy
+
+
+def read_notes(folder: Path) -> dict[str, Any]:
+    """Return the notes of an extracted policy, for steps that play nothing with it.
+
+    Raises
+    ------
+    ValueError
+        As in `read_policy`, but for the environment.
+    """
+    return _read(folder).notes
+
+
+def _read(folder: Path) -> SavedPolicy | PPOPolicyData:
     metadata_path, tensors_path = folder / METADATA_FILE, folder / TENSORS_FILE
     for path in (metadata_path, tensors_path):
         if not path.is_file():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.restore import load_policy
+from posggym_es.policies.policy_checks import check_modules
 
 CHECKPOINTS = ("latest", "best")
 
@@ -17,7 +19,10 @@ class ExtractionError(ValueError):
 
 
 def pick_policy(
-    source: Path, checkpoint: str, role: str | None = None
+    source: Path,
+    checkpoint: str,
+    role: str | None = None,
+    env_modules: Collection[str] = (),
 ) -> tuple[Path, SavedPolicy]:
     """Pick a saved policy.
 
@@ -30,6 +35,9 @@ def pick_policy(
         highest mean re-evaluation (the later one of equals).
     role
         Of a run that trains policies for several agent ids, the one to pick for.
+    env_modules
+        Modules that the policy's environment may be in, see
+        `posggym_es.policies.policy_checks.check_modules`.
 
     Returns
     -------
@@ -39,8 +47,17 @@ def pick_policy(
     Raises
     ------
     ExtractionError
-        If there is none.
+        If there is none, or its environment is in another module.
     """
+    path, policy = _pick(source, checkpoint, role)
+    try:
+        check_modules(policy, env_modules)
+    except ValueError as error:
+        raise ExtractionError(f"{path}: {error}") from error
+    return path, policy
+
+
+def _pick(source: Path, checkpoint: str, role: str | None) -> tuple[Path, SavedPolicy]:
     files = [source] if source.is_file() else sorted(source.glob("*.pickle"))
     if not files:
         raise ExtractionError(f"{source}: holds no policies (*.pickle)")

@@ -34,6 +34,9 @@ MARK = "# Registered with posggym-es"
 
 AGENTS_INIT = Path("posggym/agents/__init__.py")
 
+# POSGGym's linter allows no longer lines.
+_LINE_LENGTH = 88
+
 _IMPORTS = {
     "PPOPolicy": "from posggym.agents.torch_policy import PPOPolicy",
     "processors": "from posggym.agents.utils import processors",
@@ -537,12 +540,16 @@ def _loop(specs: list[AgentSpec]) -> str:
     """Return the code that registers agents which share all but name and text."""
     arguments = _shared_arguments(specs[0])
     files = [_value(spec, spec.asset.name) for spec in specs]
-    texts = [_value(spec, spec.description or None) for spec in specs]
+    texts = [spec.description for spec in specs]
     if len(set(texts)) == 1:
-        target, items, text = "policy_file_name", files, texts[0]
+        target, items = "policy_file_name", files
+        text = _wrapped(texts[0], "        description=")
     else:
         target, text = "policy_file_name, description", "description"
-        items = [f"({file}, {text})" for file, text in zip(files, texts, strict=True)]
+        items = [
+            f"({file}, {_wrapped(text, ' ' * 8)})"
+            for file, text in zip(files, texts, strict=True)
+        ]
     code = f"""{MARK}
 for {target} in [{", ".join(items)},]:
     spec = PPOPolicy.get_spec_from_path({arguments}
@@ -551,6 +558,24 @@ for {target} in [{", ".join(items)},]:
     policy_specs[spec.id] = spec
 """
     return _formatted(re.sub(r"\n\s*\n", "\n", code))
+
+
+def _wrapped(text: str, start: str) -> str:
+    """Return the code of a text that follows `start` in its line; None for no text.
+
+    Long ones are wrapped between words, as POSGGym's are: black leaves them whole.
+    """
+    if not text or len(f"{start}{text!r},") <= _LINE_LENGTH:
+        return repr(text or None)
+    # The parts stand one level deeper.
+    room = _LINE_LENGTH - 12
+    parts = [""]
+    for word in re.findall(r"\S+\s*|\s+", text):
+        if len(repr(parts[-1] + word)) > room and parts[-1]:
+            parts.append("")
+        parts[-1] += word
+    literals = " ".join(map(repr, parts))
+    return f"({literals})" if len(parts) > 1 else literals
 
 
 def _specs_of_loop(code: str, env_type: str, env_name: str) -> list[AgentSpec]:
@@ -624,4 +649,4 @@ def _value(spec: AgentSpec, value: Any) -> str:
 
 
 def _formatted(code: str) -> str:
-    return black.format_str(code, mode=black.Mode(line_length=88))
+    return black.format_str(code, mode=black.Mode(line_length=_LINE_LENGTH))

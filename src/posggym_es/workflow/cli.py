@@ -60,6 +60,17 @@ def json_of(parse: Callable[[Any], T]) -> Callable[[str], T]:
     return argument
 
 
+def add_env_module_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of scripts that make environments which a policy file names."""
+    parser.add_argument(
+        "--env_module",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module that the policy's environment, module:Id, may import",
+    )
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of scripts that look at a whole config."""
     parser.add_argument(

@@ -545,6 +545,7 @@ WORDS = st.lists(st.text("aé±\"'\\", max_size=12), max_size=60)
 @given(st.lists(WORDS.map(" ".join), min_size=1, max_size=2))
 @example(["long " * 60, 'It\'s "long" ' * 20])
 @example(["a" * 200])
+@example(["long " * 14])
 def test_lines_are_as_posggyms_linter_wants_them(texts):
     """Descriptions are wrapped between words, and nothing else is split."""
     code = agents_code(

@@ -574,8 +574,7 @@ def _wrapped(text: str, start: str) -> str:
         if len(repr(parts[-1] + word)) > room and parts[-1]:
             parts.append("")
         parts[-1] += word
-    literals = " ".join(map(repr, parts))
-    return f"({literals})" if len(parts) > 1 else literals
+    return f"({' '.join(map(repr, parts))})"
 
 
 def _specs_of_loop(code: str, env_type: str, env_name: str) -> list[AgentSpec]:

@@ -23,7 +23,7 @@ from pathlib import Path
 import es_side
 from measuring import endless_config
 
-from pgpelib.engines.evaluation import MAX_CHUNK, Work
+from pgpelib.engines.evaluation import MAX_CHUNK, Work, block_size, summarize
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks.base import Rollout
 from pgpelib.training.config import TrainingConfig
@@ -97,9 +97,10 @@ def message_sizes() -> tuple[int, int, float]:
     config = TrainingConfig(niters=1)
     learner = Learner(config, None)
     stats = RunningStat.empty(learner.architecture.observation_size)
-    rollouts = [Rollout(0.0, 30, stats) for _ in range(MAX_CHUNK)]
-    work = Work(learner.subject([]), 0, MAX_CHUNK, False)
-    answer = pickle.dumps(rollouts)
+    block = block_size(config.popsize)
+    rollouts = [Rollout(0.0, 30, stats) for _ in range(block)]
+    work = Work(learner.subject([]), 0, MAX_CHUNK, False, block)
+    answer = pickle.dumps([summarize(rollouts) for _ in range(MAX_CHUNK // block)])
     started, repeats = time.perf_counter(), 200
     for _ in range(repeats):
         sent = pickle.dumps(work)

@@ -8,9 +8,19 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pgpelib.engines.evaluation import Normalization, Subject, Work, Worker
+from pgpelib.engines.evaluation import (
+    Evaluation,
+    Evaluator,
+    Normalization,
+    Subject,
+    Work,
+    Worker,
+)
 from pgpelib.policies.policy import Architecture
+from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.search.pgpe import (
     EPISODE_STREAM,
     SearchDistribution,
@@ -191,7 +201,7 @@ def rollouts_of(config, spans):
     return [
         rollout
         for first, count in spans
-        for rollout in worker.run(Work(subject, first, count, re_eval=False))
+        for rollout in worker.play(Work(subject, first, count, False, count))
     ]
 
 
@@ -220,6 +230,46 @@ def test_how_solutions_are_divided_among_workers_changes_nothing():
     for one, other in zip(whole, parts[2:] + parts[:2], strict=True):
         assert (one.fitness, one.steps) == (other.fitness, other.steps)
         assert (one.obs_stats.sum == other.obs_stats.sum).all()
+
+
+@given(
+    st.integers(1, 9000).map(lambda pairs: 2 * pairs),
+    st.integers(1, 5),
+)
+def test_blocks_of_solutions_do_not_depend_on_the_workers(count, num_workers):
+    """Whatever the number of workers, the same solutions are summed up together."""
+    chunks = []
+
+    class Recorder:
+        def __init__(self, num_workers):
+            self.num_workers = num_workers
+
+        def run(self, works, on_progress):
+            chunks.append(works)
+            return [
+                [
+                    Evaluation(np.zeros(n), np.ones(n, int), RunningStat.empty(2))
+                    for start in range(0, work.count, work.block)
+                    for n in [min(work.block, work.count - start)]
+                ]
+                for work in works
+            ]
+
+    distribution = SearchDistribution(np.zeros(1), np.ones(1), 3, 4)
+    subject = Subject(distribution, Normalization())
+    for workers in (1, num_workers):
+        result = Evaluator(Recorder(workers)).evaluate(subject, 10, count)
+        assert len(result.fitnesses) == len(result.steps) == count
+    blocks = [
+        [
+            (start, min(start + work.block, work.first + work.count))
+            for work in works
+            for start in range(work.first, work.first + work.count, work.block)
+        ]
+        for works in chunks
+    ]
+    assert blocks[0] == blocks[1]
+    assert blocks[0][-1][1] == 10 + count
 
 
 def test_gymnasium_tasks_have_several_episodes_of_a_solution():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pgpelib import PGPE, Adam, ClipUp, centered_ranks
-from pgpelib.search.pgpe import SearchDistribution, episode_seed
+from pgpelib.search.pgpe import SearchDistribution, episode_seed, random_stream
 
 finite = st.floats(-1e6, 1e6, allow_nan=False, width=64)
 fitness_vectors = hnp.arrays(np.float64, st.integers(2, 60), elements=finite)
@@ -101,6 +101,17 @@ def test_gradients_are_the_means_of_their_definition(pairs, seed, size):
     tolerance = {"rel": 1e-4, "abs": 1e-4}
     assert center_gradient == pytest.approx(np.mean(center_terms, axis=0), **tolerance)
     assert stdev_gradient == pytest.approx(np.mean(stdev_terms, axis=0), **tolerance)
+
+
+@pytest.mark.parametrize("place", [(3, 1, 4, 7, 0), (2**31, 0, 10**6, 10**6, 2)])
+def test_streams_are_those_of_a_new_philox(place):
+    seed, stream, generation, index, learner = place
+    # What an odd number of draws leaves over does not come up in the next stream.
+    random_stream(1, 2, 3, 4).random(3, dtype=np.float32)
+    bits = np.random.Philox(counter=[0, index, generation, stream], key=[seed, learner])
+    expected = np.random.Generator(bits).standard_normal(9, dtype=np.float32)
+    reused = random_stream(*place).standard_normal(9, dtype=np.float32)
+    np.testing.assert_array_equal(reused, expected)
 
 
 def test_noise_is_standard_normal_and_never_repeats():

@@ -32,6 +32,9 @@ Vector = npt.NDArray[np.float64]
 # A chunk is at most this many solutions: small enough to balance, large enough that
 # sending the distribution along costs nothing.
 MAX_CHUNK = 64
+# About as many blocks are summed up by workers: few to send and to add, and enough to
+# share among many workers.
+BLOCKS = 128
 # Rebuilding the pool this often without a single finished chunk means that the work
 # itself kills workers.
 MAX_REBUILDS = 3
@@ -156,12 +159,25 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A run of solutions (or of re-evaluation episodes of the center)."""
+    """A run of solutions (or of re-evaluation episodes of the center).
+
+    Parameters
+    ----------
+    subject
+        Whose solutions.
+    first, count
+        Number of the first one, and how many.
+    re_eval
+        Whether they are episodes of a re-evaluation.
+    block
+        Solutions whose results are summed up together, see `block_size`.
+    """
 
     subject: Subject
     first: int
     count: int
     re_eval: bool
+    block: int
 
     @property
     def indices(self) -> range:
@@ -184,7 +200,15 @@ class Worker:
             )
         return self._tasks[re_eval, role]
 
-    def run(self, work: Work) -> list[Rollout]:
+    def run(self, work: Work) -> list[Evaluation]:
+        """Return the results of each block of a piece of work, in order."""
+        rollouts = self.play(work)
+        return [
+            summarize(rollouts[start : start + work.block])
+            for start in range(0, len(rollouts), work.block)
+        ]
+
+    def play(self, work: Work) -> list[Rollout]:
         """Play the episodes of a piece of work, in order."""
         subject = work.subject
         task = self._task(work.re_eval, subject.role)
@@ -258,6 +282,28 @@ def summarize(rollouts: Sequence[Rollout]) -> Evaluation:
     return Evaluation(fitnesses, np.array([r.steps for r in rollouts]), stats)
 
 
+def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Return results of successive runs of solutions as one."""
+    stats = RunningStat.empty(len(evaluations[0].obs_stats.sum))
+    for evaluation in evaluations:
+        stats.merge(evaluation.obs_stats)
+    return Evaluation(
+        np.concatenate([each.fitnesses for each in evaluations]),
+        np.concatenate([each.steps for each in evaluations]),
+        stats,
+    )
+
+
+def block_size(count: int) -> int:
+    """Return how many of `count` solutions are summed up together, in whole pairs.
+
+    Sums of floats depend on their order. Workers sum up blocks and the master sums up
+    those; as their size depends on `count` alone, the number of workers changes
+    nothing.
+    """
+    return 2 * max(1, min(count // BLOCKS, MAX_CHUNK) // 2)
+
+
 class WorkerError(RuntimeError):
     """Workers keep dying or hanging on the same work."""
 
@@ -271,8 +317,11 @@ class Engine(Protocol):
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Rollout]]:
-        """Do all chunks, calling `on_progress` with the solutions of each done."""
+    ) -> list[list[Evaluation]]:
+        """Do all chunks, calling `on_progress` with the solutions of each done.
+
+        Returns the results of the blocks of each chunk.
+        """
 
     def close(self) -> None:
         """Release what was started for the work."""
@@ -325,17 +374,14 @@ class Evaluator:
         re_eval: bool,
         on_progress: Callable[[int], None] | None,
     ) -> Evaluation:
-        size = max(1, min(MAX_CHUNK, count // (4 * self._engine.num_workers)))
-        if not re_eval:
-            # Whole pairs, so that no worker makes noise for half of one.
-            size += size % 2
+        block = block_size(count)
+        share = min(MAX_CHUNK, count // (4 * self._engine.num_workers))
+        size = max(1, share // block) * block
         chunks = [
-            Work(subject, start, min(size, first + count - start), re_eval)
+            Work(subject, start, min(size, first + count - start), re_eval, block)
             for start in range(first, first + count, size)
         ]
-        rollouts = [
-            rollout
-            for chunk in self._engine.run(chunks, on_progress)
-            for rollout in chunk
+        blocks = [
+            block for chunk in self._engine.run(chunks, on_progress) for block in chunk
         ]
-        return summarize(rollouts)
+        return joined(blocks)

@@ -12,12 +12,12 @@ from typing import Any
 
 from pgpelib.engines.evaluation import (
     MAX_REBUILDS,
+    Evaluation,
     TaskConfig,
     Work,
     Worker,
     worker_error,
 )
-from pgpelib.tasks.base import Rollout
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def _exit_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _run_in_worker(work: Work) -> list[Rollout]:
+def _run_in_worker(work: Work) -> list[Evaluation]:
     assert _worker is not None
     return _worker.run(work)
 
@@ -67,7 +67,7 @@ class LocalEngine:
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Rollout]]:
+    ) -> list[list[Evaluation]]:
         """Do all chunks.
 
         Raises
@@ -75,7 +75,7 @@ class LocalEngine:
         WorkerError
             If workers keep failing without getting anything done.
         """
-        results: dict[int, list[Rollout]] = {}
+        results: dict[int, list[Evaluation]] = {}
         rebuilds = 0
         while len(results) < len(chunks):
             before = len(results)
@@ -99,7 +99,7 @@ class LocalEngine:
     def _run_missing(
         self,
         chunks: list[Work],
-        results: dict[int, list[Rollout]],
+        results: dict[int, list[Evaluation]],
         on_progress: Callable[[int], None] | None,
     ) -> None:
         if self._pool is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable
@@ -11,12 +12,12 @@ import ray
 
 from pgpelib.engines.evaluation import (
     MAX_REBUILDS,
+    Evaluation,
     TaskConfig,
     Work,
     Worker,
     worker_error,
 )
-from pgpelib.tasks.base import Rollout
 from pgpelib.utils.threads import ONE_THREAD
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,7 @@ def _run_chunk(config: TaskConfig, common: Work, first: int, count: int) -> Any:
     if key not in _workers:
         _workers.clear()
         _workers[key] = Worker(config)
-    work = Work(common.subject, first, count, common.re_eval)
-    return _workers[key].run(work)
+    return _workers[key].run(dataclasses.replace(common, first=first, count=count))
 
 
 class RayEngine:
@@ -80,7 +80,7 @@ class RayEngine:
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Rollout]]:
+    ) -> list[list[Evaluation]]:
         """Do all chunks.
 
         Raises
@@ -90,7 +90,7 @@ class RayEngine:
         """
         # Sent once, not with every chunk.
         common = ray.put(chunks[0])
-        results: dict[int, list[Rollout]] = {}
+        results: dict[int, list[Evaluation]] = {}
         waiting = list(reversed(range(len(chunks))))
         pending: dict[Any, int] = {}
         failures = 0

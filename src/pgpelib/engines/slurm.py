@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgpelib.engines.evaluation import TaskConfig, Work
+from pgpelib.engines.evaluation import Evaluation, TaskConfig, Work
 from pgpelib.engines.local import LocalEngine
 from pgpelib.engines.ray_access import require_own_token
-from pgpelib.tasks.base import Rollout
 
 if TYPE_CHECKING:
     from pgpelib.engines.ray_cluster import RayEngine
@@ -216,7 +215,7 @@ class SlurmEngine:
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Rollout]]:
+    ) -> list[list[Evaluation]]:
         """Do all chunks; see `RayEngine.run`."""
         assert self._engine is not None
         return self._engine.run(chunks, on_progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,8 @@ class RunningStat:
     @property
     def is_finite(self) -> bool:
         """Whether no observation was NaN, infinite or too large to be squared."""
-        return bool(np.isfinite(self.sum).all() and np.isfinite(self.sumsq).all())
+        # Not element by element: this is asked for each solution.
+        return math.isfinite(float(self.sum.sum()) + float(self.sumsq.sum()))
 
     def merge(self, other: RunningStat) -> None:
         """Add the observations of `other`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,13 +30,24 @@ RE_EVAL_STREAM = 2
 GRADIENT_CHUNK = 256
 
 
+class _Reused(threading.local):
+    """A generator of each thread: making one takes longer than setting its state."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.Generator(np.random.Philox(0))
+
+
+_reused = _Reused()
+
+
 def random_stream(
     seed: int, stream: int, generation: int, index: int, learner: int = 0
 ) -> np.random.Generator:
     """Return the random numbers of one item, whoever asks and in whatever order.
 
     Philox is counter-based: a worker on any machine makes the numbers of solution
-    `index` without making those of the others.
+    `index` without making those of the others. The generator is good until the next
+    call in the same thread, which gives the same object another state.
 
     Parameters
     ----------
@@ -48,9 +60,18 @@ def random_stream(
     learner
         Number of the search, where a run has several.
     """
-    return np.random.Generator(
-        np.random.Philox(counter=[0, index, generation, stream], key=[seed, learner])
-    )
+    counter = np.array([0, index, generation, stream], np.uint64)
+    key = np.array([seed, learner], np.uint64)
+    _reused.generator.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": counter, "key": key},
+        # Nothing is left over from before.
+        "buffer": np.zeros(4, np.uint64),
+        "buffer_pos": 4,
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    return _reused.generator
 
 
 def episode_seed(

@@ -1,22 +1,27 @@
-"""Playing an environment of POSGGym and its compiled form with the same actions."""
+"""Playing environments of POSGGym and their compiled forms with the same actions."""
 
 from __future__ import annotations
 
-import os
+import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import posggym
-from posggym.agents.utils.processors import FlattenProcessor
+from gymnasium import spaces
+from posggym.agents.utils.processors import FlattenProcessor, RescaleProcessor
 
-from posggym_compiled.interface import Discrete, OneHot, World, world_for
-from posggym_compiled.replay import replay
+from pgpelib.policies.networks import Network
+from pgpelib.policies.policy import Architecture
+from posggym_compiled.interface import Dense, Discrete, World
+from posggym_compiled.vector import VectorEnv
 
-# Episodes of each set of arguments; the long form is for changes of a world.
-EPISODES = 1000 if os.environ.get("COMPILED_LONG") else 40
-# Episodes whose observations go through POSGGym's processor itself, which is slow.
-PROCESSED = 3
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"hidden": (16,)},
+    {"hidden": (8,), "lstm_size": 6},
+]
 
 
 def flat(observation: Any) -> list[Any]:
@@ -30,55 +35,129 @@ def flat(observation: Any) -> list[Any]:
     return [observation]
 
 
-def expected_observation(
-    world: World, env: posggym.Env, agent: int, observation: Any, processed: bool
-) -> np.ndarray:
-    """Return what `observe` should write for an observation of POSGGym."""
-    spec = world.observations[agent]
-    if not isinstance(spec, OneHot):
-        return np.asarray(observation).ravel()
-    if processed:
-        space = env.observation_spaces[world.agents[agent]]
-        vector = FlattenProcessor(space)(observation)
-        assert len(vector) == spec.size
-        return np.flatnonzero(vector)
-    return np.array(flat(observation), np.int64) - spec.starts + spec.offsets
+def observation_processor(space: spaces.Space[Any]) -> Any:
+    """Return the processor that agents of this space are registered with."""
+    is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1
+    return (RescaleProcessor if is_vector else FlattenProcessor)(space)
+
+
+class Reference:
+    """An environment of POSGGym.
+
+    Parameters
+    ----------
+    env_id, env_args
+        What `posggym.make` takes; `env_args` may be a function that returns it.
+    process
+        Whether observations and actions are those of POSGGym's processors.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        env_args: dict[str, Any] | Callable[[], dict[str, Any]],
+        process: bool,
+    ) -> None:
+        self._env_id, self._env_args = env_id, env_args
+        # Continuous environments keep contacts across episodes.
+        self._renew = "Continuous" in env_id or env_id.startswith("Drone")
+        self.env = self._make()
+        self._process = process
+
+    def _make(self) -> Any:
+        env_args = (
+            self._env_args if isinstance(self._env_args, dict) else self._env_args()
+        )
+        return posggym.make(self._env_id, disable_env_checker=True, **env_args)
+
+    @functools.cached_property
+    def _processors(self) -> dict[str, Any]:
+        space = self.env.observation_spaces
+        return {i: observation_processor(space[i]) for i in space}
+
+    def observations(self, seen: dict[str, Any]) -> dict[str, Any]:
+        """Return observations as a vector environment should give them."""
+        if self._process:
+            return {i: self._processors[i](seen[i]) for i in seen}
+        return {
+            i: seen[i] if isinstance(seen[i], np.ndarray) else np.array(flat(seen[i]))
+            for i in seen
+        }
+
+    def _actions(self, actions: dict[str, Any]) -> dict[str, Any]:
+        space = self.env.action_spaces
+        if isinstance(space["0"], spaces.Discrete):
+            return {i: int(actions[i]) for i in actions}
+        if self._process:
+            return {
+                i: RescaleProcessor(space[i]).unprocess(np.clip(actions[i], -1.0, 1.0))
+                for i in actions
+            }
+        return actions
+
+    def reset(self, seed: int | None = None) -> dict[str, Any]:
+        """Begin an episode; without a seed the random generator continues."""
+        if self._renew:
+            generator = self.env.model.rng
+            self.env.close()
+            self.env = self._make()
+            self.env.model._rng = generator
+        return self.observations(self.env.reset(seed=seed)[0])
+
+    def step(self, actions: dict[str, Any]) -> tuple[Any, ...]:
+        """Play a joint step."""
+        seen, *others, _ = self.env.step(self._actions(actions))
+        return self.observations(seen), *others
+
+
+def assert_same(got: dict[str, Any], expected: dict[str, Any], when: str) -> None:
+    """Compare what environment 0 gave for each agent with what POSGGym did."""
+    for agent in expected:
+        np.testing.assert_array_equal(
+            got[agent][0], expected[agent], f"{agent}, {when}"
+        )
 
 
 def check_episode(
-    world: World,
-    state: Any,
-    env: posggym.Env,
+    vec: VectorEnv,
+    reference: Reference,
     seed: int,
-    actions: np.ndarray,
-    processed: bool,
+    act: Callable[[int, dict[str, Any]], dict[str, Any]],
     fails: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Play one episode both ways, compare all bits, and return its length.
+    """Play an episode both ways, compare all bits, and return its length.
 
-    Nothing is compared from the step on in which POSGGym fails with one of `fails`.
+    Parameters
+    ----------
+    vec
+        One compiled environment.
+    reference
+        The same of POSGGym.
+    seed
+        Of the episode.
+    act
+        Returns the joint action for a step and POSGGym's observations.
+    fails
+        Nothing is compared from the step on in which POSGGym fails with one of these.
     """
-    record = replay(world, state, seed, actions)
-    seen, _ = env.reset(seed=seed)
-    for t in range(len(actions) + 1):
-        for agent, name in enumerate(world.agents):
-            expected = expected_observation(world, env, agent, seen[name], processed)
-            got = record.observations[t, agent, : len(expected)]
-            np.testing.assert_array_equal(got, expected, f"{name}, step {t}")
-        if t == len(record.rewards):
-            break
-        joint = dict(zip(world.agents, actions[t], strict=True))
-        if isinstance(world.actions[0], Discrete):
-            joint = {name: int(action) for name, action in joint.items()}
+    expected = reference.reset(seed)
+    assert_same(vec.reset(seed=seed)[0], expected, "reset")
+    t, done = 0, False
+    while not done:
+        joint = act(t, expected)
         try:
-            seen, rewards, terminated, truncated, done, _ = env.step(joint)
+            expected, rewards, terminated, truncated, done = reference.step(joint)
         except fails:
             return t
-        assert list(record.rewards[t]) == [rewards[i] for i in world.agents], t
-        assert list(record.terminated[t]) == [terminated[i] for i in world.agents], t
-        over = record.all_done and t == len(record.rewards) - 1
-        assert done == (over or t == len(actions) - 1), t
-    return len(record.rewards)
+        steps = vec.step({i: joint[i][None] for i in joint})
+        assert steps.infos["dones"][0] == done, t
+        seen = steps.infos["final_observation"] if done else steps.observations
+        assert_same(seen, expected, f"step {t}")
+        assert_same(steps.rewards, rewards, f"reward of step {t}")
+        assert_same(steps.terminations, terminated, f"termination in step {t}")
+        assert_same(steps.truncations, truncated, f"truncation in step {t}")
+        t += 1
+    return t
 
 
 def random_actions(
@@ -101,49 +180,67 @@ def random_actions(
     return actions
 
 
-def check_world(
+def check_random(
     env_id: str,
-    env_args: dict[str, Any],
-    episodes: int = EPISODES,
-    first_seed: int = 0,
-    repeat: float = 0.0,
-    renew: bool = False,
+    env_args: dict[str, Any] | Callable[[], dict[str, Any]],
+    world: World,
+    episodes: int,
+    repeat: float = 0.5,
     fails: tuple[type[Exception], ...] = (),
-) -> None:
-    """Check episodes with random actions.
-
-    Parameters
-    ----------
-    env_id, env_args
-        The environment.
-    episodes
-        Number of episodes.
-    first_seed
-        Seed of the first episode; the others follow.
-    repeat
-        Probability that an agent goes on with its last action, for environments in
-        which random steps lead nowhere.
-    renew
-        Make POSGGym's environment for each episode, where it keeps something of those
-        before.
-    fails
-        Exceptions of POSGGym that end the comparison of an episode.
-    """
-    world = world_for(env_id, **env_args)
-    env = posggym.make(env_id, disable_env_checker=True, **env_args)
-    state = world.make_state(1)
-    rng = np.random.default_rng(first_seed)
+) -> int:
+    """Compare episodes with random actions, and return the steps."""
+    vec = VectorEnv(world, 1)
+    reference = Reference(env_id, env_args, process=False)
+    rng = np.random.default_rng(episodes)
     limit = world.max_episode_steps
     assert limit is not None
-    for episode in range(episodes):
+    steps = 0
+    for seed in range(episodes):
         actions = random_actions(world, rng, limit, repeat)
-        seed = first_seed + episode
-        if renew:
-            env.close()
-            env = posggym.make(env_id, disable_env_checker=True, **env_args)
-        processed = episode < PROCESSED
-        check_episode(world, state, env, seed, actions, processed, fails)
-    env.close()
+
+        def act(t: int, _: Any, actions: Any = actions) -> dict[str, Any]:
+            return dict(zip(world.agents, actions[t], strict=True))
+
+        steps += check_episode(vec, reference, seed, act, fails)
+    return steps
+
+
+def network_sizes(world: World, agent: int) -> tuple[int, int]:
+    """Return the sizes of a network's input and output for an agent."""
+    action = world.actions[agent]
+    outputs = action.n if isinstance(action, Discrete) else action.size
+    return world.observations[agent].size, outputs
+
+
+def check_networks(
+    env_id: str,
+    env_args: dict[str, Any],
+    world: World,
+    episodes: int,
+    fails: tuple[type[Exception], ...] = (),
+) -> int:
+    """Compare episodes that networks play from what they see; return the steps."""
+    vec = VectorEnv(world, 1, processed=True)
+    reference = Reference(env_id, env_args, process=True)
+    rng = np.random.default_rng(episodes)
+    steps = 0
+    for seed in range(1000, 1000 + episodes):
+        players = {}
+        for agent, name in enumerate(world.agents):
+            shape = SHAPES[(seed + agent) % len(SHAPES)]
+            architecture = Architecture(*network_sizes(world, agent), **shape)
+            parameters = rng.standard_normal(architecture.num_parameters)
+            network = Network(architecture.layers(parameters), architecture.activation)
+            players[name] = network.start()
+
+        def act(_: int, seen: Any, players: Any = players) -> dict[str, Any]:
+            outputs = {i: np.array(players[i](seen[i])) for i in players}
+            if isinstance(world.actions[0], Dense):
+                return outputs
+            return {i: outputs[i].argmax() for i in outputs}
+
+        steps += check_episode(vec, reference, seed, act, fails)
+    return steps
 
 
 def case_name(value: Any) -> str:

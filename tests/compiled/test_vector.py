@@ -1,13 +1,8 @@
 """The vector interface steps many environments as POSGGym steps each."""
 
-import functools
-
 import numpy as np
-import posggym
 import pytest
-from gymnasium import spaces
-from posggym.agents.utils.processors import FlattenProcessor, RescaleProcessor
-from side_by_side import case_name, flat, random_actions
+from side_by_side import Reference, case_name, random_actions
 
 from posggym_compiled import UnsupportedError, make_vec
 from posggym_compiled.interface import Dense
@@ -23,61 +18,6 @@ ENVS = [
     ("MultiAgentTiger-v0", {"max_episode_steps": 7}, 20),
     ("DrivingContinuous-v0", {"world": "6x6Intersection", "max_episode_steps": 9}, 20),
 ]
-
-
-def observation_processor(space):
-    """Return the processor that agents of this space are registered with."""
-    is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1
-    return (RescaleProcessor if is_vector else FlattenProcessor)(space)
-
-
-class Reference:
-    """One environment of POSGGym that resets itself."""
-
-    def __init__(self, env_id, env_args, process):
-        self.make = functools.partial(
-            posggym.make, env_id, disable_env_checker=True, **env_args
-        )
-        self.renew = "Continuous" in env_id
-        self.env = self.make()
-        self.process = process
-
-    def observations(self, seen):
-        if self.process:
-            space = self.env.observation_spaces
-            return {i: observation_processor(space[i])(seen[i]) for i in seen}
-        return {
-            i: seen[i] if isinstance(seen[i], np.ndarray) else np.array(flat(seen[i]))
-            for i in seen
-        }
-
-    def actions(self, actions):
-        space = self.env.action_spaces
-        if isinstance(space["0"], spaces.Discrete):
-            return {i: int(actions[i]) for i in actions}
-        if self.process:
-            return {
-                i: RescaleProcessor(space[i]).unprocess(np.clip(actions[i], -1.0, 1.0))
-                for i in actions
-            }
-        return actions
-
-    def reset(self):
-        if self.renew:
-            # It keeps contacts across episodes; only the generator continues.
-            rng = self.env.model.rng
-            self.env = self.make()
-            self.env.model._rng = rng
-        return self.env.reset()[0]
-
-    def step(self, actions):
-        seen, rewards, terminated, truncated, done, _ = self.env.step(
-            self.actions(actions)
-        )
-        final = self.observations(seen)
-        if done:
-            seen = self.reset()
-        return self.observations(seen), rewards, terminated, truncated, done, final
 
 
 def random_joint_actions(vec, steps, process):
@@ -97,7 +37,7 @@ def test_steps_are_those_of_posggym(env_id, env_args, steps, process):
     references = [Reference(env_id, env_args, process) for _ in range(NUM_ENVS)]
     seen, _ = vec.reset(seed=5)
     for n, reference in enumerate(references):
-        expected = reference.observations(reference.env.reset(seed=5 + n)[0])
+        expected = reference.reset(5 + n)
         for i in vec.agents:
             np.testing.assert_array_equal(seen[i][n], expected[i])
             assert process or seen[i].dtype == expected[i].dtype
@@ -105,17 +45,17 @@ def test_steps_are_those_of_posggym(env_id, env_args, steps, process):
     for joint in random_joint_actions(vec, steps, process):
         seen, rewards, terminated, truncated, infos = vec.step(joint)
         for n, reference in enumerate(references):
-            expected = reference.step({i: joint[i][n] for i in joint})
-            assert infos["dones"][n] == expected[4]
-            ended += expected[4]
+            last, *results, done = reference.step({i: joint[i][n] for i in joint})
+            assert infos["dones"][n] == done
+            expected = reference.reset() if done else last
+            ended += done
             for i in vec.agents:
-                np.testing.assert_array_equal(seen[i][n], expected[0][i])
-                assert rewards[i][n] == expected[1][i]
-                assert terminated[i][n] == expected[2][i]
-                assert truncated[i][n] == expected[3][i]
-                if expected[4]:
+                np.testing.assert_array_equal(seen[i][n], expected[i])
+                got = rewards[i][n], terminated[i][n], truncated[i][n]
+                assert got == tuple(result[i] for result in results)
+                if done:
                     final = infos["final_observation"][i][n]
-                    np.testing.assert_array_equal(final, expected[5][i])
+                    np.testing.assert_array_equal(final, last[i])
     assert ended >= NUM_ENVS
 
 

@@ -76,21 +76,28 @@ def is_unit_test(item: pytest.Item) -> bool:
     )
 
 
+def group_of(item: pytest.Item) -> str:
+    """Return the name of what a test shares with others."""
+    if "done" in getattr(item, "fixturenames", ()):
+        return "chain"
+    if item.path.parent.name == "compiled" and hasattr(item, "callspec"):
+        return str(item.callspec.params.get("env_id", item.path.stem))
+    return item.path.stem
+
+
 # Before xdist's own, which reads the groups.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share something costly, for runs with several processes.
 
-    Those of one file do, and those that look at the same finished chain. The tests on
-    Slurm mostly wait: they come first, beside all others. Slow tests come last, so that
-    most failures show within seconds.
+    Those of one file do, those that look at the same finished chain, and those that
+    compile the same environment. The tests on Slurm mostly wait: they come first, beside
+    all others. Slow tests come last, so that most failures show within seconds.
     """
     for item in items:
         if is_unit_test(item):
             item.add_marker(pytest.mark.unit)
-        chain = "done" in getattr(item, "fixturenames", ())
-        name = "chain" if chain else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(name))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
     first = ["test_slurm", "chain"]
     groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
     order = {

@@ -36,6 +36,7 @@ from posggym_compiled.worlds.continuous.rays import (
     see_agents,
     see_obstacles,
 )
+from posggym_compiled.worlds.ways import NUM_SETS, clear_ways, draw_way
 
 
 class DrivingContinuousParams(NamedTuple):
@@ -102,7 +103,7 @@ class DrivingContinuousState(NamedTuple):
     sight
         Scratch.
     sets
-        int64 (n, 4, length): scratch.
+        int64 (n, NUM_SETS, length): of `draw_way`.
     """
 
     rng: npt.NDArray[np.uint32]
@@ -176,7 +177,7 @@ def make_world(env: Any) -> World:
             min_dists=np.zeros(shape, np.float32),
             old_min_dists=np.zeros(shape, np.float32),
             sight=make_sight(params.sensors, num_envs, agents),
-            sets=np.zeros((num_envs, 4, length), np.int64),
+            sets=np.zeros((num_envs, NUM_SETS, length), np.int64),
         )
 
     return World.of(env, params, make_state)
@@ -202,10 +203,12 @@ def _reset(
 ) -> None:
     vehicles = state.vehicles[env]
     chipmunk.renew(state.spaces, env, vehicles)
-    python_sets.clear(state.sets[env, 0])
-    python_sets.clear(state.sets[env, 1])
+    rng, sets = state.rng[env], state.sets[env]
+    clear_ways(sets)
     for i in range(len(vehicles)):
-        start, dest = _draw_way(params, state.rng[env], state.sets[env], i)
+        start, dest = draw_way(
+            rng, params.hashes, params.starts[i], params.dests[i], sets
+        )
         vehicles[i, 0], vehicles[i, 1] = params.places[start]
         state.dests[env, i] = dest
         state.reached[env, i] = False
@@ -213,28 +216,6 @@ def _reset(
         state.min_dists[env, i] = core.path_distance(
             params.distances[dest], vehicles[i, 0], vehicles[i, 1]
         )
-
-
-@lean_helper
-def _draw_way(
-    params: DrivingContinuousParams, rng: Any, sets: Integers, i: int
-) -> tuple[int, int]:
-    """Draw start and destination of a vehicle, apart from those drawn before."""
-    chosen_starts, chosen_dests, options, listed = sets[0], sets[1], sets[2], sets[3]
-    python_sets.difference(params.starts[i], params.hashes, chosen_starts, options)
-    start = _draw(rng, options, listed)
-    python_sets.add(chosen_starts, params.hashes, start)
-    python_sets.difference(params.dests[i], params.hashes, chosen_dests, options)
-    python_sets.discard(options, params.hashes, start)
-    dest = _draw(rng, options, listed)
-    python_sets.add(chosen_dests, params.hashes, dest)
-    return start, dest
-
-
-@lean_helper
-def _draw(rng: Any, options: Integers, out: Integers) -> int:
-    count = python_sets.elements(options, out)
-    return out[python_random.randbelow(rng, count)]
 
 
 @implements(step, DrivingContinuousParams, lean=True)

@@ -25,6 +25,7 @@ from posggym_compiled.interface import (
 )
 from posggym_compiled.jit import lean_helper
 from posggym_compiled.random import python_random, python_sets
+from posggym_compiled.worlds.ways import NUM_SETS, clear_ways, draw_way
 
 Coord = tuple[int, int]
 Bytes = npt.NDArray[np.int8]
@@ -110,7 +111,7 @@ class DrivingState(NamedTuple):
     order
         int64 (n, agents): in which the vehicles drive; scratch.
     sets
-        int64 (n, 4, length): scratch.
+        int64 (n, NUM_SETS, length): of `draw_way`.
     """
 
     rng: npt.NDArray[np.uint32]
@@ -213,7 +214,7 @@ def make_world(env: Any) -> World:
             rng=np.zeros((num_envs, python_random.SIZE), np.uint32),
             vehicles=np.zeros((num_envs, agents, NUM_COLUMNS), np.int64),
             order=np.zeros((num_envs, agents), np.int64),
-            sets=np.zeros((num_envs, 4, length), np.int64),
+            sets=np.zeros((num_envs, NUM_SETS, length), np.int64),
         )
 
     return World.of(env, params, make_state)
@@ -227,25 +228,11 @@ def _sets(sets: list[set[Coord]], cells: dict[Coord, int], length: int) -> Integ
 
 
 @lean_helper
-def draw(rng: Any, options: Integers, out: Integers) -> int:
-    """Draw from the elements of a set, as `choice(list(options))`."""
-    count = python_sets.elements(options, out)
-    return out[python_random.randbelow(rng, count)]
-
-
-@lean_helper
 def place_vehicle(
     rng: Any, board: Board, starts: Integers, dests: Integers, sets: Integers, v: Any
 ) -> None:
     """Draw start and destination of a vehicle, apart from those drawn before."""
-    chosen_starts, chosen_dests, options, listed = sets[0], sets[1], sets[2], sets[3]
-    python_sets.difference(starts, board.hashes, chosen_starts, options)
-    start = draw(rng, options, listed)
-    python_sets.add(chosen_starts, board.hashes, start)
-    python_sets.difference(dests, board.hashes, chosen_dests, options)
-    python_sets.discard(options, board.hashes, start)
-    dest = draw(rng, options, listed)
-    python_sets.add(chosen_dests, board.hashes, dest)
+    start, dest = draw_way(rng, board.hashes, starts, dests, sets)
     v[CELL] = start
     v[FACING] = 0
     v[SPEED] = STOPPED
@@ -407,8 +394,7 @@ def _seed(params: DrivingParams, state: DrivingState, env: int, value: Any) -> N
 @implements(reset, DrivingParams, lean=True)
 def _reset(params: DrivingParams, state: DrivingState, env: int) -> None:
     sets = state.sets[env]
-    python_sets.clear(sets[0])
-    python_sets.clear(sets[1])
+    clear_ways(sets)
     for i in range(state.vehicles.shape[1]):
         v = state.vehicles[env, i]
         place_vehicle(

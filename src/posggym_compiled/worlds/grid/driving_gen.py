@@ -37,6 +37,7 @@ from posggym_compiled.worlds.grid.driving import (
     set_distance,
     step_vehicles,
 )
+from posggym_compiled.worlds.ways import NUM_SETS, clear_ways
 
 # Generators of the model, of grids, and of the order of grids.
 MODEL, GRIDS, CYCLE = range(3)
@@ -160,7 +161,7 @@ def make_world(env: Any) -> World:
             place=np.zeros((num_envs, 2), np.int64),
             distances=np.zeros((num_envs, agents, cells), np.int64),
             order=np.zeros((num_envs, agents), np.int64),
-            sets=np.zeros((num_envs, 4, length), np.int64),
+            sets=np.zeros((num_envs, NUM_SETS, length), np.int64),
             big_sets=np.zeros((num_envs, 3, big), np.int64),
             cells=np.zeros((num_envs, inside + 1), np.int64),
             components=np.zeros((num_envs, 2, inside + 1), np.int64),
@@ -374,8 +375,7 @@ def _reset(params: DrivingGenParams, state: DrivingGenState, env: int) -> None:
     next_grid(params, state, env)
     walls = state.walls[env, state.place[env, CURRENT]]
     rng, sets, board = state.rng[env, MODEL], state.sets[env], params.board
-    python_sets.clear(sets[0])
-    python_sets.clear(sets[1])
+    clear_ways(sets)
     for i in range(state.vehicles.shape[1]):
         v, distances = state.vehicles[env, i], state.distances[env]
         place_vehicle(rng, board, params.mask, params.mask, sets, v)

@@ -91,8 +91,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share something costly, for runs with several processes.
 
     Those of one file do, those that look at the same finished chain, and those that
-    compile the same environment. The tests on Slurm mostly wait: they come first, beside
-    all others. Slow tests come last, so that most failures show within seconds.
+    compile the same environment. The tests on Slurm mostly wait: they come first,
+    beside all others. Slow tests come last, so that most failures show within seconds.
     """
     for item in items:
         if is_unit_test(item):

@@ -4,67 +4,57 @@ import sys
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributions, nn
 
 from posggym_compiled import make_vec
 
-updates = int(sys.argv[1]) if len(sys.argv) > 1 else 150
-grid = sys.argv[2] if len(sys.argv) > 2 else "14x14RoundAbout"
-num_envs, num_steps, epochs, minibatch, lr = 128, 32, 4, 1024, 1e-3
+updates, grid = [*sys.argv[1:], *("150", "14x14RoundAbout")[len(sys.argv) - 1 :]]
+num_envs, num_steps, epochs, minibatch = 128, 32, 4, 1024
 gamma, gae_lambda, clip, entropy_weight = 0.99, 0.95, 0.2, 0.01
-
 torch.manual_seed(0)
 envs = make_vec("Driving-v1", num_envs, processed=True, grid=grid)
 inputs, outputs = envs.observation_sizes["0"], envs.action_sizes["0"]
-actor = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, outputs))
-critic = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 1))
-parameters = [*actor.parameters(), *critic.parameters()]
-optimizer = torch.optim.Adam(parameters, lr=lr, eps=1e-5)
+# The first output is the value, the others are the logits of the actions.
+network = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 1 + outputs))
+optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-5)
 
 
-def rows(by_agent):  # one policy plays all agents, so their rows are stacked
-    return torch.tensor(np.concatenate([by_agent[i] for i in envs.agents])).float()
+def rows(by_agent: dict[str, np.ndarray]) -> torch.Tensor:
+    """Stack what the agents got: one policy plays them all."""
+    return torch.tensor(np.concatenate(list(by_agent.values()))).float()
 
 
-obs, finished = rows(envs.reset(seed=0)[0]), []
-for update in range(1, updates + 1):
-    batch = []
+x = rows(envs.reset(seed=0)[0])
+for update in range(1, int(updates) + 1):
+    steps, gains, returns = [], [], []
     for _ in range(num_steps):
-        with torch.no_grad():
-            policy = torch.distributions.Categorical(logits=actor(obs))
-            actions, value = policy.sample(), critic(obs)[:, 0]
-        joint = actions.numpy().reshape(-1, num_envs)
-        seen, rewards, terminated, truncated, infos = envs.step(dict(zip(envs.agents, joint)))
-        reward, over = rows(rewards), rows(terminated)
-        if infos["dones"].any():  # a time limit is no end: add what was still to come
-            with torch.no_grad():
-                last = critic(rows(infos["final_observation"]))[:, 0]
-            reward += gamma * last * rows(truncated) * (1 - over)
-            returns = infos["final_info"]["episode"]["r"]
-            finished += [np.mean([returns[i][k] for i in envs.agents]) for k in np.flatnonzero(infos["dones"])]
-        ends = torch.maximum(over, torch.tensor(infos["dones"]).repeat(len(envs.agents)).float())
-        batch.append((obs, actions, policy.log_prob(actions), value, reward, ends))
-        obs = rows(seen)
-    with torch.no_grad():
-        next_value, advantage, advantages = critic(obs)[:, 0], 0.0, []
-    for _, _, _, value, reward, ends in reversed(batch):  # generalized advantages
-        delta = reward + gamma * next_value * (1 - ends) - value
-        advantage = delta + gamma * gae_lambda * (1 - ends) * advantage
-        advantages.insert(0, advantage)
-        next_value = value
-    x, a, old, v, _, _ = (torch.cat(part) for part in zip(*batch))
-    adv = torch.cat(advantages)
-    for part in [p for _ in range(epochs) for p in torch.randperm(len(x)).split(minibatch)]:
-        policy = torch.distributions.Categorical(logits=actor(x[part]))
-        ratio = (policy.log_prob(a[part]) - old[part]).exp()
-        good = (adv[part] - adv[part].mean()) / (adv[part].std() + 1e-8)
-        gain = torch.minimum(ratio * good, ratio.clamp(1 - clip, 1 + clip) * good)
-        error = (critic(x[part])[:, 0] - (adv + v)[part]).square().mean()
-        loss = 0.5 * error - gain.mean() - entropy_weight * policy.entropy().mean()
+        out = network(x).detach()
+        policy, value = distributions.Categorical(logits=out[:, 1:]), out[:, 0]
+        action = policy.sample()
+        joint = zip(envs.agents, action.numpy().reshape(-1, num_envs), strict=True)
+        seen, rewards, terminations, truncations, infos = envs.step(dict(joint))
+        reward, over = rows(rewards), rows(terminations)
+        done = torch.tensor(infos["dones"]).repeat(len(envs.agents))
+        if done.any():  # a time limit is no end: add what the agent expects after it
+            rest = network(rows(infos["final_observation"])).detach()[:, 0]
+            reward += gamma * rest * rows(truncations) * (1 - over)
+            returns += rows(infos["final_info"]["episode"]["r"])[done].tolist()
+        go_on = 1 - torch.maximum(over, done.float())
+        steps.append((x, action, policy.log_prob(action), value, reward, go_on))
+        x = rows(seen)
+    gain, next_value = torch.zeros(len(x)), network(x).detach()[:, 0]
+    for *_, value, reward, go_on in reversed(steps):  # generalized advantages
+        gain = reward - value + gamma * go_on * (next_value + gae_lambda * gain)
+        gains, next_value = [gain, *gains], value
+    xs, actions, olds, values, _, _ = map(torch.cat, zip(*steps, strict=True))
+    advantages = torch.cat(gains)
+    for k in (torch.randperm(epochs * len(xs)) % len(xs)).split(minibatch):
+        out, good = network(xs[k]), advantages[k] / advantages.std()
+        policy = distributions.Categorical(logits=out[:, 1:])
+        ratio = (policy.log_prob(actions[k]) - olds[k]).exp()
+        surrogate = torch.minimum(ratio * good, ratio.clamp(1 - clip, 1 + clip) * good)
+        error = (out[:, 0] - advantages[k] - values[k]).square()
         optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 0.5)
+        (error - surrogate - entropy_weight * policy.entropy()).mean().backward()
         optimizer.step()
-    if update % 10 == 0:
-        print(f"update {update}: mean return {np.mean(finished):.3f}", flush=True)
-        finished = []
+    print(f"update {update}: mean return {np.mean(returns):.3f}", flush=True)

@@ -19,7 +19,7 @@ def test_ppo_learns_to_drive():
         text=True,
     ).stdout
     means = [float(mean) for mean in re.findall(r"mean return (\S+)", output)]
-    assert len(means) == 3
+    assert len(means) == 30
     # Whoever crashes gets -1, and a way without crashes gives 1.
-    assert means[0] < 0.1
-    assert means[2] > 0.25
+    assert max(means[:5]) < 0.1
+    assert min(means[-3:]) > 0.25

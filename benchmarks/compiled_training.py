@@ -74,7 +74,7 @@ def limit_process(pipe: Connection, config: TaskConfig) -> None:
 def training_config(args: argparse.Namespace) -> TrainingConfig:
     """Return the setting that is measured."""
     return TrainingConfig(
-        f"posggym:{args.env}",
+        env_name=f"posggym:{args.env}",
         hidden=tuple(args.hidden),
         popsize=args.popsize,
         popsize_max=None,

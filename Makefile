@@ -43,7 +43,7 @@ $(VENV)/.snakefmt: $(STAMP) tools/snakefmt.lock
 lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, import rules, snakefmt and Snakemake's linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(VENV)/snakefmt/bin/snakefmt --check Snakefile rules
+	$(VENV)/snakefmt/bin/snakefmt --check Snakefile workflow/Snakefile rules
 	$(ACTIVE) snakemake --lint
 
 $(VENV)/.quality: $(STAMP)

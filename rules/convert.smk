@@ -9,7 +9,7 @@ rule convert:
         policy=f"{AGENT}/converted/policy.pkl",
         report=f"{AGENT}/converted/conversion.json",
     params:
-        script=SCRIPTS / "save_to_posggym_format.py",
+        script=path_of("save_to_posggym_format.py"),
         code=code_of("save_to_posggym_format.py"),
         source=lambda wildcards, input: Path(input[0]).parent,
         folder=lambda wildcards, output: Path(output.policy).parent,

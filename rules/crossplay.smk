@@ -4,7 +4,7 @@
 rule crossplay_env:
     """Play all policies of an environment with each other; goes on if interrupted."""
     input:
-        specs=lambda wildcards: of_group(rules.agent_spec.output[0])(REGISTRY),
+        specs=of_registry(rules.agent_spec.output[0]),
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
     output:
         report(
@@ -15,7 +15,7 @@ rule crossplay_env:
             subcategory="{env}",
         ),
     params:
-        script=SCRIPTS / "cross_play.py",
+        script=path_of("cross_play.py"),
         code=code_of("cross_play.py", *TEMPLATES),
         state=f"{RUNS}/crossplay/{{env}}",
         models=crossplay_models,
@@ -37,3 +37,9 @@ rule crossplay_env:
         " --scale {params.scale:q}"
         " --workers {threads} --state {params.state:q} --output {output:q}"
         " > {log:q} 2>&1"
+
+
+rule crossplay:
+    """Play the registered policies of each POSGGym environment with each other."""
+    input:
+        wanted_crossplay,

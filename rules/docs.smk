@@ -9,8 +9,9 @@ rule docs:
     output:
         directory(f"{STAGED}/docs"),
     params:
-        script=SCRIPTS / "generate_docs.py",
+        script=path_of("generate_docs.py"),
         code=code_of("generate_docs.py"),
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
@@ -33,8 +34,9 @@ rule docs_all:
     output:
         directory(f"{RESULTS}/docs_all"),
     params:
-        script=SCRIPTS / "generate_docs.py",
+        script=path_of("generate_docs.py"),
         code=code_of("generate_docs.py"),
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

@@ -10,7 +10,7 @@ rule extract:
         f"{AGENT}/extracted/policy.safetensors",
         f"{AGENT}/extracted/policy.json",
     params:
-        script=SCRIPTS / "extract_checkpoint.py",
+        script=path_of("extract_checkpoint.py"),
         code=code_of("extract_checkpoint.py"),
         folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoint=lambda wildcards: experiment_of(wildcards).checkpoint,

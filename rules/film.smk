@@ -10,7 +10,7 @@ rule film:
     output:
         directory(f"{AGENT}/film"),
     params:
-        script=SCRIPTS / "film_agent.py",
+        script=path_of("film_agent.py"),
         code=code_of("film_agent.py"),
     threads: 1
     resources:

@@ -10,9 +10,10 @@ rule registry:
     output:
         directory(f"{STAGED}/posggym-tree"),
     params:
-        script=SCRIPTS / "generate_registry.py",
+        script=path_of("generate_registry.py"),
         code=code_of("generate_registry.py"),
         policy_dirs=lambda wildcards, input: [Path(p).parent for p in input.policies],
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

@@ -9,13 +9,13 @@ rule register_in_repositories:
     """Register all agents on a branch of the pipeline's own clones."""
     input:
         needs_repositories,
-        specs=of_group(rules.agent_spec.output[0])(REGISTRY),
-        policies=of_group(rules.convert.output.policy)(REGISTRY),
+        specs=of_registry(rules.agent_spec.output[0]),
+        policies=of_registry(rules.convert.output.policy),
         verified=rules.verify_registry.output[0],
     output:
         f"{RUNS}/{REGISTRY_GROUP}/registered.json",
     params:
-        script=SCRIPTS / "register_in_repositories.py",
+        script=path_of("register_in_repositories.py"),
         code=code_of("register_in_repositories.py"),
         repositories=REPOSITORY_ARGUMENTS,
     threads: 1
@@ -39,7 +39,7 @@ rule publish:
         full_scale,
         rules.register_in_repositories.output,
     params:
-        script=SCRIPTS / "publish.py",
+        script=path_of("publish.py"),
         repositories=REPOSITORY_ARGUMENTS,
         url=(
             [f"--agent_models_url={config['agent_models_url']}"]
@@ -65,7 +65,7 @@ rule unregister:
     input:
         needs_repositories,
     params:
-        script=SCRIPTS / "unregister.py",
+        script=path_of("unregister.py"),
         repositories=REPOSITORY_ARGUMENTS,
         policy=policy_to_remove,
     localrule: True

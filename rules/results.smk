@@ -22,15 +22,14 @@ rule results:
             subcategory="{experiment}",
         ),
     params:
-        script=SCRIPTS / "collect_results.py",
+        script=path_of("collect_results.py"),
         code=code_of("collect_results.py", *TEMPLATES),
-        config=lambda wildcards: json.dumps(
-            dataclasses.asdict(experiment_of(wildcards))
-        ),
+        config=experiment_settings,
         agent_dirs=of_experiment(AGENT),
         films="--films" if config["films"] else "",
         run_dirs=lambda wildcards, input: [Path(path).parent for path in input.trained],
         staged=lambda wildcards, input: Path(input.tree).parent,
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
@@ -51,7 +50,7 @@ rule results:
 rule results_registry:
     """Collect the tree, models and docs of all agents together in results/registry."""
     input:
-        specs=of_group(rules.agent_spec.output[0])(REGISTRY),
+        specs=of_registry(rules.agent_spec.output[0]),
         verification=rules.verify_registry.output[0],
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
         models=rules.stage.output.models.format(group=REGISTRY_GROUP),
@@ -59,10 +58,11 @@ rule results_registry:
     output:
         directory(f"{RESULTS}/{REGISTRY_GROUP}"),
     params:
-        script=SCRIPTS / "collect_results.py",
+        script=path_of("collect_results.py"),
         code=code_of("collect_results.py", *TEMPLATES),
         staged=lambda wildcards, input: Path(input.tree).parent,
         scale=EXPERIMENTS.scale,
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
@@ -91,9 +91,10 @@ rule results_index:
             category="Overview",
         ),
     params:
-        script=SCRIPTS / "make_index.py",
+        script=path_of("make_index.py"),
         code=code_of("make_index.py", *TEMPLATES),
         results=lambda wildcards, output: Path(output[0]).parent,
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

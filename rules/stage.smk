@@ -9,14 +9,13 @@ rule agent_spec:
     output:
         f"{AGENT}/spec.json",
     params:
-        script=SCRIPTS / "make_agent_spec.py",
+        script=path_of("make_agent_spec.py"),
         code=code_of("make_agent_spec.py"),
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
         converted_dir=lambda wildcards, input: Path(input.converted).parent,
-        settings=lambda wildcards: json.dumps(
-            experiment_of(wildcards).registration(wildcards.agent)
-        ),
+        settings=registration_settings,
         env_modules=env_module_arguments,
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
@@ -42,8 +41,9 @@ rule stage:
         models=directory(f"{STAGED}/posggym-agent-models"),
         assets=directory(f"{STAGED}/assets"),
     params:
-        script=SCRIPTS / "stage_agents.py",
+        script=path_of("stage_agents.py"),
         code=code_of("stage_agents.py"),
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

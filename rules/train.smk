@@ -14,7 +14,7 @@ rule train:
         policies=directory(f"{SEED}/policies"),
         metrics=f"{SEED}/metrics.csv",
     params:
-        script=SCRIPTS / "train.py",
+        script=path_of("train.py"),
         run_dir=run_dir,
         sacred_dir=f"{SEED}/sacred",
         database=["-m", config["mongo_db"]] if "mongo_db" in config else [],

@@ -11,7 +11,7 @@ rule verify:
     output:
         f"{AGENT}/verification.json",
     params:
-        script=SCRIPTS / "verify_agent.py",
+        script=path_of("verify_agent.py"),
         code=code_of("verify_agent.py"),
         policy_dir=lambda wildcards, input: Path(input.policy[0]).parent,
     threads: 1
@@ -32,14 +32,15 @@ rule verify:
 rule verify_registry:
     """Check that the agents of all experiments play the same from the common tree."""
     input:
-        specs=lambda wildcards: of_group(rules.agent_spec.output[0])(REGISTRY),
-        verifications=lambda wildcards: of_group(rules.verify.output[0])(REGISTRY),
+        specs=of_registry(rules.agent_spec.output[0]),
+        verifications=of_registry(rules.verify.output[0]),
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
     output:
         f"{RUNS}/{REGISTRY_GROUP}/verification.json",
     params:
-        script=SCRIPTS / "verify_registry.py",
+        script=path_of("verify_registry.py"),
         code=code_of("verify_registry.py"),
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,

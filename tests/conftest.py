@@ -51,6 +51,7 @@ SYSTEM_MODULES = {
     "compiled",
     "test_crossplay",
     "test_faults",
+    "test_modules",
     "test_mongo",
     "test_preflight",
     "test_ray_engine",

@@ -54,7 +54,7 @@ def test_every_rule_names_an_existing_environment(root):
     named = set()
     for rules in (root / "rules").glob("*.smk"):
         text = rules.read_text()
-        assert text.count("\nrule ") == text.count('"../envs/'), rules
+        assert text.count("    shell:\n") == text.count('"../envs/'), rules
         named |= {line.strip() for line in text.splitlines() if '"../envs/' in line}
     assert named == {f'"../envs/{name}"' for name in RULE_ENVS}
     assert {path.name for path in (root / "envs").iterdir()} == set(RULE_ENVS)
@@ -64,6 +64,9 @@ def test_every_rule_is_complete(root):
     for path in (root / "rules").glob("*.smk"):
         for rule in path.read_text().split("\nrule ")[1:]:
             name = rule.split(":")[0]
+            if "    output:" not in rule and name not in ACTING:
+                # A target, or a view.
+                continue
             assert rule.split("\n")[1].strip().startswith('"""'), name
             parts = ["threads:", "resources:", "log:", "benchmark:", "conda:"]
             if name in ACTING:

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ import yaml
 from hosts import git, raw_files
 from posggym_es.registration.registry_files import generated_specs
 from test_ppo_checkpoints import save_checkpoint
+from test_stale_locks import RECORD
 from workspace import CONFIG, Workspace, environment, planned, snapshot
 
 IDS = {
@@ -204,6 +206,40 @@ def test_a_policy_that_plays_worse_stops_the_chain(root, done, tmp_path):
 )
 def test_snakemakes_own_views_work(done, arguments):
     assert done.succeed("register_all", *arguments)
+
+
+def everything(folder: Path) -> dict[str, int]:
+    """Return all files and folders with their times, without Snakemake's own."""
+    return {
+        str(path.relative_to(folder)): path.lstat().st_mtime_ns
+        for path in folder.rglob("*")
+        if ".snakemake" not in path.relative_to(folder).parts
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-n", "--forceall"], ["--lint"], ["--list-rules"], ["--dag"]]
+)
+def test_views_write_and_delete_nothing(root, tmp_path, arguments):
+    workspace = Workspace(root, tmp_path, CONFIG)
+    run = tmp_path / "runs/full/lander/seed0"
+    run.mkdir(parents=True)
+    (run / "metrics.csv").write_text("of an earlier run\n")
+    # Also the lock of a run that is dead: that is for runs to remove.
+    lock = tmp_path / ".snakemake/locks/0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("runs/full/lander/seed0/metrics.csv\n")
+    subprocess.run(
+        [sys.executable, "-c", RECORD, tmp_path / ".snakemake"],
+        stdin=subprocess.DEVNULL,
+        check=True,
+    )
+    records = snapshot(tmp_path / ".snakemake/posggym-es-locks")
+    before = everything(tmp_path)
+    workspace.succeed(*arguments)
+    assert everything(tmp_path) == before
+    assert lock.exists()
+    assert snapshot(tmp_path / ".snakemake/posggym-es-locks") == records
 
 
 def test_lint_is_content(root):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -83,16 +84,43 @@ def read_as_yaml(
         The config; changed in place.
     given
         The part of it that may be text for want of types, such as `false`, `4` or
-        `null` from a command line. Text stays where the schema wants text.
+        `null` from a command line. Text stays where the schema wants text. The config
+        may also be a part of a larger one that this is for.
     schema
         The config's JSON schema.
     """
-    texts = dict(_texts(given, ()))
+    places = list(_texts(given, ()))
+    texts = {
+        path: text
+        for path, text in _texts(config, ())
+        if any(place[-len(path) :] == path and text == new for place, new in places)
+    }
     for path, text in texts.items():
         _put(config, path, _yaml_scalar(text))
     for path in list(_wrong_places(_Validator(schema).iter_errors(config))):
         if path in texts:
             _put(config, path, texts[path])
+
+
+def with_defaults(data: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data with the defaults of a schema where keys are missing.
+
+    Parameters
+    ----------
+    data
+        Data that fit the schema; not changed.
+    schema
+        A JSON schema. Defaults of named properties are filled in, also within those
+        that the data have; what `$ref` and `additionalProperties` stand for is not
+        looked at.
+    """
+    filled = dict(data)
+    for key, inner in schema.get("properties", {}).items():
+        if isinstance(filled.get(key), Mapping):
+            filled[key] = with_defaults(filled[key], inner)
+        elif "default" in inner:
+            filled.setdefault(key, copy.deepcopy(inner["default"]))
+    return filled
 
 
 def _texts(

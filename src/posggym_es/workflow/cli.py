@@ -76,9 +76,9 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--configfile",
         type=Path,
-        nargs="+",
+        nargs="*",
         default=[Path("config/config.yaml")],
-        help="config files; later ones add to earlier ones, as with Snakemake",
+        help="config files, or none; later ones add to earlier ones, as with Snakemake",
     )
     parser.add_argument(
         "--config",

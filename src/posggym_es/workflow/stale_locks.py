@@ -112,7 +112,10 @@ def keep_records(persistence: Any) -> None:
     def lock() -> Iterator[None]:
         remove_stale_locks(folder)
         with inner():
-            record_locks(folder, map(Path, persistence._lockfile.values()))
+            # Which lock files are its own, Snakemake tells nobody. There are none where
+            # it keeps locks in a database.
+            own = getattr(persistence, "_lockfile", {})
+            record_locks(folder, map(Path, own.values()))
             yield
 
     persistence.lock = lock

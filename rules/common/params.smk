@@ -1,0 +1,89 @@
+"""Param functions: arguments of the scripts."""
+
+import dataclasses
+
+REPOSITORY_ARGUMENTS = [
+    *(
+        f"--{key}={config[key]}"
+        for key in ("posggym_repo", "agent_models_repo")
+        if key in config
+    ),
+    f"--branch={config['branch']}",
+    f"--clones={RUNS}/repositories",
+]
+
+
+def run_dir(wildcards):
+    """Return the folder of a training run, named by what defines the run."""
+    digest = experiment_of(wildcards).training_config(int(wildcards.seed)).digest
+    return f"{SEED}/run-{digest}".format(**wildcards)
+
+
+def training_settings(wildcards):
+    """Return the settings of a training run as arguments of train.py."""
+    config = experiment_of(wildcards).training_config(int(wildcards.seed))
+    settings = config.to_dict()
+    # The rule gives its threads instead.
+    del settings["num_cpus"]
+    return [f"{name}={value!r}" for name, value in settings.items()]
+
+
+def role_argument(wildcards):
+    """Return the extractor's arguments for one of several roles."""
+    role = experiment_of(wildcards).agents[wildcards.agent].role
+    return [] if role is None else ["--role", role]
+
+
+def env_module_arguments(wildcards):
+    """Return arguments that name the modules of environments that the config names."""
+    modules = experiment_of(wildcards).env_modules
+    return [f"--env_module={module}" for module in modules]
+
+
+def action_processor(wildcards):
+    """Return the converter's arguments for a processor set in the config."""
+    processor = experiment_of(wildcards).register.get("action_processor")
+    return [] if processor is None else ["--action_processor", json.dumps(processor)]
+
+
+def crossplay_models(wildcards):
+    """Return the cross-play's arguments for a copy of POSGGym's models."""
+    models = config.get("crossplay", {}).get("models_dir")
+    return [] if models is None else ["--models_dir", models]
+
+
+def policy_to_remove(wildcards):
+    """Return the id given on the command line."""
+    if "policy" not in config:
+        raise WorkflowError("unregister needs the agent's id: --config policy=ID")
+    return config["policy"]
+
+
+def config_arguments():
+    """Return the arguments that give a script the config of this call.
+
+    That is its files in the order in which they are merged, and its values, without
+    what process lists must not show. The config of a module need not be in files.
+    """
+    if AS_MODULE:
+        own = {key: value for key, value in config.items() if key != "mongo_db"}
+        return ["--configfile", "--config", json.dumps(own)]
+    given = workflow.overwrite_configfiles
+    files = [file for file in workflow.configfiles if file not in given]
+    if workflow.config_settings.replace_workflow_config and given:
+        files = []
+    keys = [key for key in workflow.config_settings.config if key != "mongo_db"]
+    return [
+        *("--configfile", *map(os.path.abspath, [*files, *given])),
+        *("--config", json.dumps({key: config[key] for key in keys})),
+    ]
+
+
+def experiment_settings(wildcards):
+    """Return an experiment's config, at its scale, as JSON."""
+    return json.dumps(dataclasses.asdict(experiment_of(wildcards)))
+
+
+def registration_settings(wildcards):
+    """Return how an agent is registered, as JSON."""
+    return json.dumps(experiment_of(wildcards).registration(wildcards.agent))

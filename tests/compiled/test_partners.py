@@ -1,5 +1,6 @@
 """Compiled partners act like POSGGym's own policies."""
 
+import functools
 import itertools
 import os
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posggym.agents.grid_world.driving.shortest_path import DrivingShortestPathPolicy
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
+from side_by_side import case_name, expected_observation
 
 from posggym_compiled.interface import (
     Dense,
@@ -31,9 +34,11 @@ from posggym_compiled.networks import (
     packed_weights,
     scratch_for,
 )
+from posggym_compiled.partners.kinds import MEMORY, choose
 from posggym_compiled.partners.posggym_policies import partner_for
+from posggym_compiled.partners.tables import tables_for
 from posggym_compiled.processing import draw, rescaling, sample
-from posggym_compiled.random import numpy_random
+from posggym_compiled.random import numpy_random, python_random
 from posggym_compiled.rollouts import Players
 from posggym_es.models.posggym_model_file import read_model_file
 
@@ -70,13 +75,13 @@ def make_own(spec, model, agent):
     return spec.entry_point(model, agent, spec.id, **kwargs)
 
 
-def own_episode(env, policies, seed, max_steps):
+def own_episode(env, policies, seed):
     """Play an episode in POSGGym's environment; returns by agent, and steps."""
     seen, _ = env.reset(seed=seed)
     for policy in policies.values():
         policy.reset(seed=seed)
     returns, steps, done = dict.fromkeys(policies, 0.0), 0, False
-    while not done and steps != max_steps:
+    while not done:
         actions = {agent: policies[agent].step(seen[agent]) for agent in env.agents}
         seen, rewards, _, _, done, _ = env.step(actions)
         for agent, reward in rewards.items():
@@ -85,10 +90,10 @@ def own_episode(env, policies, seed, max_steps):
     return list(returns.values()), steps
 
 
-def check_episodes(env_id, env_args, specs, episodes, max_steps=None, rtol=0.0):
-    """Compare episodes of policies that take turns in all seats."""
+def check_episodes(env_id, env_args, specs, episodes, bench=()):
+    """Compare episodes of policies that are drawn for all seats, but for the bench."""
     world = world_for(env_id, **env_args)
-    partners = [partner_for(world, spec, read_shared) for spec in specs]
+    partners = [partner_for(world, spec, read_shared) for spec in (*specs, *bench)]
     env = posggym.make(env_id, disable_env_checker=True, **env_args)
     rng = np.random.default_rng(0)
     fitting = [
@@ -101,7 +106,7 @@ def check_episodes(env_id, env_args, specs, episodes, max_steps=None, rtol=0.0):
     ]
     cast = np.array([rng.choice(numbers, episodes) for numbers in fitting]).T
     seeds = rng.integers(0, 2**63, episodes).astype(np.uint64)
-    outcomes = Players(world, None, partners).play_partners(seeds, cast, max_steps)
+    outcomes = Players(world, None, partners).play_partners(seeds, cast)
     made = {}
     for m in range(episodes):
         for agent, number in zip(world.agents, cast[m], strict=True):
@@ -112,8 +117,8 @@ def check_episodes(env_id, env_args, specs, episodes, max_steps=None, rtol=0.0):
             agent: made[agent, number]
             for agent, number in zip(world.agents, cast[m], strict=True)
         }
-        returns, steps = own_episode(env, policies, int(seeds[m]), max_steps)
-        np.testing.assert_allclose(outcomes.returns[0, m], returns, rtol=rtol)
+        returns, steps = own_episode(env, policies, int(seeds[m]))
+        assert list(outcomes.returns[0, m]) == returns
         assert outcomes.steps[0, m] == steps
     env.close()
 
@@ -194,10 +199,121 @@ def specs_of(env_id, env_args, networks=3):
 
 @needs_models
 def test_driving():
+    specs = specs_of("Driving-v1", DRIVING)
+    drivers = [spec for spec in specs if "Shortestpath" in spec.id]
+    # Drivers are slow in POSGGym, and have a test of their own.
+    specs = [spec for spec in specs if spec not in drivers]
+    check_episodes("Driving-v1", DRIVING, specs, 30, bench=drivers)
+
+
+@lean_kernel
+def choose_once(tables, number, setting, agent, x, memory, rng):
+    return choose(tables, number, setting, agent, x, memory, rng)
+
+
+class CompiledHeuristic:
+    """A heuristic that is called as POSGGym calls its policies."""
+
+    def __init__(self, world, spec, tables, agent):
+        self.world, self.tables, self.agent = world, tables, agent
+        self.heuristic = partner_for(world, spec, read_shared)
+        self.memory = np.zeros(MEMORY, np.int64)
+        self.rng = np.zeros(python_random.SIZE, np.uint32)
+
+    def reset(self, seed):
+        self.memory[:] = 0
+        python_random.seed_random(self.rng, np.uint64(seed))
+
+    def step(self, env, seen):
+        x = expected_observation(self.world, env, self.agent, seen, False)
+        x = x.astype(self.world.observations[self.agent].dtype)
+        rule, setting = self.heuristic.number, self.heuristic.setting
+        args = (self.agent, x, self.memory, self.rng)
+        return choose_once(self.tables, rule, setting, *args)
+
+
+HEURISTICS = [
+    ("CooperativeReaching-v0", {}),
+    (
+        "CooperativeReaching-v0",
+        {"size": 6, "mode": "square", "num_goals": 7, "obs_distance": 2},
+    ),
+    ("CooperativeReaching-v0", {"obs_distance": 1}),
+    ("Driving-v1", {"grid": "7x7Blocks", "num_agents": 3}),
+    ("Driving-v1", {"grid": "6x6Intersection", "num_agents": 4}),
+    ("Driving-v1", {"grid": "7x7RoundAbout", "obs_dim": (5, 2, 1)}),
+    ("LevelBasedForaging-v3", {}),
+    (
+        "LevelBasedForaging-v3",
+        {"size": 5, "max_food": 3, "num_agents": 4, "force_coop": True},
+    ),
+    ("LevelBasedForaging-v3", {"static_layout": True, "num_agents": 3, "sight": 3}),
+    (
+        "LevelBasedForaging-v3",
+        {"size": 8, "observation_mode": "vector", "num_agents": 3, "sight": 8},
+    ),
+    ("PredatorPrey-v0", {}),
+    (
+        "PredatorPrey-v0",
+        {"grid": "5x5Blocks", "num_predators": 3, "num_prey": 3, "obs_dim": 1},
+    ),
+    ("PredatorPrey-v0", {"grid": "15x15Blocks", "num_predators": 8, "num_prey": 8}),
+]
+
+
+@pytest.mark.parametrize(("env_id", "env_args"), HEURISTICS, ids=case_name)
+def test_heuristics(env_id, env_args, monkeypatch):
+    if env_id == "Driving-v1":
+        drivers_search_with_empty_tables(monkeypatch)
+    world = world_for(env_id, **env_args)
+    env = posggym.make(env_id, disable_env_checker=True, **env_args)
     specs = [
-        spec for spec in specs_of("Driving-v1", DRIVING) if "Shortest" not in spec.id
+        spec
+        for spec in posggym.agents.registry.values()
+        if spec.env_id == env_id and spec.env_args is None
     ]
-    check_episodes("Driving-v1", DRIVING, specs, 30)
+    tables = tables_for(world, [partner_for(world, specs[0], read_shared)])
+    rng = np.random.default_rng(1)
+    for seed in range(4 * len(specs)):
+        players = {}
+        for number, agent in enumerate(env.possible_agents):
+            # Each of them plays.
+            spec = specs[seed % len(specs)] if number == 0 else rng.choice(specs)
+            ours = CompiledHeuristic(world, spec, tables, number)
+            players[agent] = make_own(spec, env.model, agent), ours
+        seen, _ = env.reset(seed=seed)
+        for own, ours in players.values():
+            own.reset(seed=seed)
+            ours.reset(seed)
+        done = False
+        while not done:
+            actions = {agent: players[agent][0].step(seen[agent]) for agent in players}
+            for agent, action in actions.items():
+                assert players[agent][1].step(env, seen[agent]) == action
+            seen, _, _, _, done, _ = env.step(actions)
+    env.close()
+
+
+def drivers_search_with_empty_tables(monkeypatch):
+    """Have POSGGym's drivers forget the distances that other searches have found."""
+
+    @functools.cache
+    def distance(grid, dest, position):
+        return DrivingShortestPathPolicy.get_shortest_path(position, dest, grid, {})
+
+    monkeypatch.setattr(
+        DrivingShortestPathPolicy,
+        "get_dest_shortest_path_dist",
+        lambda self, dest, position: distance(self._grid, dest, position),
+    )
+
+
+def test_heuristics_that_fail_in_posggym_are_refused():
+    driver = posggym.agents.registry["Driving-v1/A0Shortestpath-v0"]
+    world = world_for("Driving-v1", obs_dim=(1, 0, 0))
+    partner = partner_for(world, driver, read_shared)
+    with pytest.raises(UnsupportedError, match="drivers that see one cell"):
+        tables_for(world, [partner])
 
 
 @lean_kernel

@@ -11,7 +11,12 @@ from posggym_compiled.partners.kinds import Heuristic, NoTables, Partner
 
 # The module of each environment's heuristics. It has a `heuristic(entry_point, kwargs)`
 # that returns one or None, and a `make_tables(world)`.
-MODULES: dict[str, str] = {}
+MODULES = {
+    "CooperativeReaching-v0": "posggym_compiled.partners.grid.cooperative_reaching",
+    "Driving-v1": "posggym_compiled.partners.grid.driving",
+    "LevelBasedForaging-v3": "posggym_compiled.partners.grid.level_based_foraging",
+    "PredatorPrey-v0": "posggym_compiled.partners.grid.predator_prey",
+}
 
 
 def heuristic_for(world: World, entry: Any, config: Mapping[str, Any]) -> Heuristic:

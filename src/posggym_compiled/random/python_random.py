@@ -132,3 +132,18 @@ def shuffle(rng: Words, values: npt.NDArray[np.int64]) -> None:
     for i in range(len(values) - 1, 0, -1):
         j = randbelow(rng, i + 1)
         values[i], values[j] = values[j], values[i]
+
+
+@lean_helper
+def choices(rng: Words, weights: npt.NDArray[np.float64], n: int) -> int:
+    """Draw the number of one of the first n weights, as `Random.choices` does."""
+    total = 0.0
+    for i in range(n):
+        total += weights[i]
+    draw = random(rng) * total
+    sum_so_far = 0.0
+    for i in range(n - 1):
+        sum_so_far += weights[i]
+        if draw < sum_so_far:
+            return i
+    return n - 1

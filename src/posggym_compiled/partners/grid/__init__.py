@@ -1,0 +1,1 @@
+"""POSGGym's heuristics for grid worlds."""

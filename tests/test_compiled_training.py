@@ -171,8 +171,11 @@ def test_a_run_with_kernels_does_not_go_on_without_them(tmp_path, monkeypatch):
     ("changes", "reason"),
     [
         (
-            {"partners": ["Random-v0", "Driving-v1/A40Shortestpath-v0"]},
-            "Driving-v1/A40Shortestpath-v0: not compiled",
+            {
+                "env_name": "posggym:DrivingGen-v1",
+                "partners": ["Random-v0", "DrivingGen-v1/A40Shortestpath-v0"],
+            },
+            "DrivingGen-v1/A40Shortestpath-v0: not compiled",
         ),
         (
             {"env_name": "posggym:DrivingGen-v1", "env_config": NOT_SQUARE},

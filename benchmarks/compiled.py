@@ -46,18 +46,18 @@ from typing import Any
 import numpy as np
 import posggym
 
-from pgpelib.networks import Network, fold_normalization
-from pgpelib.policies import Architecture as TrainerArchitecture
+from pgpelib.policies.networks import Network, fold_normalization
+from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from pgpelib.tasks.gymnasium_task import action_spec
-from pgpelib.tasks.posggym_task import (
-    derived_action_processor,
-    derived_processor,
-    make_processor,
-)
 from posggym_compiled.interface import MODULES, Discrete, World, world_for
 from posggym_compiled.networks import Architecture
 from posggym_compiled.rollouts import Opponent, Players
 from posggym_compiled.vector import VectorEnv
+from posggym_es.tasks.posggym_task import (
+    derived_action_processor,
+    derived_processor,
+    make_processor,
+)
 
 LAYERS: dict[str, dict[str, Any]] = {
     "linear": {},

@@ -118,3 +118,8 @@ def helper(function: Callable[..., Any]) -> Any:
 def lean_helper(function: Callable[..., Any]) -> Any:
     """Compile a helper that makes no arrays and copies none: it is faster."""
     return numba.njit(**LEAN)(function)
+
+
+def inlined_helper(function: Callable[..., Any]) -> Any:
+    """Compile a lean helper into its callers, for what is called once or is short."""
+    return numba.njit(**LEAN, forceinline=True)(function)

@@ -27,7 +27,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from posggym_compiled.interface import Integers
-from posggym_compiled.jit import lean_helper, lean_kernel
+from posggym_compiled.jit import inlined_helper, lean_helper, lean_kernel
 
 Vector = npt.NDArray[np.float64]
 
@@ -39,8 +39,8 @@ ACTIVATIONS = "tanh", "relu"
 KIND, INPUTS, OUTPUTS, SOURCE, ROWS, HIDDEN_ROWS, BIAS_ROW, BLOCKS = range(8)
 LINEAR, LSTM = range(2)
 LANES = 8
-# Arrays of scratch memory of a forward pass: two layers' outputs, and three of `tanh`.
-SCRATCH = 5
+# Blocks of a layer that are computed together.
+GROUP = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +154,8 @@ def memory_for(plan: Plan, *leading: int) -> Vector:
 
 
 def scratch_for(plan: Plan) -> Vector:
-    """Return scratch memory for `forward`, shape (5, blocks, 8)."""
-    return np.zeros((SCRATCH, plan.layers[:, :, BLOCKS].max(), LANES))
+    """Return scratch memory for `forward`, shape (2, blocks, 8)."""
+    return np.zeros((2, plan.layers[:, :, BLOCKS].max(), LANES))
 
 
 # --- packing --------------------------------------------------------------------------
@@ -232,20 +232,22 @@ def _fold(packed: Vector, layer: Integers, mean: Vector, stdev: Vector) -> None:
 
 
 @intrinsic
-def _add_rows(
+def _layer(
     typing_context: Any,
     packed: Any,
     row: Any,
     blocks: Any,
     x: Any,
     count: Any,
+    start: Any,
+    first: Any,
     out: Any,
 ) -> Any:
-    """Add a layer's rows for inputs to sums.
+    """Compute sums: add a layer's rows for inputs to numbers to start with.
 
     Written in LLVM's vectors of 8 numbers, because Numba's optimiser does not turn sums
     in registers into vectors. Processors without such vectors compute the same in
-    parts.
+    parts. Several blocks grow together, because each has to wait for its last addition.
 
     Parameters
     ----------
@@ -256,36 +258,60 @@ def _add_rows(
     x, count
         The inputs and their number: int32 numbers of those that are 1, all others being
         0; or float64 values.
+    start, first
+        float64 (n, 8), and the row of it where the numbers to start with are.
     out
-        float64 (blocks, 8): sums, added to in the order of the inputs.
+        float64 (blocks, 8): sums in the order of the inputs, written.
     """
-    signature = numba.types.void(packed, row, blocks, x, count, out)
+    signature = numba.types.void(packed, row, blocks, x, count, start, first, out)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        arrays = [
-            context.make_array(kinds[i])(context, builder, args[i]) for i in (0, 3, 5)
-        ]
-        weights, inputs, sums = (array.data for array in arrays)
-        row, blocks, count = args[1], args[2], args[4]
-        one_hot = isinstance(kinds[3].dtype, numba.types.Integer)
         vector = ir.VectorType(ir.DoubleType(), LANES)
-        weights = builder.bitcast(weights, vector.as_pointer())
-        sums = builder.bitcast(sums, vector.as_pointer())
-        total = cgutils.alloca_once(builder, vector)
-        with cgutils.for_range(builder, blocks) as block:
-            target = builder.gep(sums, [block.index])
-            builder.store(builder.load(target, align=8), total)
+
+        def data(number: int) -> Any:
+            array = context.make_array(kinds[number])(context, builder, args[number])
+            return array.data
+
+        def vectors(number: int) -> Any:
+            return builder.bitcast(data(number), vector.as_pointer())
+
+        row, blocks, count, first = args[1], args[2], args[4], args[6]
+        weights, starts, sums = vectors(0), vectors(5), vectors(7)
+        starts = builder.gep(starts, [first])
+        inputs, one_hot = data(3), isinstance(kinds[3].dtype, numba.types.Integer)
+        totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP)]
+
+        def grow(block: Any, width: int) -> None:
+            """Compute `width` blocks from `block` on."""
+            places = [
+                builder.add(block, ir.Constant(block.type, i)) for i in range(width)
+            ]
+            for total, place in zip(totals, places, strict=False):
+                value = builder.load(builder.gep(starts, [place]), align=8)
+                builder.store(value, total)
             with cgutils.for_range(builder, count) as loop:
                 value = builder.load(builder.gep(inputs, [loop.index]))
                 number = builder.sext(value, row.type) if one_hot else loop.index
                 place = builder.add(row, builder.mul(number, blocks))
-                place = builder.gep(weights, [builder.add(place, block.index)])
-                term = builder.load(place, align=8)
-                if not one_hot:
-                    term = builder.fmul(term, _broadcast(builder, value, vector))
-                builder.store(builder.fadd(builder.load(total), term), total)
-            builder.store(builder.load(total), target, align=8)
+                here = builder.gep(weights, [builder.add(place, block)])
+                for i in range(width):
+                    offset = ir.Constant(block.type, i)
+                    term = builder.load(builder.gep(here, [offset]), align=8)
+                    if not one_hot:
+                        term = builder.fmul(term, _broadcast(builder, value, vector))
+                    grown = builder.fadd(builder.load(totals[i]), term)
+                    builder.store(grown, totals[i])
+            for total, place in zip(totals, places, strict=False):
+                target = builder.gep(sums, [place])
+                builder.store(builder.load(total), target, align=8)
+
+        group = ir.Constant(blocks.type, GROUP)
+        with cgutils.for_range(builder, builder.sdiv(blocks, group)) as loop:
+            grow(builder.mul(loop.index, group), GROUP)
+        rest = builder.srem(blocks, group)
+        with cgutils.for_range(builder, rest) as loop:
+            grow(builder.add(builder.sub(blocks, rest), loop.index), 1)
         return context.get_dummy_value()
 
     return signature, generate
@@ -299,7 +325,7 @@ def _broadcast(builder: Any, value: Any, vector: Any) -> Any:
     return builder.shuffle_vector(single, single, zeros)
 
 
-@lean_helper
+@inlined_helper
 def forward(
     plan: Plan,
     network: int,
@@ -321,65 +347,76 @@ def forward(
     memory
         State of its LSTM, shape (2, blocks, 8): output and cell; zeros to begin with.
     scratch
-        Shape (5, blocks, 8).
+        Shape (2, blocks, 8).
 
     Returns
     -------
     int
         Which array of `scratch` begins with the outputs.
     """
+    layer = plan.layers[network, 0]
+    first = layer[BIAS_ROW]
+    _layer(
+        packed, layer[ROWS], layer[BLOCKS], x, len(x), packed, first, scratch[0]
+    )
     last = plan.counts[network] - 1
-    into = 0
-    for number in range(last + 1):
-        layer = plan.layers[network, number]
-        blocks = layer[BLOCKS]
-        out = scratch[into]
-        for block in range(blocks):
-            bias = packed[layer[BIAS_ROW] + block]
-            for lane in range(LANES):
-                out[block, lane] = bias[lane]
-        if number == 0:
-            _add_rows(packed, layer[ROWS], blocks, x, len(x), out)
-        else:
-            before = scratch[1 - into].reshape(-1)
-            _add_rows(packed, layer[ROWS], blocks, before, layer[INPUTS], out)
-        if layer[KIND] == LSTM:
-            hidden = memory[0].reshape(-1)
-            _add_rows(packed, layer[HIDDEN_ROWS], blocks, hidden, layer[OUTPUTS], out)
-            _lstm(layer[OUTPUTS], memory, scratch, into)
-        elif number < last:
-            width = blocks * LANES
-            if plan.relu[network]:
-                values = out.reshape(-1)
-                for i in range(width):
-                    values[i] = max(values[i], 0.0)
-            else:
-                tanh(scratch, into, width)
-        into = 1 - into
-    return 1 - into
+    for number in range(last):
+        into = number & 1
+        _finish(plan, network, number, packed, memory, scratch[into])
+        layer = plan.layers[network, number + 1]
+        _layer(
+            packed,
+            layer[ROWS],
+            layer[BLOCKS],
+            scratch[into].reshape(-1),
+            layer[INPUTS],
+            packed,
+            layer[BIAS_ROW],
+            scratch[1 - into],
+        )
+    into = last & 1
+    if plan.layers[network, last, KIND] == LSTM:
+        _finish(plan, network, last, packed, memory, scratch[into])
+    return into
 
 
 @lean_helper
-def _lstm(cells: int, memory: Vector, scratch: Vector, into: int) -> None:
-    """Update an LSTM from the sums in `scratch[into]`, and put its output there."""
-    gates = scratch[into].reshape(-1)
+def _finish(
+    plan: Plan, network: int, number: int, packed: Vector, memory: Vector, sums: Vector
+) -> None:
+    """Replace the sums of a layer's inputs by its outputs."""
+    layer = plan.layers[network, number]
+    if layer[KIND] == LSTM:
+        hidden = memory[0].reshape(-1)
+        row, blocks, cells = layer[HIDDEN_ROWS], layer[BLOCKS], layer[OUTPUTS]
+        _layer(packed, row, blocks, hidden, cells, sums, 0, sums)
+        _lstm(cells, memory, sums.reshape(-1))
+        return
+    values = sums.reshape(-1)
+    if plan.relu[network]:
+        for i in range(layer[BLOCKS] * LANES):
+            values[i] = max(values[i], 0.0)
+    else:
+        for i in range(layer[BLOCKS] * LANES):
+            values[i] = tanh(values[i])
+
+
+@lean_helper
+def _lstm(cells: int, memory: Vector, gates: Vector) -> None:
+    """Update an LSTM from the sums of its gates, and put its output there."""
     output, state = memory[0].reshape(-1), memory[1].reshape(-1)
-    # The sigmoid by tanh; its scaling is exact.
-    for i in range(4 * cells):
-        if not 2 * cells <= i < 3 * cells:
-            gates[i] *= 0.5
-    tanh(scratch, into, 4 * cells)
     for i in range(cells):
-        opened = 0.5 * gates[i] + 0.5
-        kept = 0.5 * gates[cells + i] + 0.5
-        state[i] = kept * state[i] + opened * gates[2 * cells + i]
-        # Nobody needs the input gate any more: room for the state's tanh.
-        output[i] = 0.5 * gates[3 * cells + i] + 0.5
-        gates[i] = state[i]
-    tanh(scratch, into, cells)
+        opened, kept = _sigmoid(gates[i]), _sigmoid(gates[cells + i])
+        state[i] = kept * state[i] + opened * tanh(gates[2 * cells + i])
+        output[i] = _sigmoid(gates[3 * cells + i]) * tanh(state[i])
     for i in range(cells):
-        output[i] *= gates[i]
         gates[i] = output[i]
+
+
+@inlined_helper
+def _sigmoid(x: float) -> float:
+    """Return the logistic function by tanh; the scaling is exact."""
+    return 0.5 * tanh(0.5 * x) + 0.5
 
 
 _LOG2E = 1.4426950408889634
@@ -394,39 +431,34 @@ _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13, _C14 = (
 )
 
 
-@lean_helper
-def tanh(scratch: Vector, which: int, count: int) -> None:
-    """Replace numbers of `scratch[which]` by their hyperbolic tangents.
+@intrinsic
+def _power_of_two(typing_context: Any, shifted: Any) -> Any:
+    """Return 2^n for a float64 that has the integer n in its last bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[0], ir.IntType(64))
+        bits = builder.add(bits, ir.Constant(bits.type, 1023))
+        bits = builder.shl(bits, ir.Constant(bits.type, 52))
+        return builder.bitcast(bits, ir.DoubleType())
+
+    return numba.types.float64(numba.types.float64), generate
+
+
+@inlined_helper
+def tanh(x: float) -> float:
+    """Return the hyperbolic tangent.
 
     With y = 2 |x| = n ln 2 + r, exp(y) - 1 = 2^n (exp(r) - 1) + 2^n - 1, and
     tanh |x| = (exp(y) - 1) / (exp(y) + 1): within 3 units in the last place everywhere.
-    All loops are branchless, so they run on vectors.
+    It has no branches, so that loops over it run on vectors.
     """
-    x = scratch[which].reshape(-1)
-    n = scratch[2].reshape(-1)
-    r = scratch[3].reshape(-1)
-    power = scratch[4].reshape(-1)
-    bits = power.view(np.int64)
-    for i in range(count):
-        # Beyond 20, tanh is 1 to the last bit.
-        y = min(2.0 * abs(x[i]), 40.0)
-        shifted = y * _LOG2E + _ROUND
-        power[i] = shifted
-        n[i] = shifted - _ROUND
-        r[i] = (y - n[i] * _LN2_HIGH) - n[i] * _LN2_LOW
-    for i in range(count):
-        bits[i] = (bits[i] + 1023) << 52
-    for i in range(count):
-        z = r[i]
-        z2 = z * z
-        z4 = z2 * z2
-        low = (_C2 + z * _C3) + z2 * (_C4 + z * _C5)
-        middle = (_C6 + z * _C7) + z2 * (_C8 + z * _C9)
-        high = (_C10 + z * _C11) + z2 * (_C12 + z * _C13)
-        series = low + z4 * (middle + z4 * (high + z4 * _C14))
-        grown = power[i] * (z + z2 * series) + (power[i] - 1.0)
-        size = grown / (grown + 2.0)
-        x[i] = -size if x[i] < 0.0 else size
+    # Beyond 20, tanh is 1 to the last bit.
+    y = min(2.0 * abs(x), 40.0)
+    shifted = y * _LOG2E + _ROUND
+    power = _power_of_two(shifted)
+    grown = power * _rise(y, shifted - _ROUND) + (power - 1.0)
+    size = grown / (grown + 2.0)
+    return math.copysign(size, x)
 
 
 @lean_helper
@@ -436,7 +468,13 @@ def exp(x: float) -> float:
     As in `tanh`, by arithmetic alone: within 2 units in the last place.
     """
     y = min(max(x, -700.0), 700.0)
-    n = (y * _LOG2E + _ROUND) - _ROUND
+    shifted = y * _LOG2E + _ROUND
+    return _power_of_two(shifted) * (1.0 + _rise(y, shifted - _ROUND))
+
+
+@inlined_helper
+def _rise(y: float, n: float) -> float:
+    """Return exp(r) - 1 for y = n ln 2 + r."""
     z = (y - n * _LN2_HIGH) - n * _LN2_LOW
     z2 = z * z
     z4 = z2 * z2
@@ -444,5 +482,4 @@ def exp(x: float) -> float:
     middle = (_C6 + z * _C7) + z2 * (_C8 + z * _C9)
     high = (_C10 + z * _C11) + z2 * (_C12 + z * _C13)
     series = low + z4 * (middle + z4 * (high + z4 * _C14))
-    # Exact: only the exponent changes.
-    return math.ldexp(1.0 + (z + z2 * series), int(n))
+    return z + z2 * series

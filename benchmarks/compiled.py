@@ -51,7 +51,8 @@ from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from pgpelib.tasks.gymnasium_task import action_spec
 from posggym_compiled.interface import MODULES, Discrete, World, world_for
 from posggym_compiled.networks import Architecture
-from posggym_compiled.rollouts import Opponent, Players
+from posggym_compiled.partners.kinds import Opponent
+from posggym_compiled.rollouts import Players
 from posggym_compiled.vector import VectorEnv
 from posggym_es.tasks.posggym_task import (
     derived_action_processor,

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
 
-from posggym_compiled.jit import LEAN, OPTIONS
+from posggym_compiled.jit import INLINED, OPTIONS
 
 if TYPE_CHECKING:
     import posggym
@@ -64,7 +64,7 @@ def _overload(function: Impl, *, lean: bool) -> None:
         )
 
     # Not strict: Numba would compare annotations too. `implements` compares the names.
-    options = LEAN if lean else OPTIONS
+    options = INLINED if lean else OPTIONS
     overload(function, strict=False, jit_options=options)(find)
 
 
@@ -96,8 +96,17 @@ def implements(
 
 
 @generic
-def seed(params: Any, state: Any, env: int, value: np.uint64) -> None:
-    """Seed the random generators of environment `env`, as `reset(seed=value)` does."""
+def seed(params: Any, state: Any, env: int, value: Any) -> None:
+    """Seed the random generators of environment `env`, as `reset(seed=value)` does.
+
+    Parameters
+    ----------
+    params, state, env
+        Constants, states, and the number of the environment among them.
+    value
+        The seed; or a generator that is seeded with it, see
+        `python_random.seed_random`.
+    """
     raise NotImplementedError("compiled code only")
 
 

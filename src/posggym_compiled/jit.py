@@ -33,6 +33,9 @@ OPTIONS: dict[str, Any] = {
 # Without Numba's runtime there are no reference counts, which take most of the time of
 # code that looks at parts of small arrays; such code cannot make arrays.
 LEAN = {**OPTIONS, "_nrt": False}
+# For what is called once or is short: a call costs dozens of arguments, because arrays
+# are passed field by field.
+INLINED = {**LEAN, "forceinline": True}
 
 
 @functools.cache
@@ -122,4 +125,4 @@ def lean_helper(function: Callable[..., Any]) -> Any:
 
 def inlined_helper(function: Callable[..., Any]) -> Any:
     """Compile a lean helper into its callers, for what is called once or is short."""
-    return numba.njit(**LEAN, forceinline=True)(function)
+    return numba.njit(**INLINED)(function)

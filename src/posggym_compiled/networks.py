@@ -28,6 +28,7 @@ from numba.extending import intrinsic
 
 from posggym_compiled.interface import Integers
 from posggym_compiled.jit import inlined_helper, lean_helper, lean_kernel
+from posggym_compiled.vectors import broadcast
 
 Vector = npt.NDArray[np.float64]
 
@@ -299,7 +300,7 @@ def _layer(
                     offset = ir.Constant(block.type, i)
                     term = builder.load(builder.gep(here, [offset]), align=8)
                     if not one_hot:
-                        term = builder.fmul(term, _broadcast(builder, value, vector))
+                        term = builder.fmul(term, broadcast(builder, value, vector))
                     grown = builder.fadd(builder.load(totals[i]), term)
                     builder.store(grown, totals[i])
             for total, place in zip(totals, places, strict=False):
@@ -315,14 +316,6 @@ def _layer(
         return context.get_dummy_value()
 
     return signature, generate
-
-
-def _broadcast(builder: Any, value: Any, vector: Any) -> Any:
-    """Return a vector of equal numbers."""
-    first = ir.Constant(ir.IntType(32), 0)
-    single = builder.insert_element(ir.Constant(vector, ir.Undefined), value, first)
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
-    return builder.shuffle_vector(single, single, zeros)
 
 
 @inlined_helper
@@ -356,9 +349,7 @@ def forward(
     """
     layer = plan.layers[network, 0]
     first = layer[BIAS_ROW]
-    _layer(
-        packed, layer[ROWS], layer[BLOCKS], x, len(x), packed, first, scratch[0]
-    )
+    _layer(packed, layer[ROWS], layer[BLOCKS], x, len(x), packed, first, scratch[0])
     last = plan.counts[network] - 1
     for number in range(last):
         into = number & 1

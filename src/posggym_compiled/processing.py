@@ -13,7 +13,7 @@ import numpy as np
 from numba.extending import overload
 
 from posggym_compiled.interface import Dense, Floats, UnsupportedError
-from posggym_compiled.jit import LEAN, lean_helper
+from posggym_compiled.jit import INLINED, lean_helper
 from posggym_compiled.networks import Vector, exp
 from posggym_compiled.random import numpy_random
 from posggym_compiled.random.numpy_random import Words
@@ -76,7 +76,7 @@ def process(scaling: Rescaling, agent: int, x: Any) -> None:
     raise NotImplementedError("compiled code only")
 
 
-@overload(process, strict=False, jit_options=LEAN)
+@overload(process, strict=False, jit_options=INLINED)
 def _process_kind(scaling: Any, agent: Any, x: Any) -> Any:
     def leave(scaling: Rescaling, agent: int, x: Any) -> None:
         pass
@@ -100,15 +100,17 @@ def decode(scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any) ->
     raise NotImplementedError("compiled code only")
 
 
-@overload(decode, strict=False, jit_options=LEAN)
+@overload(decode, strict=False, jit_options=INLINED)
 def _decode_kind(scaling: Any, outputs: Any, n: Any, agent: Any, out: Any) -> Any:
     def argmax(
         scaling: Rescaling, outputs: Vector, n: int, agent: int, out: Any
     ) -> None:
-        best = 0
+        best, most = 0, outputs[0]
         for i in range(1, n):
-            if outputs[i] > outputs[best]:
-                best = i
+            # No branch: processors guess them, and nobody can guess these.
+            more = outputs[i] > most
+            best = i if more else best
+            most = outputs[i] if more else most
         out[agent] = best
 
     def values(
@@ -140,7 +142,7 @@ def sample(
     raise NotImplementedError("compiled code only")
 
 
-@overload(sample, strict=False, jit_options=LEAN)
+@overload(sample, strict=False, jit_options=INLINED)
 def _sample_kind(
     scaling: Any, outputs: Any, n: Any, agent: Any, rng: Any, out: Any
 ) -> Any:
@@ -175,7 +177,7 @@ def draw(scaling: Rescaling, n: int, agent: int, rng: Words, out: Any) -> None:
     raise NotImplementedError("compiled code only")
 
 
-@overload(draw, strict=False, jit_options=LEAN)
+@overload(draw, strict=False, jit_options=INLINED)
 def _draw_kind(scaling: Any, n: Any, agent: Any, rng: Any, out: Any) -> Any:
     def discrete(scaling: Rescaling, n: int, agent: int, rng: Words, out: Any) -> None:
         out[agent] = numpy_random.integers(rng, n)
@@ -194,7 +196,7 @@ def set_action(action: int, agent: int, out: Any) -> None:
     raise NotImplementedError("compiled code only")
 
 
-@overload(set_action, strict=False, jit_options=LEAN)
+@overload(set_action, strict=False, jit_options=INLINED)
 def _set_action_kind(action: Any, agent: Any, out: Any) -> Any:
     def write(action: int, agent: int, out: Any) -> None:
         out[agent] = action

@@ -19,7 +19,7 @@ from posggym_compiled.interface import (
     seed,
     step,
 )
-from posggym_compiled.jit import LEAN, lean_helper, lean_kernel
+from posggym_compiled.jit import INLINED, inlined_helper, lean_helper, lean_kernel
 from posggym_compiled.networks import (
     Architecture,
     Plan,
@@ -56,8 +56,15 @@ from posggym_compiled.processing import (
     set_action,
 )
 from posggym_compiled.random import numpy_random, python_random
+from posggym_compiled.random.seeding import (
+    Generators,
+    make_generators,
+    seed_generators,
+)
 
 Seeds = npt.NDArray[np.uint64]
+# Generators that are seeded at a time; they fit into the processor's cache.
+WINDOW = 256
 
 
 class Networks(NamedTuple):
@@ -176,6 +183,7 @@ class Players:
         self._state = world.make_state(1)
         self._memory = memory_for(plan, agents)
         self._scratch = scratch_for(plan)
+        self._generators = make_generators(WINDOW)
         self._lengths = np.array([spec.length for spec in world.observations])
         self._num_outputs = np.array(
             [
@@ -282,6 +290,7 @@ class Players:
             networks,
             np.ascontiguousarray(solutions, np.float64),
             np.ascontiguousarray(seeds, np.uint64),
+            self._generators,
             np.ascontiguousarray(cast, np.int64),
             self._company,
             (self._seen, self._done, self._lengths, self._num_outputs),
@@ -337,7 +346,7 @@ def _record(x: Any, sums: Vector, sumsqs: Vector) -> None:
     raise NotImplementedError("compiled code only")
 
 
-@overload(_record, strict=False, jit_options=LEAN)
+@overload(_record, strict=False, jit_options=INLINED)
 def _record_kind(x: Any, sums: Any, sumsqs: Any) -> Any:
     def ones(x: Any, sums: Vector, sumsqs: Vector) -> None:
         for k in range(len(x)):
@@ -355,20 +364,38 @@ def _record_kind(x: Any, sums: Any, sumsqs: Any) -> Any:
 
 
 @lean_helper
-def _begin(company: Company, cast: Integers, value: np.uint64, memory: Vector) -> None:
-    """Make the players ready for an episode that has a seed."""
+def _begin(
+    company: Company,
+    cast: Integers,
+    value: np.uint64,
+    words: python_random.Words,
+    memory: Vector,
+) -> None:
+    """Make the players ready for an episode.
+
+    Parameters
+    ----------
+    company
+        Written.
+    cast
+        Shape (agents,): who plays.
+    value, words
+        Seed of the episode, and a generator of Python that is seeded with it.
+    memory
+        Of the networks, written.
+    """
     memory[:] = 0.0
     for agent in range(len(cast)):
         kind = company.roster.kinds[cast[agent]]
         if kind in (SAMPLED, UNIFORM):
             numpy_random.seed_numpy(company.numpy_rngs[agent], value)
         elif kind == HEURISTIC:
-            python_random.seed_random(company.python_rngs[agent], value)
+            python_random.seed_random(company.python_rngs[agent], words)
             for i in range(MEMORY):
                 company.memory[agent, i] = 0
 
 
-@lean_helper
+@inlined_helper
 def _act(
     networks: Networks,
     company: Company,
@@ -409,7 +436,7 @@ def _act(
             sample(done, outputs, num_outputs[agent], agent, rng, actions)
 
 
-@lean_helper
+@inlined_helper
 def _episode(
     params: Any,
     state: Any,
@@ -458,6 +485,16 @@ def _episode(
     outcomes.steps[n, m] = steps
 
 
+@lean_helper
+def _are_common(seeds: Seeds) -> bool:
+    """Return whether all rows are the same."""
+    for n in range(1, len(seeds)):
+        for m in range(seeds.shape[1]):
+            if seeds[n, m] != seeds[0, m]:
+                return False
+    return True
+
+
 @lean_kernel
 def _play(
     params: Any,
@@ -465,6 +502,7 @@ def _play(
     networks: Networks,
     solutions: Vector,
     seeds: Seeds,
+    generators: Generators,
     cast: Integers,
     company: Company,
     spaces: Any,
@@ -473,6 +511,10 @@ def _play(
     rules: Any,
     outcomes: Any,
 ) -> None:
+    # Where all solutions play the same episodes, the generators of the first serve all.
+    all_seeds = seeds.reshape(-1)
+    period = seeds.shape[1] if _are_common(seeds) else len(all_seeds)
+    first, end = 0, 0
     for n in range(len(seeds)):
         pack(
             networks.plan,
@@ -483,9 +525,14 @@ def _play(
             networks.packed[0],
         )
         for m in range(seeds.shape[1]):
-            seed(params, state, 0, seeds[n, m])
+            place = (n * seeds.shape[1] + m) % period
+            if not first <= place < end:
+                first, end = place, min(place + WINDOW, period)
+                seed_generators(all_seeds[first:end], generators)
+            words = generators.words[place - first]
+            seed(params, state, 0, words)
             reset(params, state, 0)
-            _begin(company, cast[n, m], seeds[n, m], memories[0])
+            _begin(company, cast[n, m], seeds[n, m], words, memories[0])
             _episode(
                 params,
                 state,

@@ -8,17 +8,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posggym_compiled.random import python_random, python_sets
+from posggym_compiled.jit import kernel
+from posggym_compiled.random import python_random, python_sets, seeding
 
 SEEDS = st.one_of(
     st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2**32 - 1, 2**32, 2**64 - 1])
 )
 
 
+@kernel
+def seed_once(rng, value):
+    python_random.seed_random(rng, value)
+
+
+@kernel
+def seed_all(seeds, generators):
+    seeding.seed_generators(seeds, generators)
+
+
 def seeded(seed):
     rng = np.zeros(python_random.SIZE, np.uint32)
-    python_random.seed_random(rng, np.uint64(seed))
+    seed_once(rng, np.uint64(seed))
     return rng
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(SEEDS, min_size=1, max_size=40))
+def test_generators_seeded_together_are_those_seeded_alone(seeds):
+    generators = seeding.make_generators(len(seeds))
+    seed_all(np.array(seeds, np.uint64), generators)
+    for seed, words in zip(seeds, generators.words, strict=False):
+        state = random.Random(seed).getstate()[1]
+        # Python begins with all words used up; here each is renewed when it is drawn.
+        assert tuple(words[:-1].tolist()) == state[:-1]
+        copy = np.zeros_like(words)
+        seed_once(copy, words)
+        assert python_random.random(copy) == random.Random(seed).random()
 
 
 @settings(deadline=None, max_examples=50)

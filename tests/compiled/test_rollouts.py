@@ -8,7 +8,7 @@ from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from posggym_compiled.interface import Discrete, world_for
 from posggym_compiled.networks import Architecture
 from posggym_compiled.partners.kinds import Opponent
-from posggym_compiled.rollouts import Players
+from posggym_compiled.rollouts import WINDOW, Players
 from posggym_es.tasks.posggym_task import PosggymTask
 
 LINEAR, MLP = {}, {"hidden": (16,)}
@@ -106,6 +106,19 @@ def test_episodes_depend_on_nothing_that_was_played_before():
     assert (first.returns[0] == first.returns[2, ::-1]).all()
     again = Players(world, own).play(solutions[2:], seeds[2:])
     assert (first.returns[2] == again.returns[0]).all()
+
+
+def test_common_episodes_are_those_that_each_solution_plays_alone():
+    # More than generators are seeded at a time.
+    world, own, _, vectors = driving_players()
+    seeds = np.arange(WINDOW + 50, dtype=np.uint64)
+    players = Players(world, own)
+    solutions = np.stack([vectors[0], -vectors[0]])
+    together = players.play(solutions, np.stack([seeds, seeds]))
+    for n in range(2):
+        own_seeds = np.concatenate([seeds[n:], seeds[:n]])
+        alone = players.play(solutions[n : n + 1], own_seeds[None])
+        assert (np.roll(alone.returns[0], n, axis=0) == together.returns[n]).all()
 
 
 def test_episodes_stop_at_the_given_length():

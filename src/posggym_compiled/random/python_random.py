@@ -11,15 +11,21 @@ and `random.py` for how seeds and draws use it.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import overload
 
-from posggym_compiled.jit import lean_helper
+from posggym_compiled.jit import LEAN, lean_helper
 
 Words = npt.NDArray[np.uint32]
 
 SIZE = 625
-_N = 624
+NUM_WORDS = 624
+FIRST_FACTOR, SECOND_FACTOR = 1664525, 1566083941
+_N = NUM_WORDS
 _M = 397
 _MASK = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
@@ -33,7 +39,19 @@ def _initial_words() -> Words:
     return np.array(words, np.uint32)
 
 
-_INITIAL = _initial_words()
+INITIAL = _initial_words()
+
+
+@lean_helper
+def key_words(seed: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return what is added at even and at odd steps of mixing a seed in.
+
+    A key of one word is mixed in again and again, two words take turns; the second of a
+    key has 1 added.
+    """
+    low = np.uint64(seed) & _MASK
+    high = np.uint64(seed) >> np.uint64(32)
+    return low, high + _ONE if high else low
 
 
 @lean_helper
@@ -41,29 +59,49 @@ def _mix(word: np.uint64, previous: np.uint64, factor: np.uint64) -> np.uint64:
     return word ^ ((previous ^ (previous >> np.uint64(30))) * factor)
 
 
-@lean_helper
-def seed_random(rng: Words, value: np.uint64) -> None:
-    """Seed a generator as `random.Random(value)` does, for 0 <= value < 2**64."""
-    low = np.uint64(value) & _MASK
-    high = np.uint64(value) >> np.uint64(32)
-    # A key of one word is mixed in again and again, two words take turns; the second
-    # of a key has 1 added.
-    even, odd = (low, high + _ONE) if high else (low, low)
-    previous = np.uint64(_INITIAL[0])
+def seed_random(rng: Words, value: Any) -> None:
+    """Seed a generator.
+
+    Parameters
+    ----------
+    rng
+        The generator, written.
+    value
+        Seed, 0 <= value < 2**64, that is used as `random.Random(value)` does; or a
+        generator, which is copied.
+    """
+    raise NotImplementedError("compiled code only")
+
+
+@overload(seed_random, strict=False, jit_options=LEAN)
+def _seed_kind(rng: Any, value: Any) -> Any:
+    return _copy if isinstance(value, numba.types.Array) else _seed
+
+
+def _copy(rng: Words, value: Words) -> None:
+    for i in range(SIZE):
+        rng[i] = value[i]
+
+
+def _seed(rng: Words, value: np.uint64) -> None:
+    first, second = np.uint64(FIRST_FACTOR), np.uint64(SECOND_FACTOR)
+    even, odd = key_words(value)
+    previous = np.uint64(INITIAL[0])
+    # The first step is number 0 and makes word 1.
     for i in range(1, _N):
         key = even if i & 1 else odd
-        word = _mix(np.uint64(_INITIAL[i]), previous, np.uint64(1664525)) + key
+        word = _mix(np.uint64(INITIAL[i]), previous, first) + key
         previous = word & _MASK
         rng[i] = np.uint32(previous)
     # Word 0 takes the value of the last, so the next of word 1 is the last one.
-    word = _mix(np.uint64(rng[1]), previous, np.uint64(1664525)) + odd
+    word = _mix(np.uint64(rng[1]), previous, first) + odd
     previous = word & _MASK
     rng[1] = np.uint32(previous)
     for i in range(2, _N):
-        word = _mix(np.uint64(rng[i]), previous, np.uint64(1566083941))
+        word = _mix(np.uint64(rng[i]), previous, second)
         previous = (word - np.uint64(i)) & _MASK
         rng[i] = np.uint32(previous)
-    word = _mix(np.uint64(rng[1]), previous, np.uint64(1566083941))
+    word = _mix(np.uint64(rng[1]), previous, second)
     rng[1] = np.uint32((word - _ONE) & _MASK)
     rng[0] = np.uint32(0x80000000)
     rng[_N] = np.uint32(0)

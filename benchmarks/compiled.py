@@ -207,11 +207,12 @@ def rollouts(env_id: str, kind: str, args: argparse.Namespace) -> list[Rates]:
     world = world_for(env_id)
     cast = Cast(world, LAYERS[kind])
     solutions = cast.solutions(args.solutions)
-    count = args.solutions * args.episodes
-    seeds = np.arange(count, dtype=np.uint64).reshape(args.solutions, args.episodes)
+    reference = Reference(env_id)
+    # POSGGym needs seconds for a few episodes of its continuous environments.
+    shape = args.solutions, args.episodes or (1 if reference.keeps_history else 16)
+    seeds = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
     if args.common_seeds:
         seeds[:] = seeds[0]
-    reference = Reference(env_id)
     seats = [Seat(reference.env(), agent) for agent in world.agents]
     episodes = [
         (int(seed), record(reference.env(), seats, cast.networks(solution), int(seed)))
@@ -444,7 +445,9 @@ def main() -> None:
     parser.add_argument("--env", nargs="+", choices=sorted(MODULES), metavar="ID")
     parser.add_argument("--solutions", type=int, default=4)
     parser.add_argument(
-        "--episodes", type=int, default=16, help="episodes of each solution"
+        "--episodes",
+        type=int,
+        help="episodes of each solution (default: 16, in continuous environments 1)",
     )
     parser.add_argument(
         "--common-seeds",

@@ -16,6 +16,7 @@ import torch
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
 from archive_tricks import NOT_SAVED, parts_of, saved, tricks, with_pickle
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
 from pgpelib.policies.saving import save_policy, to_plain
 from pgpelib.restore import PolicyFileError, load_policy
@@ -61,7 +62,7 @@ def small_policy() -> SavedPolicy:
         action=ActionSpec("box", -np.ones(6), np.ones(6)),
         env_name="Walker2d-v4",
         env_config={},
-        notes={"generation": 1, "re_eval_returns": [1.0, 2.0]},
+        metadata=PolicyMetadata(generation=1, re_eval_returns=[1.0, 2.0]),
     )
 
 
@@ -264,7 +265,8 @@ ODD_NOTES: dict[str, list[Any]] = {
     "re_eval_env_name": [3, "a\nb", ["x"]],
     "re_eval_returns": ["1.0", 3.0, [[1.0]], ["1.0"], {"0": 1.0}, [True]],
     "partners": ["Random-v0", [1]],
-    "config": [3, "text", {"partners": "Random-v0"}],
+    "config": [3, "text", {"partners": "Random-v0"}, {"optimizer": ["adam"]}],
+    "origin": [3, {}, {"file": "x"}],
     "reference": [3, {}, {"returns": [1.0], "seeds": []}],
 }
 

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from messages import exactly
+from pgpelib.policies.metadata import PolicyMetadata, Reference
 from posggym_es.policies.policy_file import (
     METADATA_FILE,
     TENSORS_FILE,
@@ -34,24 +35,23 @@ from test_ppo_checkpoints import save_checkpoint
 
 IDENTITY = ProcessorSpec("IdentityProcessor")
 RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
-NOTES = {
-    "config": {"optimizer": "clipup"},
-    "timesteps": 1234567,
-    "reference": {"returns": [10.0, 12.0, 14.0]},
-    "seed": 3,
-    "commit": "abc1234",
-}
+TRAINED = PolicyMetadata(
+    config={"optimizer": "clipup"},
+    timesteps=1234567,
+    reference=Reference([10.0, 12.0, 14.0], [0, 1, 2]),
+    seed=3,
+    commit="abc1234",
+)
 
 
-def with_notes(**changes):
-    notes = {**NOTES, **changes}
+def trained(**changes):
     return dataclasses.replace(
-        make_policy(), notes={k: v for k, v in notes.items() if v is not None}
+        make_policy(), metadata=dataclasses.replace(TRAINED, **changes)
     )
 
 
 def test_specs_come_from_the_environment_and_the_settings():
-    spec = agent_spec(with_notes(), RESCALE, IDENTITY, {"policy_name": "pgpe"})
+    spec = agent_spec(trained(), RESCALE, IDENTITY, {"policy_name": "pgpe"})
     assert spec == AgentSpec(
         env_id="Walker2d-v4",
         env_args={"reset_noise_scale": 0.0},
@@ -60,7 +60,7 @@ def test_specs_come_from_the_environment_and_the_settings():
         policy_name="pgpe",
         version=0,
         valid_agent_ids=None,
-        description=describe(with_notes(), None),
+        description=describe(trained(), None),
         obs_processor=RESCALE,
         action_processor=IDENTITY,
     )
@@ -69,13 +69,13 @@ def test_specs_come_from_the_environment_and_the_settings():
 def test_settings_that_do_not_exist_are_named():
     settings = {"policy_name": "pgpe", "verison": 1}
     with pytest.raises(ValueError, match="'verison' is not a key; did you mean 'ver"):
-        agent_spec(with_notes(), RESCALE, IDENTITY, settings)
+        agent_spec(trained(), RESCALE, IDENTITY, settings)
 
 
 @pytest.mark.parametrize("settings", [["pgpe"], {"policy_name": "x", "description": 3}])
 def test_settings_of_another_type_are_named(settings):
     with pytest.raises(ValueError, match="is not a mapping|description: 3 is not text"):
-        agent_spec(with_notes(), RESCALE, IDENTITY, settings)
+        agent_spec(trained(), RESCALE, IDENTITY, settings)
 
 
 def test_settings_go_before_what_is_derived():
@@ -86,15 +86,15 @@ def test_settings_go_before_what_is_derived():
         "env_name": "walker",
         "description": "Mine",
     }
-    spec = agent_spec(with_notes(), RESCALE, IDENTITY, settings)
+    spec = agent_spec(trained(), RESCALE, IDENTITY, settings)
     assert {name: getattr(spec, name) for name in settings} == {
         **settings,
-        "description": describe(with_notes(), "Mine"),
+        "description": describe(trained(), "Mine"),
     }
 
 
 @pytest.mark.parametrize(
-    ("notes", "text", "expected"),
+    ("changes", "text", "expected"),
     [
         (
             {},
@@ -114,18 +114,18 @@ def test_settings_go_before_what_is_derived():
             "Drives. PPO, 1,234,567 steps, mean return 12.0 ± 4.97 (95 %).",
         ),
         (
-            {"config": None, "timesteps": None, "reference": {"returns": [0.5]}},
+            {"config": None, "timesteps": None, "reference": Reference([0.5], [0])},
             None,
             "Mean return 0.50 ± 0.00 (95 %).",
         ),
     ],
 )
-def test_descriptions_say_what_how_and_how_well(notes, text, expected):
-    assert describe(with_notes(**notes), text) == expected
+def test_descriptions_say_what_how_and_how_well(changes, text, expected):
+    assert describe(trained(**changes), text) == expected
 
 
 @pytest.mark.parametrize(
-    ("notes", "text"),
+    ("known", "text"),
     [
         ({}, "in self-play"),
         (
@@ -140,9 +140,9 @@ def test_descriptions_say_what_how_and_how_well(notes, text, expected):
         ({"role": "1"}, "with the policies trained for the other agents"),
     ],
 )
-def test_descriptions_say_with_whom_the_return_was_played(notes, text):
+def test_descriptions_say_with_whom_the_return_was_played(known, text):
     policy = dataclasses.replace(
-        make_policy(), env_name="posggym:Driving-v1", notes=notes
+        make_policy(), env_name="posggym:Driving-v1", metadata=PolicyMetadata(**known)
     )
     assert company(policy) == text
 
@@ -150,8 +150,9 @@ def test_descriptions_say_with_whom_the_return_was_played(notes, text):
 def test_policies_of_the_baselines_are_registered_as_stochastic(tmp_path):
     save_checkpoint(tmp_path)
     policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
-    reference = {"returns": [1.0, 1.0]}
-    policy = dataclasses.replace(policy, notes={**policy.notes, "reference": reference})
+    reference = Reference([1.0, 1.0], [0, 1])
+    metadata = dataclasses.replace(policy.metadata, reference=reference)
+    policy = dataclasses.replace(policy, metadata=metadata)
     spec = agent_spec(policy, IDENTITY, IDENTITY, {"policy_name": "ppo"})
     assert not spec.deterministic
     assert spec.description.endswith("mean return 1.00 ± 0.00 (95 %) in self-play.")
@@ -192,7 +193,7 @@ def test_intervals_are_students(confidence):
 
 def named(policy_name="pgpe", **changes) -> AgentSpec:
     return agent_spec(
-        with_notes(), RESCALE, IDENTITY, {"policy_name": policy_name, **changes}
+        trained(), RESCALE, IDENTITY, {"policy_name": policy_name, **changes}
     )
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from messages import exactly
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.saving import save_policy
 from posggym_es.conversion.folders import read_checkpoint_dir
 from posggym_es.policies.selection import (
@@ -17,9 +18,11 @@ from posggym_es.policies.selection import (
 from test_policies import make_policy
 
 
-def save(folder, name, **notes):
+def save(folder, name, **known):
     path = folder / f"{name}.pickle"
-    save_policy(dataclasses.replace(make_policy(), notes=notes), path)
+    save_policy(
+        dataclasses.replace(make_policy(), metadata=PolicyMetadata(**known)), path
+    )
     return path
 
 
@@ -32,7 +35,7 @@ def test_the_highest_generation_or_the_best_is_taken(tmp_path):
     assert pick_policy(tmp_path, "best")[0] == best
     # The converter takes what the pipeline takes.
     (converted,) = read_checkpoint_dir(tmp_path).values()
-    assert converted.notes["generation"] == 11
+    assert converted.metadata.generation == 11
 
 
 def test_returns_that_are_not_numbers_are_the_worst(tmp_path):
@@ -56,7 +59,7 @@ def test_returns_that_are_not_numbers_are_the_worst(tmp_path):
     ],
 )
 def test_the_best_of_many_is_known_as_such(checkpoint, config, chosen):
-    policy = dataclasses.replace(make_policy(), notes={"config": config})
+    policy = dataclasses.replace(make_policy(), metadata=PolicyMetadata(config=config))
     assert is_chosen_by_re_evaluation(policy, checkpoint) == chosen
 
 

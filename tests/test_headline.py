@@ -112,7 +112,7 @@ def test_another_machine_resumes_from_the_kept_state(tmp_path, undisturbed, caps
         f"lander_seed3: generation {number}/6" for number in range(3, 7)
     ]
     assert numbers(other.kept) == numbers(undisturbed)
-    assert load_policy(other.kept / "policy.pickle").notes["generation"] == 6
+    assert load_policy(other.kept / "policy.pickle").metadata.generation == 6
     repository.result().draw(tmp_path)
     assert (tmp_path / "lander.png").read_bytes().startswith(b"\x89PNG")
 

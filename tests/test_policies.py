@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages import exactly
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, fold_normalization
 from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
 from pgpelib.policies.running_statistics import VARIANCE_FLOOR, RunningStat
@@ -55,7 +56,7 @@ def make_policy(
         ),
         env_name="Walker2d-v4",
         env_config={"reset_noise_scale": 0.0},
-        notes={"generation": 7, "re_eval_returns": [1.0, 2.0]},
+        metadata=PolicyMetadata(generation=7, re_eval_returns=[1.0, 2.0]),
     )
 
 
@@ -173,7 +174,7 @@ def test_saved_policies_come_back(tmp_path, discrete, recurrent):
     assert np.array_equal(policy.obs_mean, again.obs_mean)
     assert np.array_equal(policy.obs_stdev, again.obs_stdev)
     assert again.action.kind == policy.action.kind
-    assert again.notes == policy.notes
+    assert again.metadata == policy.metadata
     metadata = policy_metadata(path)
     assert metadata["env_name"] == "Walker2d-v4"
     assert metadata["env_config"] == {"reset_noise_scale": 0.0}
@@ -231,7 +232,9 @@ def test_layers_around_the_network_can_be_left_out(tmp_path, discrete, obs_norm)
 def test_metadata_always_has_notes(tmp_path, shared_data):
     policy = make_policy()
     assert policy_metadata(policy)["notes"] is None
-    with_notes = dataclasses.replace(policy, notes={"notes": "the good one"})
+    with_notes = dataclasses.replace(
+        policy, metadata=PolicyMetadata(extra={"notes": "the good one"})
+    )
     save_policy(with_notes, tmp_path / "policy.pickle")
     assert policy_metadata(tmp_path / "policy.pickle")["notes"] == "the good one"
     for path in (shared_data / "pgpelib-agents").glob("*.pickle"):
@@ -240,7 +243,7 @@ def test_metadata_always_has_notes(tmp_path, shared_data):
 
 def test_notes_do_not_hide_what_is_known():
     policy = dataclasses.replace(
-        make_policy(), notes={"env_name": "other", "hidden": 1}
+        make_policy(), metadata=PolicyMetadata(extra={"env_name": "other", "hidden": 1})
     )
     metadata = policy_metadata(policy)
     assert metadata["env_name"] == "Walker2d-v4"

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from foreign_files import small_policy
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.saving import save_policy
 from posggym_es.chain import extract, register
 from posggym_es.config.experiments import Experiments
@@ -42,7 +43,7 @@ def test_a_policy_file_imports_no_module(foreign, note):
     name = "module_of_somebody:Mine-v0"
     policy = small_policy()
     policy = (
-        dataclasses.replace(policy, notes={"re_eval_env_name": name})
+        dataclasses.replace(policy, metadata=PolicyMetadata(re_eval_env_name=name))
         if note
         else dataclasses.replace(policy, env_name=name)
     )
@@ -78,7 +79,7 @@ def test_known_modules_need_no_permission(name):
 def test_the_command_line_names_modules(root, foreign):
     folder, imported = foreign
     policy = dataclasses.replace(
-        small_policy(), env_name="module_of_somebody:Mine-v0", notes={}
+        small_policy(), env_name="module_of_somebody:Mine-v0", metadata=PolicyMetadata()
     )
     save_policy(policy, folder / "policy.pickle")
     script = root / "workflow/scripts/save_to_posggym_format.py"
@@ -133,7 +134,10 @@ def test_the_config_names_modules():
     [
         ({"env_name": "Humanoid-v4"}, "maps 17 numbers to 6 outputs .* 376 and 17"),
         ({"env_name": "CartPole-v1"}, r"needs 4 and 2 \(discrete\)"),
-        ({"notes": {"role": "7"}}, "plays the agent '7', but Walker2d-v4 has 0"),
+        (
+            {"metadata": PolicyMetadata(role="7")},
+            "plays the agent '7', but Walker2d-v4 has 0",
+        ),
         (
             {"obs_processor": ("RescaleProcessor", {"surprise": 1})},
             "RescaleProcessor",
@@ -141,7 +145,9 @@ def test_the_config_names_modules():
     ],
 )
 def test_policies_of_other_sizes_are_refused(tmp_path, changes, message):
-    policy = dataclasses.replace(small_policy(), **{"notes": {}, **changes})
+    policy = dataclasses.replace(
+        small_policy(), **{"metadata": PolicyMetadata(), **changes}
+    )
     file = tmp_path / "policy.pickle"
     save_policy(policy, file)
     write_policy(policy, tmp_path / "extracted")

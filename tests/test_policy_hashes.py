@@ -87,10 +87,10 @@ def test_trees_are_not_made_of_other_files(made, changed, tmp_path):
 
 PLAY = (
     "import json, sys\n"
-    "from posggym_es.evaluation.playing import Company\n"
+    "from posggym_es.evaluation.playing import CoPlayers\n"
     "from posggym_es.registration.spec import AgentSpec\n"
     "from posggym_es.evaluation.verification import registered_player\n"
-    "registered_player(AgentSpec.from_json(json.loads(sys.argv[1])), Company())\n"
+    "registered_player(AgentSpec.from_json(json.loads(sys.argv[1])), CoPlayers())\n"
 )
 
 

@@ -258,8 +258,8 @@ def test_other_names_are_their_policy_ids(tmp_path):
         "P1_seed0": "P1_seed0.pt",
     }
     policy = load_checkpoint(tmp_path / "P0_seed0.pt")
-    assert policy.notes["policy_id"] == "P0_seed0"
-    assert policy.notes["update"] == 3
+    assert policy.metadata.policy_id == "P0_seed0"
+    assert policy.metadata.update == 3
     shutil.copy(tmp_path / "P0_seed0.pt", tmp_path / "BR.pt")
     message = f"{tmp_path}: BR.pt and checkpoint_3_BR.pt are both of the policy BR"
     with pytest.raises(CheckpointError, match=exactly(message)):
@@ -330,7 +330,7 @@ def test_old_keys_are_understood(tmp_path):
     policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
     assert (policy.trunk_sizes, policy.head_sizes) == ([8, 6], [5])
     assert (policy.lstm_size, policy.lstm_layers) == (7, 1)
-    assert policy.notes["timesteps"] == 1234
+    assert policy.metadata.timesteps == 1234
 
 
 def test_extracted_policies_come_back(tmp_path):
@@ -338,7 +338,7 @@ def test_extracted_policies_come_back(tmp_path):
     policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
     write_ppo_policy(policy, tmp_path / "extracted")
     again = read_policy(tmp_path / "extracted")
-    assert again.notes == policy.notes
+    assert again.metadata == policy.metadata
     assert again.env_config == policy.env_config
     for name, array in policy.weights.items():
         assert np.array_equal(again.weights[name], array)
@@ -428,7 +428,7 @@ def test_real_checkpoints_are_converted(shared_data, tmp_path):
     for number, file in enumerate(files):
         written = convert_folder(file, tmp_path / str(number))
         ((path, report),) = written.items()
-        assert path.stem == load_checkpoint(file).notes["policy_id"]
+        assert path.stem == load_checkpoint(file).metadata.policy_id
         assert path.stem in file.stem
         assert report["proof"]["max_difference"] < 1e-5
 

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.lossless import Proof, convert, prove
@@ -58,7 +59,7 @@ def make_policy(env, agent="0", role=None, seed=0, biases=None):
         env_config={},
         obs_processor=obs_processor,
         action_processor=derived_action_processor(actions),
-        notes={} if role is None else {"role": role},
+        metadata=PolicyMetadata(role=role),
     )
 
 

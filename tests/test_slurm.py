@@ -121,7 +121,7 @@ class Project:
         for path in (run / "policies").iterdir():
             policy = load_policy(path)
             arrays = [array.tolist() for layer in policy.layers for array in layer]
-            policies[policy.notes["generation"]] = arrays
+            policies[policy.metadata.generation] = arrays
         return [[row[i] for i in kept] for row in rows], policies
 
 

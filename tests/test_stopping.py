@@ -102,16 +102,16 @@ def test_searches_restart_and_the_best_center_of_all_is_saved(searches):
     assert len(metrics) < SEARCHES["niters"]
     (path,) = (searches / "policies").iterdir()
     policy = load_policy(path)
-    best = policy.notes["best_generation"]
+    best = policy.metadata.best_generation
     assert means[best] == max(means.values())
-    assert np.mean(policy.notes["re_eval_returns"]) == means[best]
-    assert policy.notes["generation"] == len(metrics)
+    assert np.mean(policy.metadata.re_eval_returns) == means[best]
+    assert policy.metadata.generation == len(metrics)
 
 
 def test_the_best_center_is_what_a_run_that_ends_there_saves(searches, tmp_path):
     (path,) = (searches / "policies").iterdir()
     best = load_policy(path)
-    train(tmp_path, **SEARCHES | {"niters": best.notes["best_generation"]})
+    train(tmp_path, **SEARCHES | {"niters": best.metadata.best_generation})
     (path,) = (tmp_path / "policies").iterdir()
     same = load_policy(path)
     for one, other in zip(best.layers, same.layers, strict=True):

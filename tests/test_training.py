@@ -68,7 +68,7 @@ def results(run_dir: Path):
     policies = {}
     for path in (run_dir / "policies").iterdir():
         policy = load_policy(path)
-        policies[policy.notes["generation"], policy.notes["role"]] = [
+        policies[policy.metadata.generation, policy.metadata.role] = [
             array.tolist() for layer in policy.layers for array in layer
         ]
     return state, metrics, policies
@@ -146,7 +146,7 @@ def test_each_role_has_policies_and_metrics_of_its_own(pursuit):
     assert sum("_agent0_" in name for name in names) == len(names) / 2
     for path in (pursuit / "policies").iterdir():
         policy = load_policy(path)
-        assert f"_agent{policy.notes['role']}_" in path.name
+        assert f"_agent{policy.metadata.role}_" in path.name
         assert policy.num_lstm == 1
 
 

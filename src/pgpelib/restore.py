@@ -23,6 +23,7 @@ from pgpelib.foreign.safe_pickle import (
     short,
 )
 from pgpelib.foreign.torch_files import PICKLED_TENSOR_NAMES
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Linear
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from pgpelib.policies.running_statistics import VARIANCE_FLOOR
@@ -103,7 +104,9 @@ def _from_original(data: Record) -> SavedPolicy:
             action=_original_action(data.fields.get("_action_space")),
             env_name=data.fields.get("_env_name", ""),
             env_config={} if env_config is None else env_config,
-            notes={} if notes is None else {"notes": notes},
+            metadata=PolicyMetadata.from_notes(
+                {} if notes is None else {"notes": notes}
+            ),
         )
     )
 
@@ -320,7 +323,7 @@ def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
     policy = _loaded(policy)
     return {
         "notes": None,
-        **policy.notes,
+        **policy.metadata.to_notes(),
         "env_name": policy.env_name,
         "env_config": policy.env_config,
         "observation_size": policy.observation_size,

@@ -12,7 +12,7 @@ from pgpelib.utils.files import read_json
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.report import MODEL_NAME, read_conversion
 from posggym_es.evaluation.extraction import extract
-from posggym_es.policies.policy_file import partners_of, read_policy
+from posggym_es.policies.policy_file import read_policy
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_spec
@@ -88,7 +88,7 @@ def register(
     )
     with tempfile.TemporaryDirectory() as assets:
         stage_assets([(spec, Path(converted_dir) / f"{MODEL_NAME}.pkl")], Path(assets))
-        partners = partners_of(policy.notes)
+        partners = policy.metadata.partner_ids
         make_tree([spec], Path(assets), Path(tree), partners=partners)
     return spec
 

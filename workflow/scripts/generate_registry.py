@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posggym_es.policies.policy_file import partners_of, read_notes
+from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.workflow import cli
@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     specs = [AgentSpec.read(path) for path in args.specs]
-    notes = [read_notes(folder) for folder in args.policy_dirs]
-    partners = {partner for note in notes for partner in partners_of(note)}
+    metadata = [read_metadata(folder) for folder in args.policy_dirs]
+    partners = {partner for each in metadata for partner in each.partner_ids}
     assets, output = args.assets_root, args.output
     for path in make_tree(specs, assets, output, args.posggym, partners):
         print(f"registered in {path}")

@@ -38,16 +38,16 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
-    from posggym_es.evaluation.playing import company_of
+    from posggym_es.evaluation.playing import co_players_of
     from posggym_es.evaluation.verification import verify
-    from posggym_es.policies.policy_file import read_notes
+    from posggym_es.policies.policy_file import read_metadata
 
     spec, *siblings = (AgentSpec.read(path) for path in (args.spec, *args.siblings))
-    notes = read_notes(args.policy_dir)
-    reference = notes["reference"]
-    with tqdm(total=len(reference["seeds"]), unit="episode", disable=None) as bar:
-        company = company_of(notes, siblings)
-        result = verify(spec, reference, company, lambda *_: bar.update())
+    metadata = read_metadata(args.policy_dir)
+    reference = metadata.extracted_reference
+    with tqdm(total=len(reference.seeds), unit="episode", disable=None) as bar:
+        co_players = co_players_of(metadata, siblings)
+        result = verify(spec, reference, co_players, lambda *_: bar.update())
     write_json(args.output, result.to_json())
     print(result)
 

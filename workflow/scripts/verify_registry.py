@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     cli.use_posggym_tree(args.posggym_tree)
     # This imports posggym, so only now.
-    from posggym_es.evaluation.playing import Company
+    from posggym_es.evaluation.playing import CoPlayers
     from posggym_es.evaluation.verification import (
         VerificationError,
         play_verified_episode,
@@ -45,8 +45,8 @@ def main() -> None:
         spec = AgentSpec.read(spec_path)
         verified = read_verification(verification_path)
         seed, expected = verified["seeds"][0], verified["returns"][0]
-        company = Company(**verified["company"])
-        actual = play_verified_episode(spec, company, seed)
+        co_players = CoPlayers(**verified["company"])
+        actual = play_verified_episode(spec, co_players, seed)
         if actual != expected:
             raise VerificationError(
                 f"{spec.id}: the episode with seed {seed} returned {actual}, and "

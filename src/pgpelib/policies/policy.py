@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import (
     ACTIVATIONS,
     LSTM,
@@ -184,9 +185,9 @@ class SavedPolicy:
     obs_processor, action_processor
         Name and keyword arguments of the POSGGym processors that stood between
         environment and network in training.
-    notes
-        Plain data for people and later steps: generation, timesteps, seed, the
-        training configuration, the re-evaluation.
+    metadata
+        What else is known: generation, timesteps, seed, the training configuration,
+        the re-evaluation.
     """
 
     layers: Sequence[Layer]
@@ -198,7 +199,7 @@ class SavedPolicy:
     env_config: dict[str, Any]
     obs_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
     action_processor: tuple[str, dict[str, Any]] = ("IdentityProcessor", {})
-    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metadata: PolicyMetadata = dataclasses.field(default_factory=PolicyMetadata)
 
     def __post_init__(self) -> None:
         if self.activation not in list(ACTIVATIONS):

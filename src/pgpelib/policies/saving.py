@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Layer
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from pgpelib.utils.files import write_bytes
-from pgpelib.utils.plain_data import is_integer, is_line, plain
+from pgpelib.utils.plain_data import is_line, plain
 
 FORMAT = "pgpelib-policy"
 FORMAT_VERSION = 1
@@ -56,7 +56,7 @@ def to_plain(policy: SavedPolicy) -> dict[str, Any]:
         "env_config": policy.env_config,
         "obs_processor": policy.obs_processor,
         "action_processor": policy.action_processor,
-        "notes": policy.notes,
+        "notes": policy.metadata.to_notes(),
     }
 
 
@@ -75,6 +75,7 @@ def from_plain(data: dict[str, Any]) -> SavedPolicy:
         )
     fields = {k: v for k, v in data.items() if k not in ("format", "version")}
     known = {field.name for field in dataclasses.fields(SavedPolicy)}
+    known = known - {"metadata"} | {"notes"}
     missing = known - set(fields) - _ADDED_LATER
     unknown = set(fields) - known
     if missing or unknown:
@@ -85,12 +86,14 @@ def from_plain(data: dict[str, Any]) -> SavedPolicy:
     action = fields["action"]
     if not isinstance(action, dict) or set(action) != {"kind", "low", "high", "n"}:
         raise ValueError("the action is not kind, low, high and n")
+    metadata = PolicyMetadata.from_notes(fields.pop("notes", {}))
     return checked(
         SavedPolicy(
             **{
                 **fields,
                 "layers": _layers(fields["layers"]),
                 "action": ActionSpec(**action),
+                "metadata": metadata,
             }
         )
     )
@@ -112,7 +115,7 @@ def _layers(layers: Any) -> list[Layer]:
 
 
 def checked(policy: SavedPolicy) -> SavedPolicy:
-    """Return a policy whose fields other than the weights are what they should be.
+    """Return a policy whose environment and processors are what they should be.
 
     For policies from files: those fields end up in paths, pages and command lines.
 
@@ -130,7 +133,6 @@ def checked(policy: SavedPolicy) -> SavedPolicy:
         env_config=plain(policy.env_config, "env_config"),
         obs_processor=_processor(policy.obs_processor, "obs_processor"),
         action_processor=_processor(policy.action_processor, "action_processor"),
-        notes=checked_notes(policy.notes),
     )
 
 
@@ -143,69 +145,3 @@ def _processor(value: Any, name: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(config, dict):
         raise ValueError(f"{name}: the arguments of {kind} are not a dictionary")
     return kind, plain(config, name)
-
-
-def checked_notes(notes: Any) -> dict[str, Any]:
-    """Return the notes of a policy as plain data.
-
-    Raises
-    ------
-    ValueError
-        If they are not a dictionary of plain data, or one that later steps use is of
-        another type; the message names it.
-    """
-    if not isinstance(notes, dict):
-        raise ValueError("the notes are not a dictionary")
-    result: dict[str, Any] = plain(notes, "notes")
-    for name, (is_valid, what) in _NOTES.items():
-        value = result.get(name)
-        if value is not None and not is_valid(value):
-            raise ValueError(f"notes.{name} is not {what}")
-    config = result.get("config") or {}
-    if "partners" in config and not _are_lines(config["partners"]):
-        raise ValueError("notes.config.partners is not a list of policy ids")
-    return result
-
-
-def _is_count(value: Any) -> bool:
-    return is_integer(value) and value >= 0
-
-
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(number, int | float) and not isinstance(number, bool)
-        for number in value
-    )
-
-
-def _are_lines(value: Any) -> bool:
-    return isinstance(value, list) and all(is_line(item) for item in value)
-
-
-def _is_reference(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _are_numbers(value.get("returns"))
-        and _are_numbers(value.get("seeds"))
-        and len(value["returns"]) == len(value["seeds"])
-    )
-
-
-_COUNT = _is_count, "a count"
-_LINE = is_line, "text of one line"
-# What steps after training read from the notes, where it is there.
-_NOTES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "generation": _COUNT,
-    "timesteps": _COUNT,
-    "seed": _COUNT,
-    "update": _COUNT,
-    "role": _LINE,
-    "commit": _LINE,
-    "algorithm": _LINE,
-    "policy_id": _LINE,
-    "re_eval_env_name": _LINE,
-    "re_eval_returns": (_are_numbers, "a list of numbers"),
-    "partners": (_are_lines, "a list of policy ids"),
-    "config": (lambda value: isinstance(value, dict), "a dictionary"),
-    "reference": (_is_reference, "returns and as many seeds"),
-}

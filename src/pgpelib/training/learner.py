@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.engines.evaluation import Normalization, Subject
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import Layer, fold_normalization
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.policies.running_statistics import RunningStat
@@ -138,7 +139,7 @@ class Learner:
             return candidate
         return best
 
-    def policy(self, candidate: Candidate, notes: dict[str, Any]) -> SavedPolicy:
+    def policy(self, candidate: Candidate, metadata: PolicyMetadata) -> SavedPolicy:
         """Return a center as a policy.
 
         Raises
@@ -158,7 +159,7 @@ class Learner:
             env_config=self._config.env_config,
             obs_processor=self._processors[0],
             action_processor=self._processors[1],
-            notes=notes,
+            metadata=metadata,
         )
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

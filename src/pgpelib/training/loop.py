@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pgpelib.engines.choice import make_engine
 from pgpelib.engines.evaluation import Evaluation, Evaluator, Subject
+from pgpelib.policies.metadata import TRAINING_KEYS, PolicyMetadata
 from pgpelib.policies.saving import policy_file_name, save_policy
 from pgpelib.search.pgpe import PGPE
 from pgpelib.tasks.registry import family_of
@@ -376,19 +377,20 @@ class Training:
             learner.role,
         )
         path = self.policies_dir / name
-        notes = {
-            "generation": self.generation,
-            "role": learner.role,
-            "timesteps": self.timesteps,
-            "seed": self.config.seed,
-            "commit": source_commit(),
-            "config": self.config.to_dict(),
-            "re_eval_env_name": self.config.task.re_eval_env_name,
-            "re_eval_returns": candidate.returns,
-        }
-        if self.config.keep_best:
-            notes["best_generation"] = candidate.generation
-        save_policy(learner.policy(candidate, notes), path)
+        returns = candidate.returns
+        metadata = PolicyMetadata(
+            generation=self.generation,
+            role=learner.role,
+            timesteps=self.timesteps,
+            seed=self.config.seed,
+            commit=source_commit(),
+            config=self.config.to_dict(),
+            re_eval_env_name=self.config.task.re_eval_env_name,
+            re_eval_returns=None if returns is None else list(returns),
+            best_generation=candidate.generation if self.config.keep_best else None,
+            stated=TRAINING_KEYS,
+        )
+        save_policy(learner.policy(candidate, metadata), path)
         return path
 
     def _elapsed(self) -> float:

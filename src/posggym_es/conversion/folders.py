@@ -144,7 +144,7 @@ def _convert(
     data = model_file_bytes(converted.model)
     made = contextlib.closing(registered_env(policy).make())
     with made as env, _written(data) as file:
-        agent = policy.notes.get("role") or env.possible_agents[0]
+        agent = policy.metadata.role or env.possible_agents[0]
         check_fits(policy, env, agent)
         loaded = PPOPolicy.load_from_path(
             env.model,
@@ -178,7 +178,7 @@ def _convert_ppo(policy: PPOPolicyData, observations: int) -> Conversion:
     data = model_file_bytes(ppo_policies.to_posggym(policy))
     made = contextlib.closing(registered_env(policy).make())
     with made as env, _written(data) as file:
-        agent = policy.notes.get("role") or env.possible_agents[0]
+        agent = policy.metadata.role or env.possible_agents[0]
         count, difference = ppo_policies.prove(policy, file, env, agent, observations)
         original = ppo_policies.ReferenceAgent(policy, env.model, agent)
     if difference > ppo_policies.TOLERANCE:

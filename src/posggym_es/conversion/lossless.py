@@ -413,7 +413,7 @@ def prove(
     """
     network = policy.network()
     agent = converted_policy.agent_id
-    own = env.possible_agents if policy.notes.get("role") is None else (agent,)
+    own = env.possible_agents if policy.metadata.role is None else (agent,)
     obs_processors = {
         i: make_processor(policy.obs_processor, env.observation_spaces[i]) for i in own
     }

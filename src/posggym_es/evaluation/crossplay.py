@@ -20,11 +20,12 @@ from pgpelib.utils.files import read_json, write_json
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.evaluation.playing import Actor, play_episode
 from posggym_es.models.model_downloads import ensure_model
-from posggym_es.tasks.posggym_envs import PosggymEpisodes, same_env_args
+from posggym_es.tasks.posggym_envs import (
+    RANDOM_POLICY,
+    PosggymEpisodes,
+    same_env_args,
+)
 from posggym_es.utils.return_statistics import mean_interval
-
-# A baseline for every environment.
-RANDOM_POLICY = "Random-v0"
 
 COLUMNS = ["row", "column", "mean", "margin", "episodes"]
 

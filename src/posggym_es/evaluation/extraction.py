@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from pgpelib.policies.metadata import Origin
 from posggym_es.evaluation.reference_returns import ppo_with_reference, with_reference
 from posggym_es.policies.policy_file import write_policy, write_ppo_policy
 from posggym_es.policies.ppo_checkpoints import load_checkpoint
@@ -56,18 +57,15 @@ def extract(
             load_checkpoint(source), _origin(source), episodes, role, on_episode
         )
         write_ppo_policy(ppo_policy, output_dir)
-        notes = ppo_policy.notes
+        metadata = ppo_policy.metadata
     else:
         path, policy = pick_policy(source, checkpoint, role, env_modules)
         fresh = is_chosen_by_re_evaluation(policy, checkpoint)
         policy = with_reference(policy, _origin(path), episodes, fresh, on_episode)
         write_policy(policy, output_dir)
-        notes = policy.notes
-    return list(notes["reference"]["returns"])
+        metadata = policy.metadata
+    return metadata.extracted_reference.returns
 
 
-def _origin(path: Path) -> dict[str, str]:
-    return {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
+def _origin(path: Path) -> Origin:
+    return Origin(path.name, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from posggym_es.evaluation.playing import Company
+from posggym_es.evaluation.playing import CoPlayers
 from posggym_es.evaluation.verification import registered_player
 from posggym_es.registration.spec import AgentSpec
 
@@ -80,7 +80,7 @@ def record(
     spec
         The agent, registered in the imported posggym.
     verification
-        Its verification report: seeds, returns, lengths and company.
+        Its verification report: seeds, returns, lengths and co-players.
     on_frame
         Called after each frame.
 
@@ -112,8 +112,8 @@ def record(
         states += 1
 
     try:
-        company = Company(**verification["company"])
-        player = registered_player(spec, company, render_mode="rgb_array")
+        co_players = CoPlayers(**verification["company"])
+        player = registered_player(spec, co_players, render_mode="rgb_array")
         episode, _ = player.play(seed, show)
     except (
         _RenderingError,

@@ -1,4 +1,4 @@
-"""Playing policies in POSGGym environments, with the company of their training."""
+"""Playing policies in POSGGym environments, with those who played in their training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import posggym
 import posggym.agents
 
+from pgpelib.policies.metadata import PolicyMetadata
 from posggym_es.models.model_downloads import ensure_model
-from posggym_es.policies.policy_file import partners_of
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.posggym_envs import (
@@ -34,7 +34,7 @@ class Actor(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Company:
+class CoPlayers:
     """Who played with a policy in training, by their registered ids, and how long.
 
     Parameters
@@ -55,21 +55,23 @@ class Company:
     endless_length: int = ENDLESS_LENGTH
 
 
-def company_of(notes: dict[str, Any], siblings: Sequence[AgentSpec]) -> Company:
-    """Return a trained policy's company.
+def co_players_of(
+    metadata: PolicyMetadata, siblings: Sequence[AgentSpec] = ()
+) -> CoPlayers:
+    """Return who played with a policy in its training.
 
     Parameters
     ----------
-    notes
-        Notes of the policy.
+    metadata
+        Of the policy.
     siblings
         Specs of the agents of the same run that play the other roles.
     """
-    return Company(
-        notes.get("role"),
-        partners_of(notes),
+    return CoPlayers(
+        metadata.role,
+        metadata.partner_ids,
         {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
-        endless_length_of(notes),
+        endless_length_of(metadata),
     )
 
 
@@ -118,13 +120,13 @@ def play_episode(
 
 
 class Player:
-    """A policy in its seats of an environment, with its company in the others.
+    """A policy in its seats of an environment, with its co-players in the others.
 
     Parameters
     ----------
     episodes
         The environment.
-    company
+    co_players
         Who plays the other agents.
     own
         Makes the policy for a model of the environment and an agent id.
@@ -133,13 +135,13 @@ class Player:
     def __init__(
         self,
         episodes: PosggymEpisodes,
-        company: Company,
+        co_players: CoPlayers,
         own: Callable[[Any, str], Actor],
     ) -> None:
-        self._episodes, self._company, self._own = episodes, company, own
+        self._episodes, self._co_players, self._own = episodes, co_players, own
         self._agents = list(episodes.env.possible_agents)
-        self._candidates = partner_candidates(self._agents, company.partners) | {
-            agent: [policy_id] for agent, policy_id in company.siblings.items()
+        self._candidates = partner_candidates(self._agents, co_players.partners) | {
+            agent: [policy_id] for agent, policy_id in co_players.siblings.items()
         }
         self._made: dict[tuple[str | None, str], Actor] = {}
 
@@ -150,7 +152,7 @@ class Player:
 
         `on_state` is called with the environment after its reset and after each step.
         """
-        parts = cast(self._agents, seed, self._company.role, self._candidates)
+        parts = cast(self._agents, seed, self._co_players.role, self._candidates)
         policies = {agent: self._actor(part, agent) for agent, part in parts.items()}
         returns, steps = play_episode(self._episodes, policies, seed, on_state)
         own = [returns[agent] for agent, part in parts.items() if part is None]

@@ -5,26 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
+from pgpelib.policies.metadata import Origin, PolicyMetadata, Reference
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.search.pgpe import RE_EVAL_STREAM, episode_seed
 from pgpelib.tasks.registry import make_task
 from posggym_es.conversion.ppo_policies import ReferenceAgent
-from posggym_es.evaluation.playing import Player, company_of
+from posggym_es.evaluation.playing import Player, co_players_of
 from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.policy_checks import check_fits
 from posggym_es.policies.selection import ExtractionError
 from posggym_es.registration.environments import registered_env
 from posggym_es.tasks.family import POSGGYM_PREFIX
-
-# Registered by POSGGym for every environment.
-RANDOM_POLICY = "Random-v0"
+from posggym_es.tasks.posggym_envs import RANDOM_POLICY
 
 
 def with_reference(
     policy: SavedPolicy,
-    origin: dict[str, Any],
+    origin: Origin,
     episodes: int,
     fresh: bool,
     on_episode: Callable[[int], None] | None = None,
@@ -36,7 +34,7 @@ def with_reference(
     policy
         The picked policy.
     origin
-        Plain data on where it is from.
+        The file that it is from.
     episodes
         Episodes to play when there are no re-evaluations to use.
     fresh
@@ -45,25 +43,24 @@ def with_reference(
     on_episode
         Called with the number of episodes played so far.
     """
-    notes = dict(policy.notes)
-    returns = notes.get("re_eval_returns")
+    known = policy.metadata
+    returns = known.re_eval_returns
     # The trainer's own re-evaluations count their episodes from 0; fresh ones go on.
     first = len(returns) if fresh and returns else 0
     count = episodes if fresh or not returns else len(returns)
-    seeds = [_seed(notes, index) for index in range(first, first + count)]
+    seeds = [_seed(known, index) for index in range(first, first + count)]
     if fresh or not returns:
         env = registered_env(policy)
         with contextlib.closing(env.make()) as made:
-            check_fits(policy, made, notes.get("role") or made.possible_agents[0])
+            check_fits(policy, made, known.role or made.possible_agents[0])
         is_posggym = policy.env_name.startswith(POSGGYM_PREFIX)
         prefix = POSGGYM_PREFIX if is_posggym else ""
-        config = notes.get("config") or {}
         task = make_task(
             prefix + env.env_id,
             policy.env_config,
             env.endless_length,
-            role=notes.get("role"),
-            partners=config.get("partners", ()),
+            role=known.role,
+            partners=known.partner_ids,
             only_if_endless=True,
         )
         network, returns = policy.network(), []
@@ -71,26 +68,23 @@ def with_reference(
             returns.append(task.rollout(network, episode).fitness)
             if on_episode is not None:
                 on_episode(len(returns))
-    notes["origin"] = origin
-    notes["reference"] = {
-        "returns": [float(value) for value in returns],
-        "seeds": seeds,
-    }
-    return dataclasses.replace(policy, notes=notes)
-
-
-def _seed(notes: dict[str, Any], index: int) -> int:
-    """Return the seed of a re-evaluation episode; 0, 1, ... for foreign policies."""
-    if "generation" not in notes:
-        return index
-    return episode_seed(
-        int(notes.get("seed", 0)), RE_EVAL_STREAM, int(notes["generation"]), index
+    reference = Reference([float(value) for value in returns], seeds)
+    return dataclasses.replace(
+        policy,
+        metadata=dataclasses.replace(known, origin=origin, reference=reference),
     )
+
+
+def _seed(known: PolicyMetadata, index: int) -> int:
+    """Return the seed of a re-evaluation episode; 0, 1, ... for foreign policies."""
+    if known.generation is None:
+        return index
+    return episode_seed(known.seed or 0, RE_EVAL_STREAM, known.generation, index)
 
 
 def ppo_with_reference(
     policy: PPOPolicyData,
-    origin: dict[str, Any],
+    origin: Origin,
     episodes: int,
     role: str | None,
     on_episode: Callable[[int], None] | None = None,
@@ -104,7 +98,7 @@ def ppo_with_reference(
     policy
         A policy of the PPO baselines.
     origin
-        Plain data on where it is from.
+        The file that it is from.
     episodes
         Episodes to play, with seeds 0, 1, ....
     role
@@ -124,21 +118,24 @@ def ppo_with_reference(
             f"{policy.env_name}: not symmetric; set register.valid_agent_ids to the "
             "agent that this policy plays"
         )
-    notes = {
-        **policy.notes,
-        "role": role,
-        "partners": [] if role is None else [RANDOM_POLICY],
-        "origin": origin,
-    }
+    known = dataclasses.replace(
+        policy.metadata,
+        role=role,
+        partners=[] if role is None else [RANDOM_POLICY],
+        origin=origin,
+        # Found in the file whether or not there is one.
+        stated=(*policy.metadata.stated, "role"),
+    )
     player = Player(
         game,
-        company_of(notes, []),
+        co_players_of(known),
         lambda model, agent: ReferenceAgent(policy, model, agent),
     )
-    seeds, returns = list(range(episodes)), []
+    seeds: list[int] = list(range(episodes))
+    returns: list[float] = []
     for seed in seeds:
         returns.append(player.play(seed)[0])
         if on_episode is not None:
             on_episode(len(returns))
-    notes["reference"] = {"returns": returns, "seeds": seeds}
-    return dataclasses.replace(policy, notes=notes)
+    known = dataclasses.replace(known, reference=Reference(returns, seeds))
+    return dataclasses.replace(policy, metadata=known)

@@ -13,7 +13,8 @@ import posggym.agents
 import posggym.config
 from scipy import special
 
-from posggym_es.evaluation.playing import Company, Player
+from pgpelib.policies.metadata import Reference
+from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.registration.environments import make_episodes
 from posggym_es.registration.spec import AgentSpec
@@ -50,6 +51,10 @@ _SCHEMA = {
 }
 
 
+# Names in reports, where they are not those of the fields.
+_KEYS = {"co_players": "company"}
+
+
 class VerificationError(RuntimeError):
     """A registered agent that does not do what it should; names id and figures."""
 
@@ -68,7 +73,7 @@ class Verification:
         Steps of the registered agent's episodes.
     seeds
         Seeds of the registered agent's episodes.
-    company
+    co_players
         Who played the other agents.
     """
 
@@ -77,7 +82,7 @@ class Verification:
     reference_returns: list[float]
     lengths: list[int]
     seeds: list[int]
-    company: Company
+    co_players: CoPlayers
 
     @property
     def difference(self) -> float:
@@ -109,8 +114,9 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for the report."""
+        fields = dataclasses.asdict(self)
         return {
-            **dataclasses.asdict(self),
+            **{_KEYS.get(name, name): value for name, value in fields.items()},
             "mean_return": float(np.mean(self.returns)),
             "reference_mean_return": float(np.mean(self.reference_returns)),
             "difference": self.difference,
@@ -130,7 +136,7 @@ class Verification:
 
 
 def registered_player(
-    spec: AgentSpec, company: Company, render_mode: str | None = None
+    spec: AgentSpec, co_players: CoPlayers, render_mode: str | None = None
 ) -> Player:
     """Return a registered agent in its seats of the environment, as in training.
 
@@ -140,9 +146,9 @@ def registered_player(
         If what the tree has as its policy file is not what was proved, or none at all:
         POSGGym would execute it.
     VerificationError
-        If the agent or one of its company is not registered.
+        If the agent or one of its co-players is not registered.
     """
-    for policy_id in (spec.id, *company.partners, *company.siblings.values()):
+    for policy_id in (spec.id, *co_players.partners, *co_players.siblings.values()):
         if policy_id not in posggym.agents.registry:
             raise VerificationError(
                 f"{policy_id}: not registered in {posggym.__file__}"
@@ -151,8 +157,10 @@ def registered_player(
     spec.policy_bytes(file)
     read_model_file(file)
     return Player(
-        make_episodes(spec.env_id, spec.env_args, render_mode, company.endless_length),
-        company,
+        make_episodes(
+            spec.env_id, spec.env_args, render_mode, co_players.endless_length
+        ),
+        co_players,
         lambda model, agent: posggym.agents.make(spec.id, model, agent),
     )
 
@@ -173,15 +181,15 @@ def read_verification(path: Path) -> dict[str, Any]:
     return read_as(path, "no report of a verification", parse)
 
 
-def play_verified_episode(spec: AgentSpec, company: Company, seed: int) -> float:
+def play_verified_episode(spec: AgentSpec, co_players: CoPlayers, seed: int) -> float:
     """Return the (mean) return of one episode, played as `verify` plays."""
-    return registered_player(spec, company).play(seed)[0]
+    return registered_player(spec, co_players).play(seed)[0]
 
 
 def verify(
     spec: AgentSpec,
-    reference: dict[str, list[Any]],
-    company: Company | None = None,
+    reference: Reference,
+    co_players: CoPlayers | None = None,
     on_episode: Callable[[int, float], None] | None = None,
 ) -> Verification:
     """Make a registered agent by its id and play full episodes with it.
@@ -194,9 +202,8 @@ def verify(
     spec
         The agent.
     reference
-        `returns` and `seeds` of the trained policy's episodes; the agent plays as many
-        episodes, with the same seeds.
-    company
+        The trained policy's episodes; the agent plays as many, with the same seeds.
+    co_players
         Who plays the other agents; by default the agent plays all.
     on_episode
         Called after each episode with their number so far and the last return.
@@ -207,23 +214,23 @@ def verify(
         If the id is not registered, the spec differs, the first episode played twice
         gives two returns, or the mean return differs by more than chance explains.
     """
-    company = company or Company()
-    player = registered_player(spec, company)
+    co_players = co_players or CoPlayers()
+    player = registered_player(spec, co_players)
     returns, lengths = [], []
-    for seed in reference["seeds"]:
+    for seed in reference.seeds:
         episode, steps = player.play(seed)
         returns.append(episode)
         lengths.append(steps)
         if on_episode is not None:
             on_episode(len(returns), episode)
-    again, _ = player.play(reference["seeds"][0])
+    again, _ = player.play(reference.seeds[0])
     if again != returns[0]:
         raise VerificationError(
-            f"{spec.id}: two episodes with seed {reference['seeds'][0]} returned "
+            f"{spec.id}: two episodes with seed {reference.seeds[0]} returned "
             f"{returns[0]} and {again}; the agent is not deterministic"
         )
     result = Verification(
-        spec.id, returns, reference["returns"], lengths, reference["seeds"], company
+        spec.id, returns, reference.returns, lengths, reference.seeds, co_players
     )
     if not result.passed:
         raise VerificationError(f"verification failed: {result}")

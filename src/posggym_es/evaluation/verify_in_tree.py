@@ -11,18 +11,18 @@ import sys
 from pathlib import Path
 
 from pgpelib.utils.files import write_json
-from posggym_es.evaluation.playing import company_of
+from posggym_es.evaluation.playing import co_players_of
 from posggym_es.evaluation.verification import verify
-from posggym_es.policies.policy_file import read_notes
+from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.spec import AgentSpec
 
 
 def main(spec_json: str, policy_dir: str, report: str) -> None:
     """Verify an agent; exits with the reason if it fails."""
     spec = AgentSpec.from_json(json.loads(spec_json))
-    notes = read_notes(Path(policy_dir))
+    metadata = read_metadata(Path(policy_dir))
     try:
-        result = verify(spec, notes["reference"], company_of(notes, []))
+        result = verify(spec, metadata.extracted_reference, co_players_of(metadata))
     except (ValueError, RuntimeError) as error:
         sys.exit(str(error))
     write_json(Path(report), result.to_json())

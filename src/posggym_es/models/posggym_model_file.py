@@ -145,7 +145,8 @@ def parse_model_file(data: bytes) -> dict[str, Any]:
 def ordered(weights: dict[str, np.ndarray]) -> OrderedDict[str, torch.Tensor]:
     """Return weights as POSGGym keeps them: float32 tensors in a fixed order."""
     places = {"trunk": 0, "lstm": 1, "actor": 2, "critic": 3}
-    names = sorted(weights, key=lambda name: places[name.split(".")[0]])
+    # By name, too: safetensors gives arrays in another order in every process.
+    names = sorted(weights, key=lambda name: (places[name.split(".")[0]], name))
     return OrderedDict(
         (name, torch.tensor(weights[name], dtype=torch.float32)) for name in names
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import ACTIVATIONS
 from pgpelib.utils.plain_data import is_integer
 
@@ -28,8 +29,8 @@ class PPOPolicyData:
         "tanh" or "relu".
     env_name, env_config
         "posggym:" and the id of the environment, and its keyword arguments.
-    notes
-        Plain data: policy_id, update, global_step, algorithm and later the reference.
+    metadata
+        What else is known: algorithm, policy_id, update, timesteps.
 
     Raises
     ------
@@ -45,7 +46,7 @@ class PPOPolicyData:
     activation: str
     env_name: str
     env_config: dict[str, Any]
-    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metadata: PolicyMetadata = dataclasses.field(default_factory=PolicyMetadata)
 
     def __post_init__(self) -> None:
         if self.activation not in list(ACTIVATIONS):

@@ -35,7 +35,7 @@ def check_modules(
     ValueError
         If an environment of the policy is in another module.
     """
-    for name in (policy.env_name, policy.notes.get("re_eval_env_name") or ""):
+    for name in (policy.env_name, policy.metadata.re_eval_env_name or ""):
         module = canonical_env_id(name).rpartition(":")[0]
         if name.startswith(POSGGYM_PREFIX) or not module or module in modules:
             continue

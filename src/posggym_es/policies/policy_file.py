@@ -18,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Layer
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
-from pgpelib.policies.saving import checked, checked_notes
+from pgpelib.policies.saving import checked
 from pgpelib.utils.files import read_json, write_bytes, write_json
 from pgpelib.utils.plain_data import is_integer, is_line
 from posggym_es.models.ppo_data import PPOPolicyData
@@ -59,15 +60,18 @@ def write_policy(policy: SavedPolicy, folder: Path) -> None:
         "env_config": policy.env_config,
         "obs_processor": policy.obs_processor,
         "action_processor": policy.action_processor,
-        "notes": policy.notes,
+        "notes": policy.metadata.to_notes(),
     }
     _write(folder, FORMAT, tensors, metadata)
 
 
 def write_ppo_policy(policy: PPOPolicyData, folder: Path) -> None:
     """Write a PPO policy to `folder`, the same bytes for the same policy."""
-    metadata = dataclasses.asdict(policy)
-    _write(folder, PPO_FORMAT, metadata.pop("weights"), metadata)
+    fields = {
+        field.name: getattr(policy, field.name) for field in dataclasses.fields(policy)
+    }
+    tensors, known = fields.pop("weights"), fields.pop("metadata")
+    _write(folder, PPO_FORMAT, tensors, {**fields, "notes": known.to_notes()})
 
 
 def _write(
@@ -116,15 +120,15 @@ def read_policy(
     return policy
 
 
-def read_notes(folder: Path) -> dict[str, Any]:
-    """Return the notes of an extracted policy, for steps that play nothing with it.
+def read_metadata(folder: Path) -> PolicyMetadata:
+    """Return what is known about a policy, for steps that play nothing with it.
 
     Raises
     ------
     ValueError
         As in `read_policy`, but for the environment.
     """
-    return _read(folder).notes
+    return _read(folder).metadata
 
 
 def _read(folder: Path) -> SavedPolicy | PPOPolicyData:
@@ -157,12 +161,6 @@ def _read(folder: Path) -> SavedPolicy | PPOPolicyData:
         raise ValueError(f"{metadata_path}: {error}") from error
 
 
-def partners_of(notes: dict[str, Any]) -> list[str]:
-    """Return the ids of the policies that a best response was trained with."""
-    config = notes.get("config") or {}
-    return list(notes.get("partners", config.get("partners", [])))
-
-
 def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> SavedPolicy:
     action, number = metadata["action"], metadata["num_layers"]
     if not isinstance(action, dict) or not is_integer(number) or number > len(tensors):
@@ -183,7 +181,7 @@ def _assemble(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> Saved
             env_config=metadata["env_config"],
             obs_processor=metadata["obs_processor"],
             action_processor=metadata["action_processor"],
-            notes=metadata["notes"],
+            metadata=PolicyMetadata.from_notes(metadata["notes"]),
         )
     )
 
@@ -200,7 +198,8 @@ def _assemble_ppo(
 ) -> PPOPolicyData:
     about_file = ("format", "version", "tensors_sha256")
     fields = {k: v for k, v in metadata.items() if k not in about_file}
-    policy = PPOPolicyData(tensors, **fields)
+    known = PolicyMetadata.from_notes(fields.pop("notes", {}))
+    policy = PPOPolicyData(tensors, **fields, metadata=known)
     if not is_line(policy.env_name) or not isinstance(policy.env_config, dict):
         raise ValueError("env_name or env_config are not those of a policy")
-    return dataclasses.replace(policy, notes=checked_notes(policy.notes))
+    return policy

@@ -24,7 +24,7 @@ from pgpelib.foreign.safe_pickle import (
     short,
 )
 from pgpelib.foreign.torch_files import load_archive
-from pgpelib.policies.saving import checked_notes
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.plain_data import is_integer, is_line, plain
 from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.policies.checkpoint_names import (
@@ -178,7 +178,7 @@ def _policy(data: dict[str, Any], path: Path) -> PPOPolicyData:
         activation=config.get("activation", "tanh"),
         env_name=POSGGYM_PREFIX + env_id,
         env_config=plain(env_kwargs or {}, "env_kwargs"),
-        notes=checked_notes(
+        metadata=PolicyMetadata.from_notes(
             {
                 "algorithm": "PPO",
                 "policy_id": policy_id,

@@ -65,14 +65,14 @@ def _pick(source: Path, checkpoint: str, role: str | None) -> tuple[Path, SavedP
         return files[0], load_policy(files[0])
     policies = [(path, load_policy(path)) for path in files]
     for path, policy in policies:
-        if "generation" not in policy.notes:
+        if policy.metadata.generation is None:
             raise ExtractionError(
                 f"{path}: does not say which generation it is of; name the policy file "
                 "instead of the folder"
             )
-    own = [item for item in policies if item[1].notes.get("role") == role]
+    own = [item for item in policies if item[1].metadata.role == role]
     if not own:
-        roles = sorted({str(policy.notes.get("role")) for _, policy in policies})
+        roles = sorted({str(policy.metadata.role) for _, policy in policies})
         raise ExtractionError(
             f"{source}: holds policies for the roles {', '.join(roles)}; choose one"
         )
@@ -84,16 +84,15 @@ def is_chosen_by_re_evaluation(policy: SavedPolicy, checkpoint: str) -> bool:
 
     Either `pick_policy` chose it, or the trainer that kept the best center.
     """
-    config = policy.notes.get("config") or {}
-    return checkpoint == "best" or config.get("keep_best") is True
+    return checkpoint == "best" or policy.metadata.keeps_best
 
 
 def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
-    generation = int(policy.notes["generation"])
+    generation = policy.metadata.generation or 0
     if checkpoint == "latest":
         return 0.0, generation
     if checkpoint == "best":
-        returns = policy.notes.get("re_eval_returns")
+        returns = policy.metadata.re_eval_returns
         mean = float(np.mean(returns)) if returns else -np.inf
         # NaN would be the best or the worst, depending on where it stands.
         return (-np.inf if np.isnan(mean) else mean), generation

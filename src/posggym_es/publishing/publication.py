@@ -9,10 +9,11 @@ import posggym.agents
 import posggym.config
 
 from pgpelib.utils.files import read_json
-from posggym_es.evaluation.playing import Company, Player
+from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.registration.environments import make_episodes
 from posggym_es.registration.spec import AgentSpec
+from posggym_es.tasks.posggym_envs import RANDOM_POLICY
 
 
 def prove(spec: AgentSpec, sha256: str) -> None:
@@ -41,11 +42,11 @@ def prove(spec: AgentSpec, sha256: str) -> None:
         raise ValueError(f"{file} is there before the download")
     ensure_model(posggym.agents.registry[spec.id], sha256)
     role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
-    company = Company(role, ["Random-v0"] if role is not None else [])
+    co_players = CoPlayers(role, [RANDOM_POLICY] if role is not None else [])
     episodes = make_episodes(spec.env_id, spec.env_args)
     player = Player(
         episodes,
-        company,
+        co_players,
         lambda model, agent: posggym.agents.make(spec.id, model, agent),
     )
     player.play(0)

@@ -83,10 +83,10 @@ def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
     That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained
     in TinyTrajHumanoidBulletEnv-v0.
     """
-    name = policy.notes.get("re_eval_env_name") or standard_env_name(policy.env_name)
+    name = policy.metadata.re_eval_env_name or standard_env_name(policy.env_name)
     return dataclasses.replace(
         env_of(name, policy.env_config),
-        endless_length=endless_length_of(policy.notes),
+        endless_length=endless_length_of(policy.metadata),
     )
 
 

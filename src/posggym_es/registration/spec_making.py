@@ -7,7 +7,6 @@ from typing import Any
 
 from pgpelib.policies.policy import SavedPolicy
 from posggym_es.models.ppo_data import PPOPolicyData
-from posggym_es.policies.policy_file import partners_of
 from posggym_es.registration.environments import RegisteredEnv, registered_env
 from posggym_es.registration.spec import AgentSpec, ProcessorSpec, checked_settings
 from posggym_es.tasks.family import POSGGYM_PREFIX
@@ -89,32 +88,28 @@ def agent_in(
 
 def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     """Return the description for the registry and the docs: what, how and how well."""
-    notes = policy.notes
-    config = notes.get("config")
+    known = policy.metadata
     facts = []
-    if config is not None:
-        optimizer = {"clipup": "ClipUp", "adam": "Adam"}[config["optimizer"]]
-        facts.append(f"PGPE with {optimizer}, {notes['timesteps']:,} steps")
-    elif notes.get("timesteps"):
-        facts.append(f"{notes['algorithm']}, {notes['timesteps']:,} steps")
-    mean, margin = mean_interval(notes["reference"]["returns"])
+    if known.timesteps and known.method:
+        facts.append(f"{known.method}, {known.timesteps:,} steps")
+    mean, margin = mean_interval(known.extracted_reference.returns)
     result = f"mean return {shown(mean)} ± {shown(margin)} (95 %) {company(policy)}"
     facts.append(result.rstrip())
-    if config is not None:
-        facts.append(f"seed {notes['seed']}")
-        if notes.get("commit"):
-            facts.append(f"posggym-es commit {notes['commit']}")
+    if known.seed is not None and known.config is not None:
+        facts.append(f"seed {known.seed}")
+        if known.commit:
+            facts.append(f"posggym-es commit {known.commit}")
     sentences = [text.rstrip("."), ", ".join(facts)] if text else [", ".join(facts)]
     return " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences)
 
 
 def company(policy: SavedPolicy | PPOPolicyData) -> str:
     """Return with whom a policy's reference returns were played; "" if alone."""
-    partners = [name.rpartition("/")[2] for name in partners_of(policy.notes)]
+    partners = [name.rpartition("/")[2] for name in policy.metadata.partner_ids]
     if len(partners) > _MOST_PARTNERS:
         return f"with {len(partners)} policies"
     if partners:
         return f"with {' and '.join(partners)}"
-    if policy.notes.get("role") is not None:
+    if policy.metadata.role is not None:
         return "with the policies trained for the other agents"
     return "in self-play" if policy.env_name.startswith(POSGGYM_PREFIX) else ""

@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.files import read_json, write_json, write_text
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
@@ -139,14 +140,13 @@ def experiment_page(
     figures
         What `summary` returned.
     agents
-        `spec`, `verification`, `conversion`, `notes`, `load` (lines of Python) and
+        `spec`, `verification`, `conversion`, `metadata`, `load` (lines of Python) and
         `folder` (in `output`, with the agent's files) of each agent.
     tables
         Metrics of each trained policy, by label; empty if policies were given.
     output
         The experiment's folder, with everything but this page.
     """
-    config = agents[0]["notes"].get("config") or {}
     tiles = [("Best return (95 %)", _best(figures))]
     if figures["published"] is not None:
         tiles.append(("Published", shown(figures["published"])))
@@ -159,7 +159,7 @@ def experiment_page(
         ]
     charts = {}
     if tables:
-        episodes = int(config.get("re_eval_num_episodes", 0))
+        episodes = agents[0]["metadata"].re_eval_num_episodes
         drawn = page_charts(tables, episodes, figures["published"])
         charts = {title: Markup(chart) for title, chart in drawn.items()}
     spec = agents[0]["spec"]
@@ -219,9 +219,9 @@ def _shown_agent(agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(agents: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    notes = [agent["notes"] for agent in agents]
-    commits = sorted({str(each["commit"]) for each in notes if each.get("commit")})
-    seeds = [str(each["seed"]) for each in notes if each.get("seed") is not None]
+    known: list[PolicyMetadata] = [agent["metadata"] for agent in agents]
+    commits = sorted({each.commit for each in known if each.commit})
+    seeds = [str(each.seed) for each in known if each.seed is not None]
     verified = [agent["verification"]["seeds"] for agent in agents]
     rows = [
         ("Commit", ", ".join(commits) or "unknown"),
@@ -232,10 +232,9 @@ def _provenance(agents: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     installed = [name for name in PACKAGES if importlib.util.find_spec(name)]
     versions = [f"{name} {importlib.metadata.version(name)}" for name in installed]
     rows.append(("Packages", ", ".join(versions)))
-    for agent in agents:
-        origin = agent["notes"].get("origin")
-        if origin:
-            text = f"{origin['file']}, SHA-256 {origin['sha256']}"
+    for agent, metadata in zip(agents, known, strict=True):
+        if metadata.origin is not None:
+            text = f"{metadata.origin.file}, SHA-256 {metadata.origin.sha256}"
             rows.append((f"{agent['folder'].name} comes from", text))
     return rows
 

@@ -13,7 +13,7 @@ from pgpelib.utils.files import read_json, write_json, write_text
 from posggym_es.config.experiments import SPEC_FILE
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.conversion.report import MODEL_NAME
-from posggym_es.policies.policy_file import read_notes
+from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
 from posggym_es.reporting.html_pages import (
@@ -90,7 +90,7 @@ def collect(
                 "spec": spec,
                 "verification": read_json(folder / "verification.json"),
                 "conversion": read_json(folder / "converted" / "conversion.json"),
-                "notes": read_notes(folder / "extracted"),
+                "metadata": read_metadata(folder / "extracted"),
                 "load": load_lines(spec),
                 "folder": target,
             }

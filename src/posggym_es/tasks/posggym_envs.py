@@ -13,8 +13,8 @@ from typing import Any
 import posggym
 from posggym.wrappers import TimeLimit
 
+from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.hints import did_you_mean
-from pgpelib.utils.plain_data import is_integer
 
 
 def env_arguments(env_id: str) -> dict[str, Any]:
@@ -71,20 +71,21 @@ def given_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# POSGGym registers this policy for every environment.
+RANDOM_POLICY = "Random-v0"
 # Steps of an episode where neither the environment nor anybody else has a limit.
 ENDLESS_LENGTH = 1000
 
 
-def endless_length_of(notes: dict[str, Any]) -> int:
+def endless_length_of(metadata: PolicyMetadata) -> int:
     """Return a policy's episode length in an environment without a time limit.
 
     Parameters
     ----------
-    notes
-        Notes of the policy: the trainer's setting counts, if it had one.
+    metadata
+        Of the policy: the trainer's setting counts, if it had one.
     """
-    length = (notes.get("config") or {}).get("max_episode_length")
-    return length if is_integer(length) and length > 0 else ENDLESS_LENGTH
+    return metadata.episode_limit or ENDLESS_LENGTH
 
 
 def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,292 @@
+"""What is known about a policy besides its network: whose it is and how well it plays.
+
+Files keep it as a dictionary called `notes`. `PolicyMetadata.from_notes` reads one, and
+checks it, where a file is read; `PolicyMetadata.to_notes` makes one where a file is
+written. Everything in between has attributes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pgpelib.utils.plain_data import is_integer, is_line, plain
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Returns of a policy before its conversion, to compare a registered agent with.
+
+    Parameters
+    ----------
+    returns
+        Return of each episode.
+    seeds
+        Seed of each episode.
+
+    Raises
+    ------
+    ValueError
+        If they are not as many numbers as seeds.
+    """
+
+    returns: list[float]
+    seeds: list[int]
+
+    def __post_init__(self) -> None:
+        if (
+            not _are_numbers(self.returns)
+            or not _are_numbers(self.seeds)
+            or len(self.returns) != len(self.seeds)
+        ):
+            raise ValueError("reference is not returns and as many seeds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """The file that a policy was read from.
+
+    Parameters
+    ----------
+    file
+        Its name, without folders.
+    sha256
+        Of its content, in hexadecimal.
+
+    Raises
+    ------
+    ValueError
+        If one is not text of one line.
+    """
+
+    file: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not is_line(self.file) or not is_line(self.sha256):
+            raise ValueError("origin is not the name of a file and its SHA-256")
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyMetadata:
+    """What is known about a policy; None stands for what is not.
+
+    Parameters
+    ----------
+    generation
+        Generation of the search that the policy is the center of.
+    role
+        The agent id that the policy plays; None for all, or the only one.
+    timesteps
+        Simulator steps of the training so far.
+    seed
+        Seed of the training run.
+    commit
+        Commit of the trainer.
+    config
+        The trainer's settings, as plain data.
+    re_eval_env_name
+        The environment of re-evaluations, which agents are registered for.
+    re_eval_returns
+        Returns of the trainer's re-evaluation.
+    best_generation
+        Of a run that keeps its best center, the generation that the policy is from.
+    algorithm
+        What trained the policy, if not this trainer.
+    policy_id
+        The policy's name in its population.
+    update
+        Number of the last update of its weights by gradients.
+    partners
+        Ids of registered policies that play the other agents in reference episodes,
+        if not those of `config`.
+    origin
+        The file that the policy was extracted from.
+    reference
+        Returns that verification compares with.
+    extra
+        What files say besides, as plain data: it is kept, and nothing reads it.
+    stated
+        Keys of the file in its order. They are written back, those of None as null.
+
+    Raises
+    ------
+    ValueError
+        If a value has another type; the message names it.
+    """
+
+    generation: int | None = None
+    role: str | None = None
+    timesteps: int | None = None
+    seed: int | None = None
+    commit: str | None = None
+    config: dict[str, Any] | None = None
+    re_eval_env_name: str | None = None
+    re_eval_returns: list[float] | None = None
+    best_generation: int | None = None
+    algorithm: str | None = None
+    policy_id: str | None = None
+    update: int | None = None
+    partners: list[str] | None = None
+    origin: Origin | None = None
+    reference: Reference | None = None
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    stated: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        for name, (is_valid, what) in _FIELDS.items():
+            value = getattr(self, name)
+            if value is not None and not is_valid(value):
+                raise ValueError(f"{name} is not {what}")
+        if "partners" in self._settings and not _are_lines(self._settings["partners"]):
+            raise ValueError("config.partners is not a list of policy ids")
+        if self._settings.get("optimizer", "clipup") not in list(_OPTIMIZERS):
+            raise ValueError("config.optimizer is neither clipup nor adam")
+
+    @classmethod
+    def from_notes(cls, notes: Any) -> PolicyMetadata:
+        """Return the metadata in the `notes` of a file.
+
+        Parameters
+        ----------
+        notes
+            A dictionary of plain data.
+
+        Raises
+        ------
+        ValueError
+            If it is not, or a value that steps after training read has another type;
+            the message names it.
+        """
+        if not isinstance(notes, dict):
+            raise ValueError("the notes are not a dictionary")
+        values: dict[str, Any] = plain(notes, "notes")
+        known = {name: values[name] for name in _FIELDS if name in values}
+        extra = {key: value for key, value in values.items() if key not in _FIELDS}
+        try:
+            for name, kind in _RECORDS.items():
+                if known.get(name) is not None:
+                    known[name] = _record(kind, known[name], name)
+            return cls(**known, extra=extra, stated=tuple(values))
+        except ValueError as error:
+            raise ValueError(f"notes.{error}") from error
+
+    def to_notes(self) -> dict[str, Any]:
+        """Return the metadata as the `notes` of a file; inverse of `from_notes`."""
+        values: dict[str, Any] = {
+            name: dataclasses.asdict(value) if name in _RECORDS and value else value
+            for name in _FIELDS
+            for value in [getattr(self, name)]
+            if value is not None or name in self.stated
+        }
+        values |= self.extra
+        order = dict.fromkeys([*self.stated, *values])
+        return {key: values[key] for key in order if key in values}
+
+    @property
+    def extracted_reference(self) -> Reference:
+        """The reference, which policies have after extraction.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.reference is None:
+            raise ValueError(
+                "the policy has no returns to compare with; extract it first"
+            )
+        return self.reference
+
+    @property
+    def partner_ids(self) -> list[str]:
+        """Ids of registered policies that play the other agents; [] for none."""
+        if self.partners is not None:
+            return self.partners
+        return list(self._settings.get("partners", []))
+
+    @property
+    def episode_limit(self) -> int | None:
+        """The trainer's own limit of steps of an episode; None if it had none."""
+        length = self._settings.get("max_episode_length")
+        return length if is_integer(length) and length > 0 else None
+
+    @property
+    def method(self) -> str | None:
+        """What trained the policy, for people; None if nothing says so."""
+        optimizer = self._settings.get("optimizer")
+        return f"PGPE with {_OPTIMIZERS[optimizer]}" if optimizer else self.algorithm
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the trainer chose the center of the best re-evaluation."""
+        return self._settings.get("keep_best") is True
+
+    @property
+    def re_eval_num_episodes(self) -> int:
+        """Episodes of a re-evaluation by the trainer; 0 if it made none."""
+        return int(self._settings.get("re_eval_num_episodes", 0))
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return self.config or {}
+
+
+_OPTIMIZERS = {"clipup": "ClipUp", "adam": "Adam"}
+# What a policy of this trainer states, known or not.
+TRAINING_KEYS = (
+    *("generation", "role", "timesteps", "seed", "commit", "config"),
+    *("re_eval_env_name", "re_eval_returns"),
+)
+
+_RECORDS: dict[str, type[Reference | Origin]] = {
+    "origin": Origin,
+    "reference": Reference,
+}
+
+
+def _record(
+    kind: type[Reference | Origin], value: Any, name: str
+) -> Reference | Origin:
+    names = [field.name for field in dataclasses.fields(kind)]
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not {' and '.join(names)}")
+    values: list[Any] = [value.get(field) for field in names]
+    return kind(*values)
+
+
+def _is_count(value: Any) -> bool:
+    return is_integer(value) and value >= 0
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(number, int | float) and not isinstance(number, bool)
+        for number in value
+    )
+
+
+def _are_lines(value: Any) -> bool:
+    return isinstance(value, list) and all(is_line(item) for item in value)
+
+
+_COUNT = _is_count, "a count"
+_LINE = is_line, "text of one line"
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "generation": _COUNT,
+    "role": _LINE,
+    "timesteps": _COUNT,
+    "seed": _COUNT,
+    "commit": _LINE,
+    "config": (lambda value: isinstance(value, dict), "a dictionary"),
+    "re_eval_env_name": _LINE,
+    "re_eval_returns": (_are_numbers, "a list of numbers"),
+    "best_generation": _COUNT,
+    "algorithm": _LINE,
+    "policy_id": _LINE,
+    "update": _COUNT,
+    "partners": (_are_lines, "a list of policy ids"),
+    "origin": (lambda value: isinstance(value, Origin), "a file and its SHA-256"),
+    "reference": (lambda value: isinstance(value, Reference), "returns and seeds"),
+}

@@ -216,7 +216,7 @@ COMPARISONS = {
             {"num_agents": 5, "arena_radius": 300.5, "capture_radius": 60},
             {"use_q_reward": True, "observation_limit": 100, "capture_radius": 90.5},
         ],
-        episodes=3,
+        episodes=1,
         repeat=0.5,
     ),
     "PredatorPreyContinuous-v0": Comparison(

@@ -50,8 +50,8 @@ class TaskFamily(Protocol):
     ) -> str | None:
         """Return why compiled kernels cannot play a task, or None if they can."""
 
-    def close_env_ids(self, name: str) -> list[str]:
-        """Return the family's ids that are close to a name, the closest first."""
+    def has_env(self, env_id: str) -> bool:
+        """Return whether the family has an environment of this id."""
 
 
 @cache
@@ -76,16 +76,16 @@ def require_known_env(env_name: str) -> str:
     Raises
     ------
     ValueError
-        If Gymnasium has none; proposes close ids, of families too.
+        If Gymnasium has none; proposes close ids, or the family that has it.
     """
     try:
         return require_known(env_name)
     except ValueError as error:
         for prefix, point in _families().items():
-            for close in point.load().close_env_ids(env_name):
+            if point.load().has_env(env_name):
                 raise ValueError(
                     f"unknown Gymnasium environment {env_name!r}; "
-                    f"did you mean {prefix}:{close}?"
+                    f"did you mean {prefix}:{env_name}?"
                 ) from error
         raise
 

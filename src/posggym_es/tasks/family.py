@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,8 +79,8 @@ def uncompiled_reason(
     return reason_against(env_id, env_config, partners)
 
 
-def close_env_ids(name: str) -> list[str]:
-    """Return the POSGGym ids that are close to a name, the closest first."""
+def has_env(env_id: str) -> bool:
+    """Return whether POSGGym has an environment of this id."""
     import posggym
 
-    return difflib.get_close_matches(name, posggym.envs.registry, n=1, cutoff=0.9)
+    return env_id in posggym.envs.registry

@@ -155,7 +155,7 @@ def test_a_run_that_was_begun_without_kernels_goes_on_without_them(
     del identity["compiled"]
     path.write_text(json.dumps(identity))
     train(tmp_path / "parts", **CONTINUOUS)
-    assert "begun without kernels" in caplog.text
+    assert "started without kernels" in caplog.text
     assert results(tmp_path / "parts")[0] == results(tmp_path / "whole")[0]
 
 

@@ -67,6 +67,8 @@ LAYERS: dict[str, dict[str, Any]] = {
 SECONDS = 0.4
 """How long each side plays in a turn, about."""
 NUM_ENVS = 1024
+MAX_STEPS = 100
+"""Length of an episode where POSGGym has no limit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +229,9 @@ def rollouts(env_id: str, kind: str, args: argparse.Namespace) -> list[Rates]:
         numbers = cast.numbers(*batch[1].shape)
         mean, stdev = cast.norm
         started = time.process_time()
-        outcomes = cast.players.play(*batch, mean=mean, stdev=stdev, cast=numbers)
+        outcomes = cast.players.play(
+            *batch, mean=mean, stdev=stdev, cast=numbers, max_steps=MAX_STEPS
+        )
         seconds = time.process_time() - started
         if outcomes.steps.sum() != steps * times:
             raise RuntimeError(f"{env_id}: other episodes than POSGGym's")
@@ -269,8 +273,9 @@ def record(
     """Return the joint actions of an episode in POSGGym's environment."""
     acts = [network.start() for network in networks]
     observations, _ = env.reset(seed=seed)
-    joint_actions, done = [], False
-    while not done:
+    joint_actions: list[dict[str, Any]] = []
+    done = False
+    while not done and len(joint_actions) < MAX_STEPS:
         actions = {
             agent: seat.action(act(np.float64(seat.process(observations[agent]))))
             for agent, seat, act in zip(env.agents, seats, acts, strict=True)

@@ -80,7 +80,8 @@ def tricks(data: bytes) -> dict[str, Bomb]:
             archive({**parts, f"{root}/byteorder": b"big"}), "big-endian"
         ),
         "pickle_goes_on": Bomb(
-            archive({**parts, pickle_name: parts[pickle_name] + b"N."}), "continues after"
+            archive({**parts, pickle_name: parts[pickle_name] + b"N."}),
+            "continues after",
         ),
         **{
             f"{change}_{PurePosixPath(name).name}": Bomb(archive(contents), reason)

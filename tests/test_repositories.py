@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hosts import INDEX, LISTING, commit_all, git, raw_files
+from pgpelib.policies.metadata import Origin
 from posggym_es.publishing.git_repos import GitClone, GitError
 from posggym_es.publishing.repositories import (
     Repositories,
@@ -55,9 +56,9 @@ def make_agent(root, tmp_path_factory):
         folder = tmp_path_factory.mktemp("agent")
         save_checkpoint(folder, seed=seed)
         ((path, report),) = convert_folder(folder, folder).items()
-        policy = ppo_with_reference(
-            load_checkpoint(folder / "checkpoint_1_P0.pt"), {}, 2, None
-        )
+        file = folder / "checkpoint_1_P0.pt"
+        origin = Origin(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+        policy = ppo_with_reference(load_checkpoint(file), origin, 2, None)
         spec = agent_spec(
             policy,
             ProcessorSpec(**report["obs_processor"]),

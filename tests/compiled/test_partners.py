@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from posggym.agents.grid_world.driving.shortest_path import DrivingShortestPathPolicy
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
-from side_by_side import case_name, expected_observation
+from side_by_side import case_name, flat
 
 from posggym_compiled.interface import (
     Dense,
@@ -211,6 +211,11 @@ def choose_once(tables, number, setting, agent, x, memory, rng):
     return choose(tables, number, setting, agent, x, memory, rng)
 
 
+@lean_kernel
+def seed_once(rng, value):
+    python_random.seed_random(rng, value)
+
+
 class CompiledHeuristic:
     """A heuristic that is called as POSGGym calls its policies."""
 
@@ -222,10 +227,13 @@ class CompiledHeuristic:
 
     def reset(self, seed):
         self.memory[:] = 0
-        python_random.seed_random(self.rng, np.uint64(seed))
+        seed_once(self.rng, np.uint64(seed))
 
     def step(self, env, seen):
-        x = expected_observation(self.world, env, self.agent, seen, False)
+        spec = self.world.observations[self.agent]
+        x = np.asarray(seen).ravel()
+        if isinstance(spec, OneHot):
+            x = np.array(flat(seen), np.int64) - spec.starts + spec.offsets
         x = x.astype(self.world.observations[self.agent].dtype)
         rule, setting = self.heuristic.number, self.heuristic.setting
         args = (self.agent, x, self.memory, self.rng)

@@ -231,9 +231,9 @@ class CompiledHeuristic:
 
     def step(self, env, seen):
         spec = self.world.observations[self.agent]
-        x = np.asarray(seen).ravel()
+        x = np.array(flat(seen))
         if isinstance(spec, OneHot):
-            x = np.array(flat(seen), np.int64) - spec.starts + spec.offsets
+            x = x - spec.starts + spec.offsets
         x = x.astype(self.world.observations[self.agent].dtype)
         rule, setting = self.heuristic.number, self.heuristic.setting
         args = (self.agent, x, self.memory, self.rng)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hosts import git
-from workspace import CONFIG, environment, planned, snapshot
+from workspace import CONFIG, Workspace, planned, snapshot
 
 CODE = ("Snakefile", "config", "envs", "profiles", "rules", "src", "workflow")
 
@@ -43,31 +41,19 @@ rule mine:
 """
 
 
-class Deployment:
+class Deployment(Workspace):
     """A folder with a Snakefile that uses the workflow as a module."""
 
     def __init__(self, folder: Path, settings: dict, **parts: str) -> None:
-        self.folder = folder
+        super().__init__(folder, folder, settings)
         defaults = {"config": "config", "names": "", "more": ""}
         (folder / "workflow").mkdir()
         text = USING.format(**defaults | parts)
         (folder / "workflow" / "Snakefile").write_text(text)
-        (folder / "config").mkdir()
-        (folder / "config" / "config.yaml").write_text(yaml.safe_dump(settings))
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["snakemake", "--cores", "2", *arguments],
-            cwd=self.folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-        )
-
-    def succeed(self, *arguments: str) -> str:
-        result = self.snakemake(*arguments)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout + result.stderr
+    def snakefile(self) -> list[str]:
+        # Snakemake finds it.
+        return []
 
 
 def small(name: str = "lander", **changes) -> dict:

@@ -105,6 +105,11 @@ def test_other_files_are_neither_verified_nor_played(made, changed):
     with pytest.raises(RuntimeError, match="not the policy that was proved"):
         verify(spec, folder / "extracted", folder / "tree")
     with pytest.raises(AssertionError) as error:
-        python_with_tree(folder / "tree", PLAY, json.dumps(spec.to_json()))
+        python_with_tree(
+            folder / "tree",
+            PLAY,
+            json.dumps(spec.to_json()),
+            PYTHONDONTWRITEBYTECODE="1",
+        )
     assert message in str(error.value)
     staged.write_bytes(right)

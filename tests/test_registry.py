@@ -142,7 +142,8 @@ def plain(s):
         kwargs={n: getattr(v, "__name__", v) for n, v in k.items()})
 print(json.dumps({i: plain(s) for i, s in a.registry.items()}))
 """
-    return json.loads(python_with_tree(root, code).splitlines()[-1])
+    output = python_with_tree(root, code, PYTHONDONTWRITEBYTECODE="1")
+    return json.loads(output.splitlines()[-1])
 
 
 def specs_in(module: Path) -> dict[str, PolicySpec]:

@@ -96,12 +96,15 @@ class Workspace:
         folder.mkdir(exist_ok=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
+    def snakefile(self) -> list[str]:
+        """Return the arguments that say which Snakefile is run."""
+        return ["--snakefile", str(self.root / "Snakefile")]
+
     def snakemake(
         self, *arguments: str, **variables: str
     ) -> subprocess.CompletedProcess:
-        command = ["snakemake", "--snakefile", self.root / "Snakefile", "--cores", "2"]
         return subprocess.run(
-            [*map(str, command), *arguments],
+            ["snakemake", *self.snakefile(), "--cores", "2", *arguments],
             cwd=self.folder,
             env=environment(**variables),
             capture_output=True,
@@ -127,22 +130,22 @@ class Workspace:
         )
 
     def python(self, tree: str, code: str) -> str:
-        result = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=self.folder,
-            env=environment(PYTHONPATH=str(self.folder / tree)),
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stdout.strip().splitlines()[-1]
+        output = python_with_tree(self.folder / tree, code, folder=self.folder)
+        return output.strip().splitlines()[-1]
 
 
-def python_with_tree(tree: Path, code: str, *arguments: str) -> str:
-    """Run code with the posggym of a tree, and return what it printed."""
+def python_with_tree(
+    tree: Path,
+    code: str,
+    *arguments: str,
+    folder: Path | None = None,
+    **variables: str,
+) -> str:
+    """Run code in a folder with the posggym of a tree, and return what it printed."""
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=environment(PYTHONPATH=str(tree), PYTHONDONTWRITEBYTECODE="1"),
+        cwd=folder,
+        env=environment(PYTHONPATH=str(tree), **variables),
         capture_output=True,
         text=True,
     )

@@ -8,10 +8,21 @@ written. Everything in between has attributes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pgpelib.utils.plain_data import is_integer, is_line, plain
+
+
+def comparable_mean(returns: Sequence[float] | None) -> float:
+    """Return the mean of returns; minus infinity without any, or if it is NaN.
+
+    NaN would be the best or the worst, depending on where it stands.
+    """
+    mean = float(np.mean(returns)) if returns else -np.inf
+    return -np.inf if np.isnan(mean) else mean
 
 
 @dataclasses.dataclass(frozen=True)

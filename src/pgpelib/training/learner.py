@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.engines.evaluation import Normalization, Subject
-from pgpelib.policies.metadata import PolicyMetadata
+from pgpelib.policies.metadata import PolicyMetadata, comparable_mean
 from pgpelib.policies.networks import Layer, fold_normalization
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.policies.running_statistics import RunningStat
@@ -42,8 +42,7 @@ class Candidate:
     @property
     def mean_return(self) -> float:
         """Mean of the returns; minus infinity without any, or if it is NaN."""
-        mean = float(np.mean(self.returns)) if self.returns else -np.inf
-        return -np.inf if np.isnan(mean) else mean
+        return comparable_mean(self.returns)
 
 
 class Learner:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
+from pgpelib.policies.metadata import comparable_mean
 from pgpelib.policies.policy import SavedPolicy
 from pgpelib.restore import load_policy
 from posggym_es.policies.policy_checks import check_modules
@@ -92,10 +91,7 @@ def _rank(policy: SavedPolicy, checkpoint: str) -> tuple[float, int]:
     if checkpoint == "latest":
         return 0.0, generation
     if checkpoint == "best":
-        returns = policy.metadata.re_eval_returns
-        mean = float(np.mean(returns)) if returns else -np.inf
-        # NaN would be the best or the worst, depending on where it stands.
-        return (-np.inf if np.isnan(mean) else mean), generation
+        return comparable_mean(policy.metadata.re_eval_returns), generation
     raise ExtractionError(
         f"unknown checkpoint {checkpoint!r}; choose one of {', '.join(CHECKPOINTS)}"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -297,3 +299,17 @@ def test_the_first_episodes_do_not_depend_on_their_number():
     assert len(set(seeds)) == 5
     assert seeds[:2] == episode_seeds(*place, 2)
     assert seeds[0] == episode_seed(*place)
+
+
+def test_without_partners_no_process_waits_for_pytorch():
+    code = (
+        "import sys\n"
+        "from pgpelib.tasks.registry import make_task, uncompiled_reason\n"
+        "assert uncompiled_reason('posggym:Driving-v1', {}) is None\n"
+        "make_task('posggym:Driving-v1', {}, compiled=True)\n"
+        "print('torch' in sys.modules)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == "False"

@@ -5,6 +5,7 @@ import pytest
 
 from pgpelib.policies.networks import Network, fold_normalization
 from pgpelib.policies.policy import Architecture as TrainerArchitecture
+from pgpelib.tasks.base import TaskOptions
 from posggym_compiled.interface import Discrete, world_for
 from posggym_compiled.networks import Architecture
 from posggym_compiled.partners.kinds import Opponent
@@ -45,7 +46,9 @@ def check_self_play(env_id, env_args, shape, episodes, max_steps=None):
         max_steps=max_steps,
         decrease_rewards_by=0.25,
     )
-    task = PosggymTask(env_id, env_args, max_steps or -1, decrease_rewards_by=0.25)
+    task = PosggymTask(
+        env_id, env_args, TaskOptions(max_steps or -1, decrease_rewards_by=0.25)
+    )
     for n, parameters in enumerate(solutions):
         network = trainer_network(world, shape, parameters, (mean, stdev))
         count, total, squares = 0, np.zeros(size), np.zeros(size)
@@ -86,7 +89,7 @@ def test_roles_played_by_other_networks():
     outcomes = Players(world, own, [Opponent(other, vectors[1])]).play(
         vectors[0][None], seeds, cast=cast
     )
-    task = PosggymTask(world.env_id, world.env_args, role="1")
+    task = PosggymTask(world.env_id, world.env_args, TaskOptions(role="1"))
     others = {i: trainer_network(world, RECURRENT, vectors[1]) for i in ("0", "2")}
     network = trainer_network(world, LINEAR, vectors[0])
     for m in range(20):

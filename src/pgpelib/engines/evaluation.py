@@ -79,7 +79,8 @@ class TaskConfig:
 
     def uncompiled_reason(self) -> str | None:
         """Return why compiled kernels cannot play both tasks, None if they can."""
-        for env_name in (self.env_name, self.re_eval_env_name):
+        # Mostly they are the same one.
+        for env_name in dict.fromkeys((self.env_name, self.re_eval_env_name)):
             reason = uncompiled_reason(env_name, self.env_config, self.partners)
             if reason is not None:
                 return reason

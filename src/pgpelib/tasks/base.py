@@ -86,6 +86,33 @@ def merged(rollouts: Sequence[Rollout]) -> Rollout:
 Episode = Generator[None, None, Rollout]
 
 
+@dataclasses.dataclass(frozen=True)
+class TaskOptions:
+    """How the episodes of a task are played.
+
+    Parameters
+    ----------
+    max_episode_length
+        Stop an episode after this many steps; -1 for the environment's own limit.
+    decrease_rewards_by
+        Subtracted from the rewards of every step of the agents that learn.
+    role
+        The agent id that the learner plays; None for all of them or, with partners, for
+        each in turn.
+    partners
+        Ids of policies that play the other agents.
+    only_if_endless
+        Use `max_episode_length` only if the environment has no time limit, as
+        re-evaluations do.
+    """
+
+    max_episode_length: int = -1
+    decrease_rewards_by: float = 0.0
+    role: str | None = None
+    partners: Sequence[str] = ()
+    only_if_endless: bool = False
+
+
 def episode_limit(
     env_name: str, endless: bool, max_episode_length: int, only_if_endless: bool
 ) -> int | None:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from exact_gymnasium.ids import canonical_env_id, require_known
-from pgpelib.tasks.base import Task
+from pgpelib.tasks.base import Task, TaskOptions
 
 FAMILIES = "pgpelib.tasks"
 """Entry point group of packages that add environments of other suites.
@@ -36,14 +36,10 @@ class TaskFamily(Protocol):
         self,
         env_id: str,
         env_config: dict[str, Any],
-        max_episode_length: int = -1,
-        decrease_rewards_by: float = 0.0,
-        role: str | None = None,
-        partners: Sequence[str] = (),
-        only_if_endless: bool = False,
-        compiled: bool = False,
+        options: TaskOptions,
+        compiled: bool,
     ) -> Task:
-        """Make the task of an environment, see `make_task`."""
+        """Make the task of an environment; `compiled` as in `make_task`."""
 
     def uncompiled_reason(
         self, env_id: str, env_config: dict[str, Any], partners: Sequence[str] = ()
@@ -107,15 +103,10 @@ def make_task(
     env_name
         A Gymnasium id, or the name of a family, a colon and an id of it, such as
         "posggym:Driving-v1".
-    env_config, max_episode_length, decrease_rewards_by
-        See `GymnasiumTask`.
-    role
-        The agent id that the learner plays; None for all.
-    partners
-        Ids of policies that play the other agents.
-    only_if_endless
-        Use `max_episode_length` only if the environment has no time limit, as
-        re-evaluations do.
+    env_config
+        Keyword arguments of the environment.
+    max_episode_length, decrease_rewards_by, role, partners, only_if_endless
+        See `TaskOptions`.
     compiled
         Play with compiled kernels; `uncompiled_reason` says whether they can.
 
@@ -126,16 +117,11 @@ def make_task(
     """
     family = family_of(env_name)
     if family is not None:
-        return family.make_task(
-            env_name.partition(":")[2],
-            env_config,
-            max_episode_length,
-            decrease_rewards_by,
-            role,
-            partners,
-            only_if_endless,
-            compiled,
+        options = TaskOptions(
+            max_episode_length, decrease_rewards_by, role, partners, only_if_endless
         )
+        env_id = env_name.partition(":")[2]
+        return family.make_task(env_id, env_config, options, compiled)
     if role is not None or partners:
         known = " or ".join(f"{prefix}:..." for prefix in sorted(_families()))
         raise ValueError(

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import posggym.agents
 
 from pgpelib.policies.networks import Layer
 from pgpelib.policies.policy import Architecture
 from pgpelib.policies.running_statistics import RunningStat
-from pgpelib.tasks.base import Batch, Rollout
+from pgpelib.tasks.base import Batch, Rollout, TaskOptions
 from posggym_compiled import networks
 from posggym_compiled.interface import UnsupportedError, World, world_for
 from posggym_compiled.partners.kinds import Opponent, Partner
 from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import rescaling
 from posggym_compiled.rollouts import Outcomes, Players
-from posggym_es.models.model_downloads import ensure_model
-from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.tasks.casting import cast, casts_before_repeating
 from posggym_es.tasks.posggym_envs import complete_env_args
 from posggym_es.tasks.posggym_task import PosggymTask, partner_candidates
@@ -54,6 +52,14 @@ def compiled_partners(world: World, partners: Sequence[str]) -> dict[str, Partne
     ValueError
         If an id is not registered, or a policy file cannot be had or read.
     """
+    if not partners:
+        return {}
+    # PyTorch comes with these, which takes seconds.
+    import posggym.agents
+
+    from posggym_es.models.model_downloads import ensure_model
+    from posggym_es.models.posggym_model_file import read_model_file
+
     partner_candidates(world.agents, partners)
     specs = {policy_id: posggym.agents.registry[policy_id] for policy_id in partners}
     for spec in specs.values():
@@ -83,9 +89,7 @@ class CompiledTask(PosggymTask):
 
     Parameters
     ----------
-    env_name, env_config, max_episode_length, decrease_rewards_by, role, partners
-        See `PosggymTask`.
-    only_if_endless
+    env_name, env_config, options
         See `PosggymTask`.
 
     Raises
@@ -98,31 +102,20 @@ class CompiledTask(PosggymTask):
         self,
         env_name: str,
         env_config: dict[str, Any],
-        max_episode_length: int = -1,
-        decrease_rewards_by: float = 0.0,
-        role: str | None = None,
-        partners: Sequence[str] = (),
-        only_if_endless: bool = False,
+        options: TaskOptions,
     ) -> None:
-        super().__init__(
-            env_name,
-            env_config,
-            max_episode_length,
-            decrease_rewards_by,
-            role,
-            partners,
-            only_if_endless,
-        )
+        super().__init__(env_name, env_config, options)
         self._world = compiled_world(env_name, env_config)
-        self._forms = compiled_partners(self._world, partners)
+        self._forms = compiled_partners(self._world, options.partners)
         self._ready: tuple[Architecture, Players] | None = None
 
     def play(self, batch: Batch) -> list[Rollout]:
         """Play the episodes of a batch, see `Task.play`."""
-        candidates: Mapping[str, Sequence[str]] = self._partners
         if batch.others:
-            candidates = {agent: [agent] for agent in batch.others}
-        casts = self._casts(candidates, list(batch.others or self._forms))
+            agents = list(batch.others)
+            casts = self._casts({agent: [agent] for agent in agents}, agents)
+        else:
+            casts = self._partner_casts
         seeds = np.array(batch.seeds, np.uint64)
         outcomes = self._players(batch).play(
             np.stack(batch.solutions),
@@ -134,6 +127,10 @@ class CompiledTask(PosggymTask):
             decrease_rewards_by=self._decrease,
         )
         return [rollout_of(outcomes, n) for n in range(len(seeds))]
+
+    @functools.cached_property
+    def _partner_casts(self) -> npt.NDArray[np.int64]:
+        return self._casts(self._partners, list(self._forms))
 
     def _casts(
         self, candidates: Mapping[str, Sequence[str]], names: Sequence[str]

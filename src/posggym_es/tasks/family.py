@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pgpelib.tasks.base import Task
+from pgpelib.tasks.base import Task, TaskOptions
 
 POSGGYM_PREFIX = "posggym:"
 """What stands before a POSGGym id in a config; the entry point has the same name."""
 
 
 def make_task(
-    env_id: str,
-    env_config: dict[str, Any],
-    max_episode_length: int = -1,
-    decrease_rewards_by: float = 0.0,
-    role: str | None = None,
-    partners: Sequence[str] = (),
-    only_if_endless: bool = False,
-    compiled: bool = False,
+    env_id: str, env_config: dict[str, Any], options: TaskOptions, compiled: bool
 ) -> Task:
-    """Make the task of a POSGGym environment, see `PosggymTask`.
+    """Make the task of a POSGGym environment.
 
     Parameters
     ----------
     env_id
         POSGGym id, without prefix.
-    env_config, max_episode_length, decrease_rewards_by, role, partners
-        See `PosggymTask`.
-    only_if_endless
+    env_config, options
         See `PosggymTask`.
     compiled
         Play with compiled kernels, see `CompiledTask`.
@@ -41,22 +32,12 @@ def make_task(
     """
     # Imported on demand: each takes seconds, and no process needs both.
     if compiled:
-        from posggym_es.tasks import compiled_task
+        from posggym_es.tasks.compiled_task import CompiledTask
 
-        make: Callable[..., Task] = compiled_task.CompiledTask
-    else:
-        from posggym_es.tasks import posggym_task
+        return CompiledTask(env_id, env_config, options)
+    from posggym_es.tasks.posggym_task import PosggymTask
 
-        make = posggym_task.PosggymTask
-    return make(
-        env_id,
-        env_config,
-        max_episode_length,
-        decrease_rewards_by,
-        role,
-        partners,
-        only_if_endless,
-    )
+    return PosggymTask(env_id, env_config, options)
 
 
 def uncompiled_reason(
@@ -66,8 +47,10 @@ def uncompiled_reason(
 
     Parameters
     ----------
-    env_id, env_config, partners
+    env_id, env_config
         See `make_task`.
+    partners
+        See `TaskOptions`.
 
     Raises
     ------

@@ -22,11 +22,11 @@ from pgpelib.tasks.base import (
     Others,
     Rollout,
     Task,
+    TaskOptions,
     episode_limit,
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.utils.hints import did_you_mean
-from posggym_es.models.model_downloads import ensure_model
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 
@@ -109,18 +109,10 @@ class PosggymTask(Task):
         POSGGym id, e.g. "DrivingContinuous-v0".
     env_config
         Keyword arguments of `posggym.make`.
-    max_episode_length
-        Stop an episode after this many steps; -1 for the environment's own limit.
-    decrease_rewards_by
-        Subtracted from the rewards of every step of the agents that learn.
-    role
-        The agent id that the learner plays. The others are played by `partners`, or by
-        the networks given to `rollout`.
-    partners
-        Ids of registered policies. They play in turn, one in each episode; without a
-        role the learner plays each agent in turn.
-    only_if_endless
-        Use `max_episode_length` only if the environment itself has no limit.
+    options
+        The agents other than `role` are played by `partners`, ids of registered
+        policies that take turns, one in each episode, or by the networks given to
+        `rollout`.
 
     Raises
     ------
@@ -134,18 +126,15 @@ class PosggymTask(Task):
         self,
         env_name: str,
         env_config: dict[str, Any],
-        max_episode_length: int = -1,
-        decrease_rewards_by: float = 0.0,
-        role: str | None = None,
-        partners: Sequence[str] = (),
-        only_if_endless: bool = False,
+        options: TaskOptions,
     ) -> None:
+        role, partners = options.role, options.partners
         env_args = complete_env_args(env_name, env_config)
         self._make = functools.partial(
             PosggymEpisodes,
             env_name,
             env_args,
-            endless_length=max(max_episode_length, 1),
+            endless_length=max(options.max_episode_length, 1),
         )
         self._episodes = [self._make()]
         self._recorders: list[ObservationRecorder] = []
@@ -163,9 +152,12 @@ class PosggymTask(Task):
             )
         self._role = role
         self._max_steps = episode_limit(
-            env_name, self._episodes[0].endless, max_episode_length, only_if_endless
+            env_name,
+            self._episodes[0].endless,
+            options.max_episode_length,
+            options.only_if_endless,
         )
-        self._decrease = decrease_rewards_by
+        self._decrease = options.decrease_rewards_by
         self._seats = {
             i: _Seat(env.observation_spaces[i], env.action_spaces[i], env_name)
             for i in self._agents
@@ -245,6 +237,8 @@ class PosggymTask(Task):
 
     def _partner(self, slot: int, policy_id: str, agent: str) -> Policy[Any, Any]:
         import posggym.agents
+
+        from posggym_es.models.model_downloads import ensure_model
 
         key = slot, policy_id, agent
         if key not in self._made:

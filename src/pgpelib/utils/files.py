@@ -129,7 +129,11 @@ def _scratch_lock(scratch: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(scratch: Path) -> None:
-    for lock in scratch.glob("*.lock"):
+    locks: list[Path] = []
+    # Somebody else's work may end, and take the folder away, while this reads it.
+    with contextlib.suppress(FileNotFoundError):
+        locks = list(scratch.glob("*.lock"))
+    for lock in locks:
         with contextlib.suppress(OSError), lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)

@@ -38,6 +38,7 @@ def milliseconds(read: Callable[[Path], object], path: Path, repeats: int) -> fl
 
 
 def main() -> None:
+    """Read every file both ways and print the times."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -92,9 +92,14 @@ class DroneTeamCaptureState(NamedTuple):
         comes last.
     distances, old_distances
         float64 (n, drones): distances of the target.
+    directions
+        float64 (n, drones, drones + 1): where each drone has the bodies, as parts of a
+        half turn.
+    old_directions
+        float64 (n, drones): where each had the target before the step.
     target_speed
         float64 (n,).
-    directions, apart, squares, ways, turned, rotation, order
+    apart, squares, ways, turned, rotation, order
         Scratch.
     """
 
@@ -104,8 +109,9 @@ class DroneTeamCaptureState(NamedTuple):
     old_bodies: Floats32
     distances: Floats64
     old_distances: Floats64
-    target_speed: Floats64
     directions: Floats64
+    old_directions: Floats64
+    target_speed: Floats64
     apart: Floats64
     squares: Floats64
     ways: Floats64
@@ -150,8 +156,9 @@ def make_world(env: Any) -> World:
             old_bodies=np.zeros(bodies, np.float32),
             distances=np.zeros((num_envs, drones)),
             old_distances=np.zeros((num_envs, drones)),
+            directions=np.zeros((num_envs, drones, drones + 1)),
+            old_directions=np.zeros((num_envs, drones)),
             target_speed=np.zeros(num_envs),
-            directions=np.zeros((num_envs, drones + 1)),
             apart=np.zeros((num_envs, drones)),
             squares=np.zeros((num_envs, 2 * drones)),
             ways=np.zeros((num_envs, drones + 1, 2)),
@@ -187,30 +194,43 @@ def _reset(
     slowest, fastest = params.slowest_target, params.fastest_target
     speed = python_random.random(rng) * (fastest - slowest) + slowest
     state.target_speed[env] = speed * params.max_speed
-    _measure(bodies[:drones], bodies[drones], state.squares[env], state.distances[env])
+    _look(state, env)
     _remember(state, env)
 
 
 @lean_helper
 def _remember(state: DroneTeamCaptureState, env: int) -> None:
-    """Keep the bodies and distances as those before the next step."""
+    """Keep the bodies, distances and directions as those before the next step."""
     for i in range(state.bodies.shape[1]):
         for k in range(chipmunk.BODY_SIZE):
             state.old_bodies[env, i, k] = state.bodies[env, i, k]
     for i in range(state.distances.shape[1]):
         state.old_distances[env, i] = state.distances[env, i]
+        state.old_directions[env, i] = state.directions[env, i, -1]
 
 
 @lean_helper
-def _measure(
-    bodies: Floats32, place: Floats32, squares: Floats64, distances: Floats64
-) -> None:
-    """Write the distances of bodies from a place, as `euclidean_dist`."""
-    for i in range(len(bodies)):
-        squares[2 * i] = bodies[i, 0] - place[0]
-        squares[2 * i + 1] = bodies[i, 1] - place[1]
-    square64(squares[: 2 * len(bodies)])
-    for i in range(len(bodies)):
+def _look(state: DroneTeamCaptureState, env: int) -> None:
+    """Write the distances of the target and the directions of all bodies."""
+    bodies = state.bodies[env]
+    drones = len(bodies) - 1
+    _measure(bodies, drones, state.squares[env], state.distances[env])
+    for i in range(drones):
+        _directions(state, env, i)
+
+
+@lean_helper
+def _measure(bodies: Floats32, of: int, squares: Floats64, distances: Floats64) -> None:
+    """Write the distances of other bodies from one, as `euclidean_dist`."""
+    body = bodies[of]
+    for i in range(len(distances)):
+        squares[2 * i] = bodies[i, 0] - body[0]
+        squares[2 * i + 1] = bodies[i, 1] - body[1]
+    if of < len(distances):
+        # NumPy's power takes a slow path for zeros, and nobody reads these.
+        squares[2 * of] = squares[2 * of + 1] = 1.0
+    square64(squares)
+    for i in range(len(distances)):
         distances[i] = math.sqrt(squares[2 * i] + squares[2 * i + 1])
 
 
@@ -238,7 +258,7 @@ def _step(
     chipmunk.move(state.spaces, env, target, bodies[target, 2], x, y)
     _remember(state, env)
     chipmunk.simulate(state.spaces, env, bodies)
-    _measure(bodies[:target], bodies[target], state.squares[env], distances)
+    _look(state, env)
     formation = 0.0
     if params.formation_reward != 0.0:
         formation = params.formation_reward * _formation(
@@ -317,22 +337,22 @@ def _half_turn(angle: float) -> float:
 
 
 @lean_helper
-def _directions(
-    state: DroneTeamCaptureState, env: int, body: Floats32, others: Floats32
-) -> None:
-    """Write where others are from a body, as parts of a half turn."""
+def _directions(state: DroneTeamCaptureState, env: int, agent: int) -> None:
+    """Write where a drone has all bodies."""
+    bodies = state.bodies[env]
+    body = bodies[agent]
     cos, sin = math.cos(np.float64(body[2])), math.sin(np.float64(body[2]))
     rotation = state.rotation[env]
     rotation[0, 0], rotation[0, 1] = cos, sin
     rotation[1, 0], rotation[1, 1] = -sin, cos
     ways, turned = state.ways[env], state.turned[env]
-    for i in range(len(others)):
-        ways[i, 0] = others[i, 0] - body[0]
-        ways[i, 1] = others[i, 1] - body[1]
-    rotate64(rotation, ways[: len(others)], turned)
-    for i in range(len(others)):
+    for i in range(len(bodies)):
+        ways[i, 0] = bodies[i, 0] - body[0]
+        ways[i, 1] = bodies[i, 1] - body[1]
+    rotate64(rotation, ways, turned)
+    for i in range(len(bodies)):
         direction = _half_turn(math.atan2(turned[i, 1], turned[i, 0]))
-        state.directions[env, i] = direction / math.pi
+        state.directions[env, agent, i] = direction / math.pi
 
 
 @implements(observe, DroneTeamCaptureParams, lean=True)
@@ -345,10 +365,8 @@ def _observe(
 ) -> None:
     bodies, old_bodies = state.bodies[env], state.old_bodies[env]
     body, old, target = bodies[agent], old_bodies[agent], len(bodies) - 1
-    directions, width = state.directions[env], 2 * params.arena
-    _directions(state, env, old, old_bodies[target:])
-    old_direction = directions[0]
-    _directions(state, env, body, bodies)
+    directions, width = state.directions[env, agent], 2 * params.arena
+    old_direction = state.old_directions[env, agent]
     distance = state.distances[env, agent]
     old_distance = state.old_distances[env, agent]
     turn = _half_turn(body[2]) / math.pi
@@ -379,10 +397,9 @@ def _hear(
     out: Any,
 ) -> None:
     """Write direction and distance of the other drones, those that are near first."""
-    drones = state.bodies[env, : len(params.starts)]
     distances, order = state.apart[env], state.order[env]
-    _measure(drones, drones[agent], state.squares[env], distances)
-    for i in range(len(drones)):
+    _measure(state.bodies[env], agent, state.squares[env], distances)
+    for i in range(len(distances)):
         if i == agent or distances[i] > params.sight:
             distances[i] = np.inf
         j = i
@@ -393,7 +410,7 @@ def _hear(
     for k in range(params.heard):
         other = order[k]
         known = distances[other] < np.inf
-        direction = np.float32(state.directions[env, other])
+        direction = np.float32(state.directions[env, agent, other])
         distance = np.float32(distances[other] / (2 * params.arena))
         out[2 * k] = direction if known else -1.0
         out[2 * k + 1] = distance if known else -1.0

@@ -14,6 +14,7 @@ Examples
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     # Its own tree: files that POSGGym downloads go there.
     tree = args.state / "posggym-tree"
     if args.models_dir is not None:

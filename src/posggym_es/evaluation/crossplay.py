@@ -6,6 +6,7 @@ import concurrent.futures
 import functools
 import hashlib
 import json
+import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,15 +18,24 @@ import posggym.agents
 import torch
 
 from pgpelib.utils.files import read_json, write_json
+from posggym_compiled.rollouts import Players
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.evaluation.playing import Actor, play_episode
 from posggym_es.models.model_downloads import ensure_model
+from posggym_es.tasks.compiled_task import (
+    compiled_partners,
+    compiled_world,
+    reason_against,
+)
 from posggym_es.tasks.posggym_envs import (
+    ENDLESS_LENGTH,
     RANDOM_POLICY,
     PosggymEpisodes,
     same_env_args,
 )
 from posggym_es.utils.return_statistics import mean_interval
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ["row", "column", "mean", "margin", "episodes"]
 
@@ -141,6 +151,47 @@ def play_pair(
     return returns
 
 
+def play_compiled_pair(
+    variant: Variant, parts: Sequence[dict[str, str]], row: str, episodes: int
+) -> list[float]:
+    """Return what `play_pair` does, played by compiled kernels.
+
+    Deterministic policies get the same returns. What the others draw are the numbers of
+    POSGGym's policies after `reset(seed=...)`; networks compute in float64 here, so an
+    action differs where a draw falls between the two roundings.
+
+    Raises
+    ------
+    UnsupportedError
+        If kernels cannot play the environment or one of the policies.
+    """
+    world = compiled_world(variant.env_id, variant.env_args)
+    policies = list(dict.fromkeys(policy for part in parts for policy in part.values()))
+    partners = compiled_partners(world, policies)
+    # Number 0 would be a learner.
+    numbers = {policy: number for number, policy in enumerate(partners, 1)}
+    seats = np.array([[numbers[part[i]] for i in world.agents] for part in parts])
+    seeds = np.arange(episodes, dtype=np.uint64)
+    cast = seats[seeds % np.uint64(len(seats))]
+    limit = None if world.max_episode_steps else ENDLESS_LENGTH
+    players = Players(world, None, list(partners.values()))
+    outcomes = players.play_partners(seeds, cast, limit)
+    means = np.mean(outcomes.returns[0], axis=1, where=cast == numbers[row])
+    return [float(mean) for mean in means]
+
+
+def not_compiled(variant: Variant, policies: Sequence[str]) -> dict[str, str]:
+    """Return the policies that compiled kernels cannot play, and why not."""
+    reason = reason_against(variant.env_id, variant.env_args)
+    if reason is not None:
+        return dict.fromkeys(policies, reason)
+    reasons = {
+        policy: reason_against(variant.env_id, variant.env_args, [policy])
+        for policy in policies
+    }
+    return {policy: reason for policy, reason in reasons.items() if reason is not None}
+
+
 def play_all(
     variant: Variant,
     policies: Sequence[str],
@@ -151,7 +202,8 @@ def play_all(
 ) -> pd.DataFrame:
     """Play every policy with every other one, and with itself.
 
-    Pairs that were played before are read from `state`.
+    Pairs that were played before are read from `state`. Compiled kernels play the
+    others; where they cannot, POSGGym's own environment does, and the log says why.
 
     Parameters
     ----------
@@ -178,6 +230,9 @@ def play_all(
     registry = posggym.agents.registry
     valid = {policy: registry[policy].valid_agent_ids for policy in policies}
     files = {policy: _identity(policy) for policy in policies}
+    slow = not_compiled(variant, policies)
+    for reason in dict.fromkeys(slow.values()):
+        logger.info("compiled kernels do not play the episodes: %s", reason)
     rows: dict[tuple[str, str], list[float]] = {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
@@ -195,7 +250,9 @@ def play_all(
                     if on_pair is not None:
                         on_pair()
                 else:
-                    job = pool.submit(play_pair, variant, parts, row, episodes)
+                    in_posggym = row in slow or column in slow
+                    play = play_pair if in_posggym else play_compiled_pair
+                    job = pool.submit(play, variant, parts, row, episodes)
                     waiting[job] = row, column, path
         for job in concurrent.futures.as_completed(waiting):
             row, column, path = waiting[job]

@@ -1,10 +1,12 @@
-"""Fixtures shared by all tests."""
+"""Settings and fixtures of all tests; the folders are the tiers."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import posggym.agents
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -13,7 +15,7 @@ import chromium
 from hosts import git, make_originals
 from workspace import CONFIG, Workspace
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 # Most users have neither: bytecode is written, and output to files is held back.
 for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
@@ -43,40 +45,6 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
-# Tests that ask for these run the pipeline, or need more than Python.
-SYSTEM_FIXTURES = {"browser", "cluster", "done", "hosts", "originals"}
-# Modules and folders whose tests start the pipeline, scripts, servers or training runs,
-# or compile whole worlds.
-SYSTEM_MODULES = {
-    "compiled",
-    "test_crossplay",
-    "test_faults",
-    "test_modules",
-    "test_mongo",
-    "test_preflight",
-    "test_ray_engine",
-    "test_readme",
-    "test_repositories",
-    "test_slurm",
-    "test_stale_locks",
-    "test_status",
-    "test_steps",
-    "test_threads",
-    "test_train_script",
-    "test_training",
-    "test_workflow",
-}
-
-
-def is_unit_test(item: pytest.Item) -> bool:
-    """Return whether `make test-quick` runs a test."""
-    return not (
-        item.get_closest_marker("slow")
-        or SYSTEM_FIXTURES.intersection(getattr(item, "fixturenames", ()))
-        or SYSTEM_MODULES.intersection([item.path.stem, item.path.parent.name])
-    )
-
-
 def group_of(item: pytest.Item) -> str:
     """Return the name of what a test shares with others."""
     if "done" in getattr(item, "fixturenames", ()):
@@ -96,8 +64,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     beside all others. Slow tests come last, so that most failures show within seconds.
     """
     for item in items:
-        if is_unit_test(item):
-            item.add_marker(pytest.mark.unit)
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
     first = ["test_slurm", "chain"]
     groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
@@ -109,6 +75,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item, group in zip(items, groups, strict=True)
     }
     items.sort(key=order.__getitem__)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered_agents() -> Iterator[None]:
+    """Forget the agents that a module registered in this process."""
+    before = dict(posggym.agents.registry)
+    yield
+    posggym.agents.registry.clear()
+    posggym.agents.registry.update(before)
 
 
 @pytest.fixture(scope="session")

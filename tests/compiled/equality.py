@@ -16,7 +16,12 @@ import time
 from typing import Any
 
 import numpy as np
+
 from cases import COMPARISONS
+from compiled_network import Compiled
+from posggym_compiled.interface import Dense, World, world_for
+from posggym_compiled.networks import Architecture
+from posggym_compiled.rollouts import Opponent, Players
 from side_by_side import (
     SHAPES,
     Reference,
@@ -24,11 +29,6 @@ from side_by_side import (
     check_random,
     network_sizes,
 )
-from test_networks import Compiled
-
-from posggym_compiled.interface import Dense, World, world_for
-from posggym_compiled.networks import Architecture
-from posggym_compiled.rollouts import Opponent, Players
 
 
 def play_by_networks(

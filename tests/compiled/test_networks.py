@@ -5,17 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiled_network import Compiled
 from pgpelib.policies.networks import Network, fold_normalization
 from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from posggym_compiled.jit import kernel
 from posggym_compiled.networks import (
     Architecture,
-    forward,
-    make_plan,
-    memory_for,
-    pack,
-    packed_weights,
-    scratch_for,
     tanh,
 )
 
@@ -27,30 +22,12 @@ SHAPES = [
     {"lstm_size": 5, "head": (11,)},
     {"hidden": (8,), "lstm_size": 3, "head": (4, 6), "activation": "relu"},
 ]
-forward_once = kernel(lambda *args: forward(*args))
 
 
 @kernel
 def tanh_of(values):
     for i in range(len(values)):
         values[i] = tanh(values[i])
-
-
-class Compiled:
-    """A compiled network, called with one observation after the other."""
-
-    def __init__(self, architecture, parameters, mean=None, stdev=None):
-        self.architecture = architecture
-        self.plan = make_plan([architecture])
-        self.packed = packed_weights(self.plan)[0]
-        none = np.zeros(0)
-        norm = (none, none) if mean is None else (mean, stdev)
-        pack(self.plan, 0, parameters, *norm, self.packed)
-        self.memory, self.scratch = memory_for(self.plan), scratch_for(self.plan)
-
-    def __call__(self, x):
-        into = forward_once(self.plan, 0, self.packed, x, self.memory, self.scratch)
-        return self.scratch[into].reshape(-1)[: self.architecture.output_size].copy()
 
 
 def pair(seed, shape, inputs, outputs, normalised):

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from posggym.agents.grid_world.driving.shortest_path import DrivingShortestPathPolicy
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
-from side_by_side import case_name, flat
 
 from posggym_compiled.interface import (
     Dense,
@@ -41,6 +40,7 @@ from posggym_compiled.processing import draw, rescaling, sample
 from posggym_compiled.random import numpy_random, python_random
 from posggym_compiled.rollouts import Players
 from posggym_es.models.posggym_model_file import read_model_file
+from side_by_side import case_name, flat
 
 SHARED = Path(os.environ.get("PROJECT_SHARED_DATA", "../shared/data"))
 MODELS = {

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from side_by_side import Reference, case_name, random_actions
 
 from posggym_compiled import UnsupportedError, make_vec
 from posggym_compiled.interface import Dense
+from side_by_side import Reference, case_name, random_actions
 
 NUM_ENVS = 3
 ENVS = [

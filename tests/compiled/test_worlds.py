@@ -5,15 +5,15 @@ import gc
 import posggym
 import psutil
 import pytest
-from cases import COMPARISONS
 from posggym.envs.continuous import (
     driving_continuous,
     predator_prey_continuous,
     pursuit_evasion_continuous,
 )
-from side_by_side import case_name, check_networks, check_random
 
+from cases import COMPARISONS
 from posggym_compiled.interface import MODULES, UnsupportedError, world_for
+from side_by_side import case_name, check_networks, check_random
 
 CASES = [
     (env_id, env_args)

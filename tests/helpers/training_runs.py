@@ -1,0 +1,68 @@
+"""Small training runs, and all that they computed."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pgpelib.restore import load_policy
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import (
+    Training,
+)
+
+LANDER = {
+    "env_name": "LunarLanderContinuous-v2",
+    "hidden": [],
+    "obs_norm": True,
+    "niters": 3,
+    "popsize": 12,
+    "popsize_max": 36,
+    "num_interactions": 2500,
+    "max_speed": 0.3,
+    "center_lr": 0.15,
+    "radius": 4.5,
+    "re_eval_interval": 2,
+    "re_eval_num_episodes": 2,
+    "save_interval": 2,
+    "num_cpus": 1,
+    "seed": 3,
+}
+
+
+# Columns that tell how long something took.
+TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
+
+
+def train(run_dir: Path, **changes) -> Training:
+    with Training(TrainingConfig.from_dict({**LANDER, **changes}), run_dir) as training:
+        training.run()
+    return training
+
+
+def results(run_dir: Path):
+    """Everything about a run but timings: state, metrics, policies."""
+    with np.load(run_dir / "state.npz") as archive:
+        state = {k: v.tolist() for k, v in archive.items() if k != "elapsed"}
+    with (run_dir / "metrics.csv").open() as file:
+        metrics = [
+            {k: v for k, v in row.items() if k not in TIMINGS}
+            for row in csv.DictReader(file)
+        ]
+    policies = {}
+    for path in (run_dir / "policies").iterdir():
+        policy = load_policy(path)
+        policies[policy.metadata.generation, policy.metadata.role] = [
+            array.tolist() for layer in policy.layers for array in layer
+        ]
+    return state, metrics, policies
+
+
+def wait_for(condition, seconds=600):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

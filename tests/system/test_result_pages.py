@@ -1,0 +1,171 @@
+"""What people look at, in a real browser: pages, charts and films."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from workspace import Workspace
+
+PAGES = [
+    "results/lander/index.html",
+    "results/pursuit/index.html",
+    "results/index.html",
+]
+PHONE, DESK = 360, 1280
+
+
+class Visit:
+    """A page that was opened, with all that went on."""
+
+    def __init__(self, browser, path, width=DESK, scheme="light"):
+        self.page = browser.new_page(
+            viewport={"width": width, "height": 800}, color_scheme=scheme
+        )
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri(), wait_until="load")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.page.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_render_everywhere_and_fetch_nothing(done, browser, page, width, scheme):
+    with Visit(browser, done.folder / page, width, scheme) as visit:
+        assert visit.messages == []
+        local = (done.folder / "results").as_uri()
+        assert all(url.startswith((local, "data:")) for url in visit.requests)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert contrast(visit.page) >= 4.5
+        small = "[...document.querySelectorAll('figure svg')].map(s => s.clientWidth)"
+        assert all(chart > 250 for chart in visit.page.evaluate(small))
+
+
+def contrast(page) -> float:
+    """Return the contrast ratio of text and background (WCAG 2.1)."""
+    script = "(e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor])"
+    lights = []
+    for color in page.evaluate(f"{script}(document.body)"):
+        channels = np.array([int(c) for c in re.findall(r"\d+", color)[:3]]) / 255
+        linear = np.where(
+            channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
+        lights.append(float(linear @ [0.2126, 0.7152, 0.0722]))
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_an_experiments_page_has_what_one_looks_for(done, browser):
+    folder = done.folder / "results" / "lander"
+    with Visit(browser, folder / "index.html") as visit:
+        text = visit.page.inner_text("body")
+        assert visit.page.locator("figure svg").count() == 5
+        video = visit.page.locator("video").first
+        video.evaluate("v => v.play()")
+        visit.page.wait_for_function("document.querySelector('video').currentTime > 0")
+    for seed in (0, 1):
+        agent = f"LunarLanderContinuous-v2/pgpe_seed{seed}-v0"
+        assert f'policy = posggym.agents.make("{agent}", env.model, "0")' in text
+        report = json.loads((folder / f"seed{seed}/verification.json").read_text())
+        assert f"{report['mean_return']:.1f} ±" in text
+    assert "popsize: 8" in text
+    assert "numpy 1.26.4" in text
+    conversion = json.loads((folder / "seed0/converted/conversion.json").read_text())
+    assert f"over {conversion['proof']['observations']} observations" in text
+    policy = (folder / "seed0/converted/policy.pkl").read_bytes()
+    assert hashlib.sha256(policy).hexdigest() in text
+
+
+def test_the_index_sorts_by_any_column(done, browser):
+    with Visit(browser, done.folder / "results" / "index.html") as visit:
+
+        def column(number):
+            cells = visit.page.locator(f"tbody tr td:nth-child({number})")
+            return [c.get_attribute("data-value") for c in cells.all()]
+
+        visit.page.get_by_role("button", name="Best return").click()
+        returns = [float(value) for value in column(4)]
+        assert len(returns) == 4
+        assert returns == sorted(returns)
+        visit.page.get_by_role("button", name="Best return").click()
+        assert [float(v) for v in column(4)] == sorted(returns, reverse=True)
+        visit.page.get_by_role("button", name="Experiment").click()
+        assert column(1) == sorted(column(1))
+        link = visit.page.get_by_role("link", name="lander")
+        link.click()
+        assert visit.page.inner_text("h1") == "lander"
+
+
+@pytest.mark.parametrize("label", ["lander/seed0", "pursuit/seed0_0", "reaching/seed0"])
+def test_films_show_a_verified_episode(done, label):
+    folder = done.folder / "results" / label
+    facts = json.loads((folder / "film/film.json").read_text())
+    report = json.loads((folder / "verification.json").read_text())
+    number = report["seeds"].index(facts["seed"])
+    assert facts["return"] == report["returns"][number]
+    assert (
+        sorted(report["returns"])[(len(report["returns"]) - 1) // 2] == facts["return"]
+    )
+    film = imageio_ffmpeg.read_frames(folder / "film/film.mp4")
+    meta = next(film)
+    frames = [np.frombuffer(frame, np.uint8) for frame in film]
+    assert len(frames) == facts["frames"] <= facts["steps"] + 1
+    assert meta["fps"] == facts["fps"]
+    # Something is to be seen, and moves.
+    assert frames[0].std() > 1
+    assert any((frame != frames[0]).any() for frame in frames)
+    preview = Image.open(folder / "film/film.webp")
+    assert preview.n_frames > 1
+    assert (folder / "film/film.webp").stat().st_size < 500_000
+
+
+def test_where_nothing_can_be_rendered_there_is_a_reason(done, tmp_path):
+    # As on a machine that lacks the renderer's libraries.
+    (tmp_path / "pygame.py").write_text("raise ImportError('libSDL2.so not found')")
+    result = done.run_script(
+        "film_agent.py",
+        *("--posggym_tree", done.folder / "results/lander/posggym-tree"),
+        *("--spec", done.folder / "runs/full/lander/seed0/spec.json"),
+        *("--verification", done.folder / "runs/full/lander/seed0/verification.json"),
+        *("--output", tmp_path / "film"),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert result.returncode == 0, result.stderr
+    facts = json.loads((tmp_path / "film" / "film.json").read_text())
+    assert "LunarLanderContinuous-v2 cannot be rendered here" in facts["reason"]
+    assert [p.name for p in (tmp_path / "film").iterdir()] == ["film.json"]
+
+
+def test_snakemakes_report_has_the_results(done, browser, tmp_path):
+    done.succeed("--report", str(tmp_path / "report.html"), "register_all")
+    with Visit(browser, tmp_path / "report.html") as visit:
+        visit.page.get_by_text("Experiments").first.click()
+        visit.page.get_by_text("lander", exact=True).first.click()
+        visit.page.get_by_text("learning_curve.png").first.wait_for()
+        urls = [url for url in visit.requests if not url.startswith(("data:", "blob:"))]
+        assert urls == [(tmp_path / "report.html").as_uri()]
+
+
+def test_without_films_the_pages_do_without(root, tmp_path, done):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = {**done.config, "films": False}
+    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace.succeed("results/reaching")
+    page = (workspace.folder / "results/reaching/index.html").read_text()
+    assert "<video" not in page
+    assert not (workspace.folder / "results/reaching/seed0/film").exists()

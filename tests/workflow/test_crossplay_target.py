@@ -1,0 +1,51 @@
+"""Cross-play of registered agents, as the pipeline plays and shows it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from posggym_es.evaluation.crossplay import (
+    RANDOM_POLICY,
+)
+from posggym_es.evaluation.payoffs import matrix
+from posggym_es.utils.return_statistics import mean_interval
+from workspace import Workspace
+
+
+def test_the_target_writes_tables_heat_map_and_page(root, done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+    config = {**done.config, "only": ["reaching"], "crossplay": {"episodes": 3}}
+    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace.succeed("register_all")
+    (folder,) = (workspace.folder / "results/crossplay/CooperativeReaching-v0").glob(
+        "size*"
+    )
+    table = pd.read_csv(folder / "payoffs.csv")
+    ours = [name for name in set(table.row) if "pgpe_sp" in name]
+    assert len(ours) == 1
+    # POSGGym's own are there as well.
+    assert [name for name in set(table.row) if name not in (*ours, RANDOM_POLICY)]
+    assert (table.episodes == 3).all()
+    means = pd.read_csv(folder / "matrix.csv", index_col=0)
+    assert means.shape == (len(set(table.row)),) * 2
+    pd.testing.assert_frame_equal(
+        matrix(table).reset_index(drop=True),
+        means.reset_index(drop=True),
+        check_names=False,
+    )
+    pairs = workspace.folder / "runs/full/crossplay/CooperativeReaching-v0/pairs"
+    for path in pairs.iterdir():
+        pair = json.loads(path.read_text())
+        row = table[(table.row == pair["row"]) & (table.column == pair["column"])]
+        assert tuple(row[["mean", "margin"]].iloc[0]) == pytest.approx(
+            mean_interval(pair["returns"])
+        )
+    page = (folder / "index.html").read_text()
+    assert "<svg" in page
+    assert "pgpe_sp" in (folder / "heat_map.svg").read_text()
+    index = (workspace.folder / "results" / "index.html").read_text()
+    assert f"crossplay/CooperativeReaching-v0/{folder.name}/index.html" in index

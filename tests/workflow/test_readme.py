@@ -1,0 +1,190 @@
+"""Every shell command of the README does what it says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hosts import git
+from workspace import CONFIG, Workspace, environment
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = "env_name=LunarLanderContinuous-v2 hidden=[] niters=1 popsize=2 popsize_max=None"
+TINY += " num_interactions=None re_eval_num_episodes=1 num_cpus=1"
+
+
+def commands() -> list[str]:
+    """Return the commands of the README's shell blocks, without comments."""
+    blocks = re.findall(
+        r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [re.split(r"\s#\s", line)[0].strip() for line in lines if line.strip()]
+
+
+# Commands that other tests run, which need more than a shell: those tests.
+ELSEWHERE = {
+    "make demo": "the two commands are run in a fresh clone before each release",
+    "make test": "this",
+    "python train.py -m IP:PORT:DATABASE": "test_mongo.py",
+    "python train.py -m 'mongodb://$MONGO_USER:$MONGO_PASSWORD@HOST/DATABASE'": (
+        "test_mongo.py"
+    ),
+    "snakemake --cores 1 publish": "test_workflow.py",
+    "snakemake --cores 1 unregister --config "
+    "policy=LunarLanderContinuous-v2/pgpe_seed0-v0": "test_workflow.py",
+    "snakemake --profile profiles/slurm register_all": "test_slurm.py",
+    "export PYTHONPATH=$PWD/results/registry/posggym-tree": "test_workflow.py",
+    "cd workflow/scripts": "the commands after it are run there",
+}
+
+
+def test_every_command_is_tested_somewhere():
+    known = (
+        *ELSEWHERE,
+        "snakemake ",
+        "python ",
+        "./train_",
+    )
+    assert len(commands()) > 20
+    for command in commands():
+        assert command in ELSEWHERE or command.startswith(known[len(ELSEWHERE) :])
+    # And the list is not older than the README.
+    assert set(ELSEWHERE) <= set(commands())
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [c for c in commands() if c.startswith("snakemake ") and c not in ELSEWHERE],
+)
+def test_snakemake_commands_plan_work(command, tmp_path):
+    """Planned as they stand, with the repository's own config."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    command = command.replace(
+        "snakemake ", f"snakemake --snakefile {ROOT}/Snakefile -n ", 1
+    )
+    if "report" in command:
+        pytest.skip("reports about what was done: test_pages.py")
+    result = shell(command, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    output = result.stdout + result.stderr
+    assert re.search(r"^total\s+\d+", output, re.MULTILINE) or "help" in command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        c
+        for c in commands()
+        if c.startswith(("python train", "./train_")) and c not in ELSEWHERE
+    ],
+)
+def test_trainer_commands_run(command, tmp_path):
+    """Run as they stand, but for a tiny budget where they would train."""
+    scripts = tmp_path / "workflow" / "scripts"
+    shutil.copytree(ROOT / "workflow" / "scripts", scripts)
+    if "print_config" not in command:
+        with_settings = command if " with " in command else f"{command} with"
+        command = f"{with_settings} {TINY}"
+    result = shell(command, scripts)
+    assert result.returncode == 0, result.stderr
+    shown = "popsize = " in result.stdout + result.stderr
+    assert shown or list(tmp_path.rglob("*iter1.pickle"))
+
+
+def test_the_converter_alone(done, tmp_path):
+    (command,) = [c for c in commands() if "save_to_posggym_format.py" in c]
+    folder = done.folder / "results/lander/seed0/policies"
+    command = command.replace("--checkpoint_dir DIR", f"--checkpoint_dir {folder}")
+    command = command.replace("--output_dir DIR", "--output_dir out")
+    result = shell(command.replace("workflow/", f"{ROOT}/workflow/", 1), tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert list((tmp_path / "out").glob("*.pkl"))
+
+
+def test_the_status_script(done):
+    (command,) = [c for c in commands() if c.endswith("status.py")]
+    command = command.replace("workflow", f"{ROOT}/workflow")
+    result = shell(command, done.folder)
+    assert "registered" in result.stdout, result.stderr
+
+
+def test_the_experiment_in_the_readme_is_valid(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    entries = [
+        yaml.safe_load(block)
+        for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    ]
+    (config,) = [entry for entry in entries if "experiments" in entry]
+    workspace = Workspace(ROOT, tmp_path, config)
+    assert "train" in workspace.succeed("-n", "register_all")
+    # The keys of the repositories are known, too.
+    (repositories,) = [entry for entry in entries if "posggym_repo" in entry]
+    for name in ("posggym_repo", "agent_models_repo"):
+        git(tmp_path, "init", "--quiet", name)
+        repositories[name] = str(tmp_path / name)
+    workspace.write({**CONFIG, **repositories})
+    assert "register" in workspace.succeed("-n", "register_all")
+
+
+def python_blocks() -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_python_of_the_readme_runs(done):
+    (playing,) = [b for b in python_blocks() if "observations, _ = env.reset" in b]
+    code = playing + "\nprint(sum(rewards.values()))"
+    assert float(done.python("results/registry/posggym-tree", code)) < 1000
+
+
+def test_the_first_lines_of_the_readme_run(done):
+    """As printed, but for an agent that takes seconds to train instead of days."""
+    first = python_blocks()[0]
+    assert first.count("HumanoidBulletEnv-v0") == 2
+    code = first.replace("HumanoidBulletEnv-v0", "LunarLanderContinuous-v2")
+    code = code.replace("/pgpe-v0", "/pgpe_seed0-v0") + "\nprint(policy.policy_id)"
+    tree = "results/registry/posggym-tree"
+    assert done.python(tree, code) == "LunarLanderContinuous-v2/pgpe_seed0-v0"
+
+
+def test_policies_of_the_readme_load_as_modules(done, tmp_path):
+    (code,) = [block for block in python_blocks() if "to_torch_module" in block]
+    policies = done.folder / "results/lander/seed0/policies"
+    shutil.copy2(next(policies.glob("*.pickle")), tmp_path / "policy.pickle")
+    result = shell(
+        f"python - <<'EOF'\n{code}\nprint(metadata['env_name'])\nEOF", tmp_path
+    )
+    assert result.stdout.strip() == "LunarLanderContinuous-v2", result.stderr
+
+
+def test_the_steps_of_the_readme_run(done, tmp_path):
+    (code,) = [block for block in python_blocks() if "import convert, extract" in block]
+    policies = done.folder / "results/lander/seed0/policies"
+    shutil.copy2(next(policies.glob("*.pickle")), tmp_path / "policy.pickle")
+    result = shell(f"python - <<'EOF'\n{code}\nEOF", tmp_path)
+    assert "LunarLanderContinuous-v2/pgpe-v0" in result.stdout, result.stderr
+
+
+def test_scripts_can_be_started_from_anywhere(tmp_path):
+    script = ROOT / "workflow/scripts/save_to_posggym_format.py"
+    result = subprocess.run(
+        [sys.executable, script, "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 0

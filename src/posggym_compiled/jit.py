@@ -9,14 +9,16 @@ by side do not disturb each other.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
 from numba.core import caching, config
+from numba.core.compiler_lock import global_compiler_lock
 from numba.misc.appdirs import AppDirs
 
 PACKAGE = pathlib.Path(__file__).parent
@@ -95,8 +97,30 @@ class _Cache(caching.Cache):
             super().save_overload(sig, data)
 
 
+@contextlib.contextmanager
+def _only_process(name: str) -> Iterator[None]:
+    """Wait for other processes that compile the same, where files can be locked."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            path = cache_folder() / f"{name}.lock"
+            fcntl.flock(stack.enter_context(path.open("a")), fcntl.LOCK_EX)
+        yield
+
+
 def _cached(dispatcher: Any) -> Any:
+    """Keep a kernel on disk; of several processes that need it, one compiles it."""
     dispatcher._cache = _Cache(dispatcher.py_func)
+    compile_here, function = dispatcher.compile, dispatcher.py_func
+    name = f"{function.__module__}.{function.__qualname__}"
+
+    @functools.wraps(compile_here)
+    def compile_once(signature: Any) -> Any:
+        # In this order: a thread that compiles may need a kernel inside of another.
+        with global_compiler_lock, _only_process(name):
+            return compile_here(signature)
+
+    dispatcher.compile = compile_once
     return dispatcher
 
 

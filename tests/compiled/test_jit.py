@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 PROGRAM = """
 import numpy
@@ -30,6 +31,12 @@ def run(cache):
 def test_later_processes_find_compiled_kernels(tmp_path):
     assert run(tmp_path) == f"{WEIGHTS} 0"
     assert run(tmp_path) == f"{WEIGHTS} 1"
+
+
+def test_one_of_several_processes_compiles(tmp_path):
+    with ThreadPoolExecutor() as threads:
+        found = sorted(threads.map(run, [tmp_path] * 3))
+    assert found == [f"{WEIGHTS} 0", f"{WEIGHTS} 1", f"{WEIGHTS} 1"]
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):

@@ -33,7 +33,7 @@ from pgpelib.tasks.base import Batch
 from pgpelib.tasks.registry import make_task
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.loop import RunMismatchError
-from training_runs import results, train
+from training_runs import TIGER, results, start_training, train, wait_for
 
 SMALL = {
     "popsize": 40,
@@ -138,6 +138,19 @@ def test_workers_and_interruptions_change_nothing(tmp_path, changes):
     assert json.loads((tmp_path / "one" / "run.json").read_text())["compiled"]
     # Both re-evaluate and save in generations 2 and 3.
     assert results(tmp_path / "parts") == results(tmp_path / "one")
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(root, tmp_path):
+    settings = TIGER | {"niters": 60}
+    process = start_training(root, tmp_path / "killed", **settings | {"num_cpus": 2})
+    wait_for((tmp_path / "killed" / "state.npz").exists)
+    process.kill()
+    process.wait()
+    with np.load(tmp_path / "killed" / "state.npz") as state:
+        assert state["generation"] < settings["niters"]
+    train(tmp_path / "killed", **settings)
+    train(tmp_path / "whole", **settings)
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
 
 
 def test_a_run_that_was_begun_without_kernels_goes_on_without_them(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -32,6 +34,13 @@ LANDER = {
     "seed": 3,
 }
 
+# Kernels play this one; they compile quickly.
+TIGER = LANDER | {
+    "env_name": "posggym:MultiAgentTiger-v0",
+    "popsize_max": None,
+    "num_interactions": None,
+    "max_episode_length": 12,
+}
 
 # Columns that tell how long something took.
 TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
@@ -41,6 +50,19 @@ def train(run_dir: Path, **changes) -> Training:
     with Training(TrainingConfig.from_dict({**LANDER, **changes}), run_dir) as training:
         training.run()
     return training
+
+
+def start_training(root: Path, run_dir: Path, **changes) -> subprocess.Popen:
+    """Start the training script with two workers, in a session of its own."""
+    config = {**LANDER, "num_cpus": 2, "run_dir": str(run_dir), **changes}
+    settings = [f"{name}={value!r}" for name, value in config.items()]
+    script = root / "workflow" / "scripts" / "train.py"
+    return subprocess.Popen(
+        [sys.executable, script, "with", *settings],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def results(run_dir: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from training_runs import LANDER, results, train, wait_for
+from training_runs import LANDER, TIGER, results, train, wait_for
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -41,6 +42,13 @@ def test_results_do_not_depend_on_the_engine(cluster, reference, tmp_path):
     cluster.add_node(num_cpus=1)
     train(tmp_path, niters=6, engine="ray", num_cpus=-1)
     assert results(tmp_path) == results(reference)
+
+
+def test_kernels_give_the_same_on_the_cluster(cluster, tmp_path):
+    train(tmp_path / "local", **TIGER)
+    train(tmp_path / "ray", **TIGER | {"engine": "ray", "num_cpus": -1})
+    assert json.loads((tmp_path / "ray" / "run.json").read_text())["compiled"]
+    assert results(tmp_path / "ray") == results(tmp_path / "local")
 
 
 def test_a_node_that_dies_takes_nothing_with_it(cluster, reference, tmp_path):

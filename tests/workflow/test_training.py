@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +24,7 @@ from pgpelib.training.loop import (
     format_duration,
 )
 from pgpelib.training.run_folder import DamagedRunError, read_state
-from training_runs import LANDER, results, train, wait_for
+from training_runs import LANDER, results, start_training, train, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -146,17 +144,6 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     # Free again.
     with Training(config, tmp_path):
         pass
-
-
-def start_training(root: Path, run_dir: Path) -> subprocess.Popen:
-    settings = [f"{name}={value!r}" for name, value in LANDER.items()]
-    script = root / "workflow" / "scripts" / "train.py"
-    return subprocess.Popen(
-        [sys.executable, script, "with", *settings, "num_cpus=2", f"run_dir={run_dir}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])

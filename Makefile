@@ -11,7 +11,7 @@ ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # One process more than cores, because those on Slurm mostly wait.
 TESTS = pytest -n $$(($(CORES) + 1)) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo env test test-quick lint coverage mutants audit lock headline clean
+.PHONY: help demo env test test-quick lint settings coverage mutants audit lock headline clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -45,6 +45,9 @@ lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, import rules, snakefmt and Snake
 	$(BIN)/lint-imports --no-cache
 	$(VENV)/snakefmt/bin/snakefmt --check Snakefile workflow/Snakefile rules
 	$(ACTIVE) snakemake --lint
+
+settings: $(STAMP) ## write the config's schema and the tables of docs/config.md
+	$(BIN)/python tools/write_settings.py
 
 $(VENV)/.quality: $(STAMP)
 	$(INSTALL) --extras $(EXTRAS),quality

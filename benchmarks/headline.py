@@ -30,6 +30,7 @@ import numpy as np
 import yaml
 from draw_curve import draw
 
+from pgpelib.foreign.config_text import read_config_file
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.loop import GenerationReport, Training
 from pgpelib.training.run_folder import (
@@ -40,6 +41,7 @@ from pgpelib.training.run_folder import (
 )
 from pgpelib.utils.files import read_json, write_bytes
 from posggym_es.config.experiments import Experiments
+from posggym_es.config.workflow_config import read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY_FILE = "policy.pickle"
@@ -201,7 +203,7 @@ def load_results(
     ValueError
         If a kept run has other settings.
     """
-    experiments = Experiments(yaml.safe_load(config_file.read_text(encoding="utf-8")))
+    experiments = Experiments(read_config(read_config_file(config_file)))
     entries: dict[str, Any] = yaml.safe_load(runs_file.read_text(encoding="utf-8"))
     results = []
     for name, entry in entries.items():

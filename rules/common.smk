@@ -3,9 +3,10 @@
 import json
 
 import posggym_es
-from pgpelib.foreign.config_text import parse_yaml
-from posggym_es.config.experiments import REGISTRY_GROUP, ConfigError, Experiments
-from posggym_es.config.workflow_config import complete_config
+from pgpelib.utils.settings import SettingsError
+from posggym_es.config.experiments import Experiments
+from posggym_es.config.settings import REGISTRY_GROUP
+from posggym_es.config.workflow_config import read_config
 from posggym_es.workflow.source_digest import source_digest
 
 SOURCE = Path(posggym_es.__file__).parents[1]
@@ -28,18 +29,15 @@ def project_file(path):
     return Path(workflow.source_path(f"../{path}"))
 
 
-SCHEMA = project_file("config/schemas/config.schema.yaml")
 try:
-    # Stricter than Snakemake's own `validate`, and in the words of the config.
-    config = complete_config(
-        config,
-        workflow.config_settings.config,
-        parse_yaml(SCHEMA.read_text(encoding="utf-8"), str(SCHEMA)),
-    )
-    EXPERIMENTS = Experiments(config)
-except ConfigError as error:
-    lines = str(error).splitlines()
-    raise WorkflowError(*(f"{CONFIG_FILES}: {line}" for line in lines)) from error
+    # Instead of Snakemake's `validate`: the models that the schema is made from name
+    # the key that was meant, and have the defaults.
+    CONFIG = read_config(config, workflow.config_settings.config)
+    EXPERIMENTS = Experiments(CONFIG)
+except SettingsError as error:
+    raise WorkflowError(
+        *(f"{CONFIG_FILES}: {each}" for each in error.mistakes)
+    ) from error
 
 # Intermediate files: runs/<scale>/<experiment>/seed<k>/... of a training run,
 # runs/<scale>/<experiment>/<agent>/... of an agent (the same folder where a run trains

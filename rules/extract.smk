@@ -13,10 +13,10 @@ rule extract:
         script=path_of("extract_checkpoint.py"),
         code=code_of("extract_checkpoint.py"),
         folder=lambda wildcards, output: Path(output[0]).parent,
-        checkpoint=lambda wildcards: experiment_of(wildcards).checkpoint,
+        checkpoint=lambda wildcards: experiment_of(wildcards).settings.checkpoint,
         role=role_argument,
         env_modules=env_module_arguments,
-        episodes=lambda wildcards: experiment_of(wildcards).verify_episodes,
+        episodes=lambda wildcards: experiment_of(wildcards).settings.verify_episodes,
     threads: 1
     resources:
         mem_mb=growing(2000),

@@ -42,9 +42,9 @@ rule publish:
         script=path_of("publish.py"),
         repositories=REPOSITORY_ARGUMENTS,
         url=(
-            [f"--agent_models_url={config['agent_models_url']}"]
-            if "agent_models_url" in config
-            else []
+            []
+            if CONFIG.agent_models_url is None
+            else [f"--agent_models_url={CONFIG.agent_models_url}"]
         ),
     localrule: True
     threads: 1

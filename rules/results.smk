@@ -8,7 +8,7 @@ rule results:
         verifications=of_experiment(rules.verify.output[0]),
         conversions=of_experiment(rules.convert.output.report),
         trained=trained_metrics,
-        films=of_experiment(rules.film.output[0]) if config["films"] else [],
+        films=of_experiment(rules.film.output[0]) if CONFIG.films else [],
         tree=group_of_experiment(rules.registry.output[0]),
         models=group_of_experiment(rules.stage.output.models),
         docs=group_of_experiment(rules.docs.output[0]),
@@ -26,7 +26,7 @@ rule results:
         code=code_of("collect_results.py", *TEMPLATES),
         config=experiment_settings,
         agent_dirs=of_experiment(AGENT),
-        films="--films" if config["films"] else "",
+        films="--films" if CONFIG.films else "",
         run_dirs=lambda wildcards, input: [Path(path).parent for path in input.trained],
         staged=lambda wildcards, input: Path(input.tree).parent,
     localrule: True
@@ -83,7 +83,7 @@ rule results_index:
     """Write the page of all experiments in the results folder."""
     input:
         expand(f"{RESULTS}/{{experiment}}", experiment=EXPERIMENTS.selected),
-        crossplay_folders() if "crossplay" in config else [],
+        [] if CONFIG.crossplay is None else crossplay_folders(),
     output:
         report(
             f"{RESULTS}/index.html",

@@ -17,9 +17,9 @@ rule train:
         script=path_of("train.py"),
         run_dir=run_dir,
         sacred_dir=f"{SEED}/sacred",
-        database=["-m", config["mongo_db"]] if "mongo_db" in config else [],
+        database=[] if CONFIG.mongo_db is None else ["-m", CONFIG.mongo_db],
         settings=training_settings,
-        tensorboard=config["tensorboard"],
+        tensorboard=CONFIG.tensorboard,
     threads: training_resource("threads")
     resources:
         mem_mb=training_memory,

@@ -67,12 +67,12 @@ def sibling_specs(wildcards):
 
 def trained_metrics(wildcards):
     """Return the metrics of an experiment's runs; none if its policy was given."""
-    if experiment_of(wildcards).train is None:
+    if experiment_of(wildcards).settings.train is None:
         return []
     return expand(
         rules.train.output.metrics,
         experiment=wildcards.experiment,
-        seed=experiment_of(wildcards).seeds,
+        seed=experiment_of(wildcards).settings.seeds,
     )
 
 
@@ -93,7 +93,7 @@ def wanted_crossplay(wildcards):
 
 def needs_repositories(wildcards):
     """Return no input; refuse a config without repositories."""
-    if "posggym_repo" not in config:
+    if CONFIG.posggym_repo is None:
         raise WorkflowError(
             "this target needs posggym_repo and agent_models_repo in the config"
         )
@@ -130,11 +130,11 @@ def all_results():
         f"{RESULTS}/{REGISTRY_GROUP}",
         f"{RESULTS}/index.html",
         # Where the config asks for it.
-        *(crossplay_folders() if "crossplay" in config else []),
+        *([] if CONFIG.crossplay is None else crossplay_folders()),
         # Where the config names repositories.
         *(
-            [rules.register_in_repositories.output[0]]
-            if "posggym_repo" in config
-            else []
+            []
+            if CONFIG.posggym_repo is None
+            else [rules.register_in_repositories.output[0]]
         ),
     ]

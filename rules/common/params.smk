@@ -1,14 +1,10 @@
 """Param functions: arguments of the scripts."""
 
-import dataclasses
-
 REPOSITORY_ARGUMENTS = [
-    *(
-        f"--{key}={config[key]}"
-        for key in ("posggym_repo", "agent_models_repo")
-        if key in config
-    ),
-    f"--branch={config['branch']}",
+    # Rules that need them refuse a config without.
+    f"--posggym_repo={CONFIG.posggym_repo}",
+    f"--agent_models_repo={CONFIG.agent_models_repo}",
+    f"--branch={CONFIG.branch}",
     f"--clones={RUNS}/repositories",
 ]
 
@@ -42,21 +38,25 @@ def env_module_arguments(wildcards):
 
 def action_processor(wildcards):
     """Return the converter's arguments for a processor set in the config."""
-    processor = experiment_of(wildcards).register.get("action_processor")
-    return [] if processor is None else ["--action_processor", json.dumps(processor)]
+    processor = experiment_of(wildcards).settings.registration.action_processor
+    if processor is None:
+        return []
+    return ["--action_processor", json.dumps(processor.given())]
 
 
 def crossplay_models(wildcards):
     """Return the cross-play's arguments for a copy of POSGGym's models."""
-    models = config.get("crossplay", {}).get("models_dir")
-    return [] if models is None else ["--models_dir", models]
+    crossplay = CONFIG.crossplay
+    if crossplay is None or crossplay.models_dir is None:
+        return []
+    return ["--models_dir", crossplay.models_dir]
 
 
 def policy_to_remove(wildcards):
     """Return the id given on the command line."""
-    if "policy" not in config:
+    if CONFIG.policy is None:
         raise WorkflowError("unregister needs the agent's id: --config policy=ID")
-    return config["policy"]
+    return CONFIG.policy
 
 
 def config_arguments():
@@ -65,23 +65,23 @@ def config_arguments():
     That is its files in the order in which they are merged, and its values, without
     what process lists must not show. The config of a module need not be in files.
     """
+    own = {key: value for key, value in CONFIG.given().items() if key != "mongo_db"}
     if AS_MODULE:
-        own = {key: value for key, value in config.items() if key != "mongo_db"}
         return ["--configfile", "--config", json.dumps(own)]
     given = workflow.overwrite_configfiles
     files = [file for file in workflow.configfiles if file not in given]
     if workflow.config_settings.replace_workflow_config and given:
         files = []
-    keys = [key for key in workflow.config_settings.config if key != "mongo_db"]
+    values = {key: own[key] for key in workflow.config_settings.config if key in own}
     return [
         *("--configfile", *map(os.path.abspath, [*files, *given])),
-        *("--config", json.dumps({key: config[key] for key in keys})),
+        *("--config", json.dumps(values)),
     ]
 
 
 def experiment_settings(wildcards):
     """Return an experiment's config, at its scale, as JSON."""
-    return json.dumps(dataclasses.asdict(experiment_of(wildcards)))
+    return json.dumps(experiment_of(wildcards).to_dict())
 
 
 def registration_settings(wildcards):

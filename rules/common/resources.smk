@@ -8,7 +8,7 @@ def growing(amount):
 
 def training_resource(name):
     """Return a resource function that reads the experiment's `resources`."""
-    return lambda wildcards: experiment_of(wildcards).resources[name]
+    return lambda wildcards: getattr(experiment_of(wildcards).settings.resources, name)
 
 
 def training_memory(wildcards, attempt):
@@ -16,7 +16,7 @@ def training_memory(wildcards, attempt):
 
     The time limit stays: the next attempt goes on where the last one ended.
     """
-    return attempt * experiment_of(wildcards).resources["mem_mb"]
+    return attempt * experiment_of(wildcards).settings.resources.mem_mb
 
 
 def several_nodes(name):
@@ -27,7 +27,7 @@ def several_nodes(name):
     """
 
     def resource(wildcards):
-        nodes = experiment_of(wildcards).resources["nodes"]
+        nodes = experiment_of(wildcards).settings.resources.nodes
         values = {"nodes": nodes, "tasks": nodes, "mpi": "srun"}
         return values[name] if nodes > 1 else None
 

@@ -68,13 +68,15 @@ def test_specs_come_from_the_environment_and_the_settings():
 
 def test_settings_that_do_not_exist_are_named():
     settings = {"policy_name": "pgpe", "verison": 1}
-    with pytest.raises(ValueError, match="'verison' is not a key; did you mean 'ver"):
+    with pytest.raises(
+        ValueError, match="unknown key 'verison'; did you mean 'version"
+    ):
         agent_spec(trained(), RESCALE, IDENTITY, settings)
 
 
 @pytest.mark.parametrize("settings", [["pgpe"], {"policy_name": "x", "description": 3}])
 def test_settings_of_another_type_are_named(settings):
-    with pytest.raises(ValueError, match="is not a mapping|description: 3 is not text"):
+    with pytest.raises(ValueError, match="must be a mapping|description must be text"):
         agent_spec(trained(), RESCALE, IDENTITY, settings)
 
 

@@ -28,12 +28,12 @@ from posggym_es.evaluation.verification import read_verification
         (
             ("save_to_posggym_format.py", "--action_processor", "[1]"),
             2,
-            "argument --action_processor: [1] is not a mapping of keys to values\n",
+            "argument --action_processor: must be a mapping, not [1]\n",
         ),
         (
             ("check_planned_agents.py", "--agents", "3"),
             2,
-            "argument --agents: 3 is not a list\n",
+            "argument --agents: must be a list, not 3\n",
         ),
     ],
 )
@@ -69,13 +69,17 @@ def test_files_that_are_not_there_are_named_first(root, tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "[] is not a mapping of keys to values"),
-        ({"returns": [1.0]}, "lengths, seeds, company has to be given"),
+        ([], "must be a mapping, not []"),
+        (
+            {"returns": [1.0]},
+            "missing required key 'lengths'; missing required key 'seeds'; missing "
+            "required key 'company'",
+        ),
         (
             {"returns": [], "lengths": [1], "seeds": [0.5], "company": {"x": 1}},
-            "returns: has to have at least 1, not 0; seeds.0: 0.5 is not a whole "
-            "number; company: 'x' is not a key; known are endless_length, partners, "
-            "role, siblings",
+            "returns must not be empty; seeds.0 must be a whole number, not 0.5; "
+            "company: unknown key 'x'; known keys are endless_length, partners, role, "
+            "siblings",
         ),
     ],
 )

@@ -9,7 +9,10 @@ import yaml
 
 from checkpoints import save_checkpoint
 from pgpelib.training.config import TrainingConfig
-from posggym_es.config.experiments import ConfigError, Experiments, scaled
+from pgpelib.utils.settings import SettingsError
+from posggym_es.config.experiments import Experiments
+from posggym_es.config.settings import ExperimentTraining, Limits
+from posggym_es.config.workflow_config import read_config
 
 CONFIG = {
     "scales": {"smoke": {"niters": 2, "popsize": 8, "num_interactions": 100}},
@@ -30,6 +33,10 @@ CONFIG = {
 }
 
 
+def experiments_of(config, *folder):
+    return Experiments(read_config(config), *folder)
+
+
 def changed(change):
     config = copy.deepcopy(CONFIG)
     change(config)
@@ -37,7 +44,7 @@ def changed(change):
 
 
 def test_each_seed_is_an_agent():
-    experiments = Experiments(CONFIG)
+    experiments = experiments_of(CONFIG)
     assert experiments.members("registry") == [
         ("lander", "seed0"),
         ("lander", "seed1"),
@@ -50,9 +57,9 @@ def test_each_seed_is_an_agent():
 
 
 def test_scales_limit_budgets_and_nothing_else():
-    experiments = Experiments({**CONFIG, "scale": "smoke"})
+    experiments = experiments_of({**CONFIG, "scale": "smoke"})
     config = experiments["lander"].training_config(0)
-    full = Experiments(CONFIG)["lander"].training_config(0)
+    full = experiments_of(CONFIG)["lander"].training_config(0)
     assert (config.niters, config.popsize, config.num_interactions) == (2, 8, None)
     same = {"niters": 50, "popsize": 200}
     assert TrainingConfig.from_dict({**config.to_dict(), **same}) == full
@@ -66,14 +73,14 @@ def test_what_was_trained_at_another_scale_says_so():
         ("full", "Lands"),
         ("smoke", "Rehearsal at scale smoke. Lands"),
     ):
-        lander = Experiments({**config, "scale": scale})["lander"]
+        lander = experiments_of({**config, "scale": scale})["lander"]
         assert lander.registration("seed0")["description"] == expected
 
 
 def test_experiments_with_results_stay_in_the_registry(tmp_path):
     def registered():
         config = {**CONFIG, "only": "given"}
-        return Experiments(config, tmp_path).members("registry")
+        return experiments_of(config, tmp_path).members("registry")
 
     assert registered() == [("given", "seed0")]
     for label in ("seed0", "seed1"):
@@ -88,52 +95,61 @@ def test_experiments_with_results_stay_in_the_registry(tmp_path):
 
 
 def test_a_limit_never_raises_a_budget():
-    assert scaled({"niters": 1}, {"niters": 5})["niters"] == 1
+    train = ExperimentTraining(env_name="CartPole-v1", niters=1)
+    assert train.limited(Limits(niters=5)) == train
 
 
 @pytest.mark.parametrize("only", ["given,lander", ["given", "lander"]])
 def test_experiments_can_be_selected(only):
-    assert Experiments({**CONFIG, "only": only}).selected == ["given", "lander"]
+    assert experiments_of({**CONFIG, "only": only}).selected == ["given", "lander"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(scale="huge"), "scale: 'huge' is not one of full, smoke"),
-        (lambda c: c.update(only="landr"), "did you mean lander"),
+        (
+            lambda c: c.update(scale="huge"),
+            "scale must be one of full, smoke, not 'huge'",
+        ),
+        (
+            lambda c: c.update(only="landr"),
+            "only names no experiment: 'landr'; did you mean 'lander'?",
+        ),
         (
             lambda c: c.update(mongo_db="mongodb://user:geheim@host/db"),
-            r"mongo_db: has a password in it: (?!.*geheim).* \$NAME",
+            r"mongo_db has a password in it: (?!.*geheim).* \$NAME",
         ),
         (
             lambda c: c["experiments"]["lander"]["register"].update(policy_name="x"),
-            r"experiments.lander.register.policy_name: 2 seeds make 2 agents",
+            "experiments.lander.register.policy_name must contain {seed}: 2 seeds make "
+            "2 agents",
         ),
         (
             lambda c: c["experiments"]["given"]["register"].update(policy_name="../x"),
-            r"experiments.given.register: policy name '../x' is not allowed",
+            r"experiments.given.register.policy_name must match .*, not '../x'",
         ),
         (
             lambda c: c["experiments"]["given"]["register"].update(policy_name="x;rm"),
-            "is not allowed",
+            "policy_name must match .*, not 'x;rm'",
         ),
         (
             lambda c: c["experiments"]["given"]["register"].update(policy_name="x-v1"),
-            "policy name 'x-v1' ends like a version",
+            "policy_name 'x-v1' ends like a version",
         ),
         (
             lambda c: c["experiments"]["given"]["register"].update(
                 action_processor={"name": "RescaleProcessor", "config": {"max": 1}}
             ),
-            "experiments.given.register: RescaleProcessor: 'max' is not a key",
+            "experiments.given.register.action_processor.config does not fit "
+            "RescaleProcessor: unknown key 'max'; did you mean 'max_val'",
         ),
         (
             lambda c: c["experiments"]["given"].pop("policy_file"),
-            "give one of train, policy_file, checkpoint_dir, not none",
+            "experiments.given needs one of train, policy_file, checkpoint_dir, not no",
         ),
         (
             lambda c: c["experiments"]["lander"].update(seeds=[1, 1]),
-            "experiments.lander.seeds: the same seed twice",
+            r"experiments.lander.seeds must not name a seed twice, as \[1, 1\] does",
         ),
         (
             lambda c: c["experiments"]["lander"]["train"].update(popsize=3),
@@ -143,7 +159,7 @@ def test_experiments_can_be_selected(only):
             lambda c: c["experiments"]["lander"].update(
                 train={"env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "1"]}
             ),
-            "experiments.lander.register.policy_name: 2 roles make 2 agents",
+            "experiments.lander.register.policy_name must contain {role}: 2 roles make",
         ),
         (
             lambda c: c["experiments"]["lander"].update(
@@ -151,7 +167,7 @@ def test_experiments_can_be_selected(only):
                 register={"policy_name": "pgpe_{seed}_{role}"},
                 checkpoint="best",
             ),
-            "experiments.lander.checkpoint: roles that are trained together",
+            "experiments.lander.checkpoint must be 'latest': roles that are trained",
         ),
         (
             lambda c: c["experiments"].update(
@@ -163,17 +179,17 @@ def test_experiments_can_be_selected(only):
             lambda c: c["experiments"].update(
                 registry=copy.deepcopy(c["experiments"]["given"])
             ),
-            "experiments.registry: results/registry is the folder of the registry",
+            "experiments.registry cannot be a name: results/registry is the folder of",
         ),
         (
             lambda c: c["experiments"].update(
                 smoke=copy.deepcopy(c["experiments"]["given"])
             ),
-            "experiments.smoke: results/smoke is the folder of a scale",
+            "experiments.smoke cannot be a name: results/smoke is the folder of a scal",
         ),
         (
             lambda c: c["scales"].update(full={"niters": 1}),
-            "scales: full has no limits",
+            "scales.full has no limits",
         ),
         (
             lambda c: c["experiments"].update(
@@ -184,8 +200,8 @@ def test_experiments_can_be_selected(only):
     ],
 )
 def test_contradictions_are_refused_before_anything_runs(change, message):
-    with pytest.raises(ConfigError, match=message):
-        Experiments(changed(change))
+    with pytest.raises(SettingsError, match=message):
+        experiments_of(changed(change))
 
 
 @pytest.mark.parametrize(
@@ -205,8 +221,13 @@ def test_policy_ids_that_cannot_name_folders_are_refused(tmp_path, policy_ids, m
         "checkpoint_dir": str(tmp_path),
         "register": {"policy_name": "ppo_{policy_id}"},
     }
-    with pytest.raises(ConfigError, match=message):
-        Experiments({"experiments": {"given": entry}})
+    with pytest.raises(SettingsError, match=message):
+        experiments_of({"experiments": {"given": entry}})
+
+
+def test_finished_runs_keep_their_digests():
+    config = experiments_of(CONFIG)["lander"].training_config(1)
+    assert config.digest == "60e97c09b0bc"
 
 
 def test_digests_name_what_changes_results():
@@ -218,7 +239,7 @@ def test_digests_name_what_changes_results():
 
 def test_the_shipped_config_has_the_papers_settings(root):
     config = yaml.safe_load((root / "config" / "config.yaml").read_text())
-    experiments = Experiments(config)
+    experiments = experiments_of(config)
     humanoid = experiments["humanoid"].training_config(0)
     assert humanoid == TrainingConfig(re_eval_env_name="HumanoidBulletEnv-v0")
     for name, max_speed, factor in (

@@ -16,6 +16,8 @@ from headline import adopt, load_results, train
 
 from pgpelib.restore import load_policy
 from pgpelib.training.config import TrainingConfig
+from posggym_es.config.experiments import Experiments
+from posggym_es.config.workflow_config import read_config
 from workspace import environment
 
 TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
@@ -205,9 +207,11 @@ def test_the_script_is_interrupted_and_keeps_the_state(root, tmp_path):
 @pytest.mark.slow
 def test_the_listed_runs_are_those_of_the_papers_scripts(root):
     entries = yaml.safe_load((root / "benchmarks/headline/runs.yaml").read_text())
-    experiments = yaml.safe_load((root / "config/config.yaml").read_text())
+    experiments = Experiments(
+        read_config(yaml.safe_load((root / "config/config.yaml").read_text()))
+    )
     for name, script in {"walker2d": "walker2d", "humanoid": "humanoid"}.items():
-        train = experiments["experiments"][entries[name]["experiment"]]["train"]
+        train = experiments[entries[name]["experiment"]].training_config(0)
         printed = subprocess.run(
             [root / f"workflow/scripts/train_{script}.sh", "print_config"],
             capture_output=True,
@@ -215,11 +219,10 @@ def test_the_listed_runs_are_those_of_the_papers_scripts(root):
             check=True,
             env=environment(),
         ).stdout
-        assert f"env_name = '{train['env_name']}'" in printed
+        assert f"env_name = '{train.env_name}'" in printed
         for key in ("niters", "popsize", "popsize_max", "num_interactions"):
-            assert f" {key} = {train[key]}" in printed
+            assert f" {key} = {getattr(train, key)}" in printed
         for key in ("max_speed", "center_lr", "radius", "decrease_rewards_by"):
-            assert f" {key} = {train[key]}" in printed
-    bullet = experiments["experiments"][entries["humanoid_bullet"]["experiment"]]
-    config = TrainingConfig.from_dict({**bullet["train"], "re_eval_env_name": None})
-    assert config.digest == TrainingConfig().digest
+            assert f" {key} = {getattr(train, key)}" in printed
+    bullet = experiments[entries["humanoid_bullet"]["experiment"]].training_config(0)
+    assert bullet == TrainingConfig(re_eval_env_name="HumanoidBulletEnv-v0")

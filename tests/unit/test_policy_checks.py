@@ -14,6 +14,7 @@ from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.saving import save_policy
 from posggym_es.chain import extract, register
 from posggym_es.config.experiments import Experiments
+from posggym_es.config.workflow_config import read_config
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.policies.policy_checks import check_modules
 from posggym_es.policies.policy_file import write_policy
@@ -102,7 +103,7 @@ def test_the_command_line_names_modules(root, foreign):
 
 def test_the_config_names_modules():
     register = {"policy_name": "pgpe"}
-    experiments = Experiments(
+    config = read_config(
         {
             "experiments": {
                 "a": {
@@ -124,6 +125,7 @@ def test_the_config_names_modules():
             }
         }
     )
+    experiments = Experiments(config)
     assert experiments["a"].env_modules == ["mine.envs", "other"]
     assert experiments["b"].env_modules == ["mine"]
     assert experiments["c"].env_modules == []

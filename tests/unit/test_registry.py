@@ -725,13 +725,13 @@ PART = "[a-z][a-z0-9_]*"
         *(
             (
                 {"policy_name": name},
-                f"policy name {name!r} is not allowed; it must match {NAME}",
+                f"policy_name must match {NAME}, not {name!r}",
             )
             for name in ("../evil", "a/b", "", "a b", "-x", "x\n", "..", "{x}")
         ),
         (
             {"policy_name": "x-v1"},
-            "policy name 'x-v1' ends like a version; set `version` instead",
+            "policy_name 'x-v1' ends like a version; set version instead",
         ),
         (
             {"env_name": ".."},
@@ -780,14 +780,11 @@ PART = "[a-z][a-z0-9_]*"
             f"'a={'ü' * 127}' is too long for a file name: 256 bytes, at most 255; "
             "use a shorter policy_name or shorter env_args",
         ),
-        ({"version": -1}, "version: -1 has to be at least 0"),
-        (
-            {"valid_agent_ids": []},
-            "valid_agent_ids: has to have at least 1, not 0",
-        ),
-        ({"version": 1.0}, "version: 1.0 is not a whole number"),
-        ({"env_id": 3}, "env_id: 3 is not text"),
-        ({"description": None}, "description: None is not text"),
+        ({"version": -1}, "version must be at least 0, not -1"),
+        ({"valid_agent_ids": []}, "valid_agent_ids must not be empty"),
+        ({"version": 1.0}, "version must be a whole number, not 1.0"),
+        ({"env_id": 3}, "env_id must be text, not 3"),
+        ({"description": None}, "description must be text, not None"),
     ],
 )
 def test_names_that_leave_their_place_are_refused(changes, message):
@@ -797,8 +794,8 @@ def test_names_that_leave_their_place_are_refused(changes, message):
 
 def test_unknown_processors_are_refused():
     message = (
-        "name: 'Rescale' is not one of IdentityProcessor, FlattenProcessor, "
-        "RescaleProcessor; did you mean 'RescaleProcessor'?"
+        "name must be 'IdentityProcessor', 'FlattenProcessor' or 'RescaleProcessor', "
+        "not 'Rescale'; did you mean 'RescaleProcessor'?"
     )
     with pytest.raises(ValueError, match=exactly(message)):
         ProcessorSpec("Rescale")
@@ -810,15 +807,22 @@ def test_unknown_processors_are_refused():
         (
             "RescaleProcessor",
             {"min": 0},
-            "RescaleProcessor: 'min' is not a key; did you mean 'min_val'?; "
-            "known are clip, max_val, min_val",
+            "RescaleProcessor: unknown key 'min'; did you mean 'min_val'?",
         ),
-        ("IdentityProcessor", {"x": 0}, "'x' is not a key; known are none"),
-        ("RescaleProcessor", {"min_val": "a"}, "min_val: 'a' is not a finite number"),
-        ("RescaleProcessor", {"max_val": float("inf")}, "inf is not a finite number"),
-        ("RescaleProcessor", {"clip": 1}, "clip: 1 is not true or false"),
+        ("IdentityProcessor", {"x": 0}, "unknown key 'x'; known keys are none"),
+        (
+            "RescaleProcessor",
+            {"min_val": "a"},
+            "must be a finite number, not 'a'",
+        ),
+        (
+            "RescaleProcessor",
+            {"max_val": float("inf")},
+            "must be a finite number, not inf",
+        ),
+        ("RescaleProcessor", {"clip": 1}, "clip must be true or false, not 1"),
         ("RescaleProcessor", {"max_val": -1}, "min_val -1.0 must be less than"),
-        ("RescaleProcessor", 3, "config: 3 is not a mapping"),
+        ("RescaleProcessor", 3, "config must be a mapping, not 3"),
     ],
 )
 def test_arguments_that_processors_do_not_have_are_refused(name, config, message):
@@ -842,19 +846,22 @@ def test_files_of_agents_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("policy_name"), "policy_name has to be given"),
-        (lambda d: d.update(nam="x"), "'nam' is not a key"),
-        (lambda d: d.update(version="1"), "version: '1' is not a whole number"),
-        (lambda d: d.update(env_args=[1]), "env_args: [1] is not a mapping"),
+        (lambda d: d.pop("policy_name"), "missing required key 'policy_name'"),
+        (lambda d: d.update(nam="x"), "unknown key 'nam'"),
+        (lambda d: d.update(version="1"), "version must be a whole number, not '1'"),
+        (
+            lambda d: d.update(env_args=[1]),
+            "env_args must be a mapping or null",
+        ),
         (
             lambda d: d["obs_processor"].pop("name"),
-            "obs_processor: name has to be given",
+            "obs_processor: missing required key 'name'",
         ),
         (
             lambda d: d["action_processor"].update(config={"mean": 0}),
-            "IdentityProcessor: 'mean' is not a key",
+            "IdentityProcessor: unknown key 'mean'",
         ),
-        (lambda d: d.update(policy_name="../x"), "policy name '../x' is not allowed"),
+        (lambda d: d.update(policy_name="../x"), "policy_name must match"),
     ],
 )
 def test_damaged_files_of_agents_are_named(tmp_path, change, message):

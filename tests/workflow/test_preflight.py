@@ -9,6 +9,7 @@ import pytest
 
 from posggym_es.config.experiments import ConfigError, Experiments
 from posggym_es.config.preflight import check_planned, planned_agents
+from posggym_es.config.settings import WorkflowConfig
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.staging import StagingError
 from workspace import CONFIG, Workspace
@@ -24,7 +25,7 @@ def planned(settings=None, **train):
 
 
 def test_the_ids_are_those_that_the_chain_registers(done):
-    experiments = Experiments(CONFIG)
+    experiments = Experiments(WorkflowConfig.from_dict(CONFIG))
     agents = planned_agents(experiments.planned_agents(experiments.names))
     specs = (done.folder / "runs/full").glob("*/*/spec.json")
     assert sorted(spec.id for spec in check_planned(agents)) == sorted(

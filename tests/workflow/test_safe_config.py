@@ -75,7 +75,7 @@ def test_templates_in_profiles_are_refused(workspace, option):
 
 def test_what_is_no_template_is_plain_text(workspace):
     workspace.write({**CONFIG, "scale": "?open('pwned', 'w')"})
-    assert "is not one of full" in run(workspace, "-n")
+    assert "scale must be one of full" in run(workspace, "-n")
 
 
 @pytest.mark.parametrize(
@@ -137,17 +137,17 @@ def test_a_workflow_uses_its_own_packages(root, tmp_path, workspace):
         (other / name).symlink_to(root / name)
     (other / "src").unlink()
     shutil.copytree(root / "src", other / "src")
-    module = other / "src/posggym_es/config/experiments.py"
+    module = other / "src/posggym_es/config/settings.py"
     text = module.read_text()
-    assert "is not one of" in text
-    module.write_text(text.replace("is not one of", "is none of"))
+    assert "must be one of" in text
+    module.write_text(text.replace("must be one of", "must be among"))
     workspace.write({**CONFIG, "scale": "tiny"})
     # The Snakefile's folder is the one that it is named in.
     (other / "Snakefile").unlink()
     shutil.copy2(root / "Snakefile", other)
     other_workspace = Workspace(other, workspace.folder, workspace.config)
     other_workspace.write({**CONFIG, "scale": "tiny"})
-    assert "scale: 'tiny' is none of full" in run(other_workspace, "-n")
+    assert "scale must be among full" in run(other_workspace, "-n")
 
 
 def test_templates_of_workflows_still_work(tmp_path):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from posggym_es.config.experiments import Experiments
+from posggym_es.config.settings import WorkflowConfig
 from posggym_es.workflow.status import status_table, statuses
 
 CONFIG = {
@@ -32,7 +33,7 @@ CONFIG = {
 
 
 def test_a_run_is_waiting_training_interrupted(root, tmp_path):
-    experiments = Experiments(CONFIG)
+    experiments = Experiments(WorkflowConfig.from_dict(CONFIG))
 
     def state():
         (row,) = statuses(experiments, tmp_path)
@@ -76,7 +77,7 @@ def test_a_run_is_waiting_training_interrupted(root, tmp_path):
 
 def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
     """Whoever looks holds the lock for a moment: trainers wait for that."""
-    experiments = Experiments(CONFIG)
+    experiments = Experiments(WorkflowConfig.from_dict(CONFIG))
     config = experiments["lander"].training_config(0)
     run_dir = tmp_path / "runs/full/lander/seed0" / f"run-{config.digest}"
     settings = [f"{key}={value!r}" for key, value in config.to_dict().items()]
@@ -109,7 +110,7 @@ def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
 
 
 def test_finished_experiments_are_registered(done):
-    rows = statuses(Experiments(done.config), done.folder)
+    rows = statuses(Experiments(WorkflowConfig.from_dict(done.config)), done.folder)
     assert {row.state for row in rows} == {"registered"}
     assert len(rows) == 5
     table = status_table(rows)
@@ -143,5 +144,5 @@ def test_help_lists_targets_and_experiments(done):
 def test_an_unknown_experiment_is_named(done):
     result = done.run_script("status.py", "--only", "landre")
     assert result.returncode == 1
-    assert "did you mean lander?" in result.stderr
+    assert "did you mean 'lander'?" in result.stderr
     assert "Traceback" not in result.stderr

@@ -258,12 +258,12 @@ def test_config_mistakes_are_named_before_anything_runs(root, tmp_path):
     assert result.returncode != 0
     output = result.stdout + result.stderr
     assert (
-        "config/config.yaml: experiments.lander.train: 'popsiez' is not a key; did you "
+        "config/config.yaml: experiments.lander.train: unknown key 'popsiez'; did you "
         "mean 'popsize'?"
     ) in output
     assert (
-        "config/config.yaml: experiments.lander.checkpoint: 'lastest' is not one of "
-        "latest, best; did you mean 'latest'?"
+        "config/config.yaml: experiments.lander.checkpoint must be 'latest' or 'best', "
+        "not 'lastest'; did you mean 'latest'?"
     ) in output
     assert "Traceback" not in output
 
@@ -369,7 +369,7 @@ def test_crossplay_without_posggym_environments_says_so(root, tmp_path):
 def test_contradictions_name_file_and_key(root, tmp_path):
     result = Workspace(root, tmp_path, {**CONFIG, "scale": "tiny"}).snakemake("-n")
     assert result.returncode != 0
-    message = "config/config.yaml: scale: 'tiny' is not one of full"
+    message = "config/config.yaml: scale must be one of full, not 'tiny'"
     assert message in result.stdout + result.stderr
 
 

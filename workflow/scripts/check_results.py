@@ -17,7 +17,9 @@ import sys
 from pathlib import Path
 
 from pgpelib.utils.files import scratch_directory
-from posggym_es.config.experiments import REGISTRY_GROUP, Experiments
+from posggym_es.config.experiments import Experiments
+from posggym_es.config.settings import REGISTRY_GROUP
+from posggym_es.config.workflow_config import read_config
 from posggym_es.publishing.rederivation import (
     derive_again,
     differences,
@@ -34,7 +36,7 @@ def main() -> None:
     cli.add_config_arguments(parser)
     parser.add_argument("--cores", type=int, default=1)
     args = parser.parse_args()
-    config = cli.config_of(args)
+    config = read_config(cli.config_of(args))
     experiments = Experiments(config, args.directory)
     require_published(experiments, args.directory)
     results = args.directory / experiments.results_root

@@ -14,6 +14,7 @@ Examples
 from __future__ import annotations
 
 from posggym_es.config.experiments import Experiments
+from posggym_es.config.workflow_config import read_config
 from posggym_es.workflow import cli
 from posggym_es.workflow.status import status_table, statuses
 
@@ -23,7 +24,7 @@ def main() -> None:
     parser = cli.parser(__doc__)
     cli.add_config_arguments(parser)
     args = parser.parse_args()
-    experiments = Experiments(cli.config_of(args), args.directory)
+    experiments = Experiments(read_config(cli.config_of(args)), args.directory)
     print(status_table(statuses(experiments, args.directory)))
 
 

@@ -16,12 +16,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
     ValidationError,
     WrapValidator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from pgpelib.utils.hints import did_you_mean
@@ -57,18 +56,6 @@ def _no_limit(value: Any) -> Any:
     return None if value == -1 and not isinstance(value, bool) else value
 
 
-class _Omissible:
-    """Marks `T | None` for keys that may be left out, but not be null."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        schema = handler(source)
-        assert schema["type"] == "nullable"
-        return schema["schema"]
-
-
-OMISSIBLE = _Omissible()
 AS_TUPLE = BeforeValidator(_list_as_tuple)
 
 Text = Annotated[str, Field(min_length=1)]
@@ -180,8 +167,26 @@ class Settings(BaseModel):
         """Return plain data (JSON types)."""
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in self.model_dump().items()
+            for name, value in self.model_dump(by_alias=True).items()
         }
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, without defaults, as plain data (JSON types)."""
+        return dict(_with_lists(self.model_dump(by_alias=True, exclude_unset=True)))
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_lists(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_lists(inner) for inner in value]
+    return value
+
+
+def fields_by_key(model: Any) -> dict[str, FieldInfo]:
+    """Return the fields of a model by the keys that users write; {} for no model."""
+    fields: dict[str, FieldInfo] = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
 
 
 def explain(
@@ -216,7 +221,7 @@ def _line(error: ErrorDetails, model: type[BaseModel], path: Path) -> str:
     if kind == "missing":
         return f"{where}missing required key {key!r}"
     if kind == "extra_forbidden":
-        known = getattr(_annotation_at(model, place[:-1]), "model_fields", {})
+        known = fields_by_key(_without_none(_annotation_at(model, place[:-1])))
         close = did_you_mean(str(key), known, repr)
         return f"{where}unknown key {key!r}" + (
             close or f"; known keys are {', '.join(sorted(known)) or 'none'}"
@@ -282,12 +287,10 @@ def _annotation_at(model: type[BaseModel], place: Path) -> Any:
     for step in place:
         annotation = _without_none(annotation)
         if hasattr(annotation, "model_fields"):
-            field = annotation.model_fields.get(step)
+            field = fields_by_key(annotation).get(str(step))
             if field is None:
                 return None
             annotation = field.annotation
-            if OMISSIBLE in field.metadata:
-                annotation = _without_none(annotation)
         elif get_origin(annotation) in (dict, tuple):
             # Of a mapping its values, of a tuple all alike.
             arguments = [a for a in get_args(annotation) if a is not Ellipsis]

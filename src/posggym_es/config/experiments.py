@@ -13,23 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pgpelib.training.config import TrainingConfig
-from pgpelib.training.credentials import HINT, has_literal_password
-from pgpelib.utils.hints import did_you_mean
 from pgpelib.utils.settings import SettingsError
 from posggym_es.config.scales import FULL_SCALE
+from posggym_es.config.settings import (
+    REGISTRY_GROUP,
+    Crossplay,
+    ExperimentSettings,
+    Limits,
+    WorkflowConfig,
+)
 from posggym_es.policies.checkpoint_names import CheckpointError
 from posggym_es.policies.ppo_checkpoints import usable_checkpoints
-from posggym_es.registration.spec import ProcessorSpec, check_policy_name
-
-# The group of all agents together has its folder beside those of the experiments.
-REGISTRY_GROUP = "registry"
-
-# Beside the experiments' own folders in the results.
-RESERVED_NAMES = {
-    REGISTRY_GROUP: "the registry of all agents",
-    "crossplay": "cross-play",
-    "docs_all": "the documentation pages of all agents",
-}
 
 # Beside the agents' folders in those of an experiment.
 _RESERVED_LABELS = {
@@ -48,12 +42,12 @@ _RESERVED_LABELS = {
 # How an agent is registered, in its folder.
 SPEC_FILE = "spec.json"
 
-# Where the policies of an experiment come from.
-SOURCES = ("train", "policy_file", "checkpoint_dir")
 
-
-class ConfigError(ValueError):
+class ConfigError(SettingsError):
     """A config that cannot work; names the key, what is wrong and what to do."""
+
+    def __init__(self, mistake: str) -> None:
+        super().__init__([mistake])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,92 +83,86 @@ class Experiment:
     ----------
     name
         Key of the entry, and name of its folders.
-    train
-        Settings of `TrainingConfig`, scaled; None without training.
-    policy_file
-        A saved policy to register instead of training one.
-    checkpoint_dir
-        A checkpoint of the PPO baselines to register instead, or a folder of them.
-    seeds
-        Seeds, one training run each.
-    checkpoint
-        Which policy of a run is registered: "latest" or "best".
-    verify_episodes
-        Episodes of references that are not the trainer's own re-evaluation.
-    env_modules
-        Modules that register the environments of policies: those that `train` names,
-        and those that are given.
-    register
-        Registration settings; `policy_name` may contain `{seed}` and `{role}`.
-    resources
-        `threads` and `mem_mb` of each node, `runtime` (minutes) and `nodes` of a
-        training job.
+    settings
+        The entry, within the limits of the scale.
     scale
         Scale of the config. What was trained at another than `FULL_SCALE` says so.
     """
 
     name: str
-    train: dict[str, Any] | None
-    policy_file: str | None
-    checkpoint_dir: str | None
-    seeds: list[int]
-    checkpoint: str
-    verify_episodes: int
-    register: dict[str, Any]
-    resources: dict[str, int]
-    env_modules: list[str]
+    settings: ExperimentSettings
     scale: str = FULL_SCALE
 
     def training_config(self, seed: int) -> TrainingConfig:
         """Return the config of one run."""
-        assert self.train is not None
-        settings = {**self.train, "seed": seed}
-        if self.resources["nodes"] > 1:
-            settings["engine"] = "slurm"
-        return TrainingConfig.from_dict(settings)
+        assert self.settings.train is not None
+        values = {**self.settings.train.given(), "seed": seed}
+        if self.settings.resources.nodes > 1:
+            values["engine"] = "slurm"
+        return TrainingConfig.from_dict(values)
 
     @property
-    def roles(self) -> list[str]:
-        """Agent ids of the environment that get policies of their own."""
-        return list((self.train or {}).get("roles", []))
+    def env_modules(self) -> list[str]:
+        """Modules that register the environments of policies.
+
+        Those that `train` names before an id, and those of `env_modules`.
+        """
+        train = self.settings.train
+        names = [] if train is None else [train.env_name, train.re_eval_env_name or ""]
+        modules = {name.rpartition(":")[0] for name in names} - {"", "posggym"}
+        return sorted(modules | {*self.settings.env_modules})
 
     @property
     def agents(self) -> dict[str, Agent]:
         """The agents by label: one a seed, a seed and role, or a given policy."""
-        if self.checkpoint_dir is not None:
-            role = next(iter(self.register.get("valid_agent_ids", [])), None)
-            latest = usable_checkpoints(Path(self.checkpoint_dir))
+        settings, roles = self.settings, self.settings.roles
+        if settings.checkpoint_dir is not None:
+            role = next(iter(settings.registration.valid_agent_ids or ()), None)
+            latest = usable_checkpoints(Path(settings.checkpoint_dir))
             agents = [
                 Agent(_label(policy_id), 0, role, str(path), policy_id)
                 for policy_id, path in latest.items()
             ]
-        elif self.policy_file is not None:
-            agents = [Agent("seed0", 0, source=self.policy_file)]
-        elif len(self.roles) > 1:
+        elif settings.policy_file is not None:
+            agents = [Agent("seed0", 0, source=settings.policy_file)]
+        elif len(roles) > 1:
             agents = [
                 Agent(f"seed{seed}_{role}", seed, role)
-                for seed in self.seeds
-                for role in self.roles
+                for seed in settings.seeds
+                for role in roles
             ]
         else:
-            role = self.roles[0] if self.roles else None
-            agents = [Agent(f"seed{seed}", seed, role) for seed in self.seeds]
+            role = roles[0] if roles else None
+            agents = [Agent(f"seed{seed}", seed, role) for seed in settings.seeds]
         return {agent.label: agent for agent in agents}
 
     def registration(self, label: str) -> dict[str, Any]:
-        """Return the registration settings of one agent."""
+        """Return the registration settings of one agent, as plain data."""
         agent = self.agents[label]
-        name = self.register["policy_name"].replace("{seed}", str(agent.seed))
+        settings = self.settings.registration.given()
+        name = settings["policy_name"].replace("{seed}", str(agent.seed))
         name = name.replace("{policy_id}", agent.policy_id)
-        settings = {**self.register}
         if agent.role is not None:
             name = name.replace("{role}", agent.role)
             settings.setdefault("valid_agent_ids", [agent.role])
-        if self.train is not None and self.scale != FULL_SCALE:
-            text = self.register.get("description", "")
+        if self.settings.train is not None and self.scale != FULL_SCALE:
+            text = settings.get("description")
             mark = f"Rehearsal at scale {self.scale}"
             settings["description"] = f"{mark}. {text}" if text else mark
         return {**settings, "policy_name": name}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as plain data, with its name and scale."""
+        given = self.settings.given()
+        return {
+            "name": self.name,
+            **self.settings.to_dict(),
+            # Defaults of these are many, and the run's and the agent's own files.
+            "train": given.get("train"),
+            "register": given["register"],
+            "env_modules": self.env_modules,
+            "scale": self.scale,
+        }
 
 
 def _label(policy_id: str) -> str:
@@ -213,7 +201,7 @@ class Experiments:
     Parameters
     ----------
     config
-        The config, validated against the schema.
+        The config.
     folder
         Where Snakemake works. Experiments that are not selected, but have results
         there, keep their agents in the registry.
@@ -224,37 +212,17 @@ class Experiments:
         If entries contradict each other or themselves.
     """
 
-    def __init__(self, config: dict[str, Any], folder: Path = Path()) -> None:
-        if has_literal_password(config.get("mongo_db", "")):
-            raise ConfigError(f"mongo_db: has a password in it: {HINT}")
-        self.scale = str(config.get("scale", FULL_SCALE))
-        scales: dict[str, dict[str, Any]] = config.get("scales", {})
-        if self.scale != FULL_SCALE and self.scale not in scales:
-            raise ConfigError(
-                f"scale: {self.scale!r} is not one of "
-                f"{', '.join([FULL_SCALE, *scales])}"
-            )
-        if FULL_SCALE in scales:
-            raise ConfigError(
-                f"scales: {FULL_SCALE} has no limits; choose another name"
-            )
-        taken = RESERVED_NAMES | dict.fromkeys(scales, "a scale")
-        for name in config["experiments"]:
-            if name in taken:
-                raise ConfigError(
-                    f"experiments.{name}: results/{name} is the folder of "
-                    f"{taken[name]}; choose another name"
-                )
-        limits = scales.get(self.scale, {})
+    def __init__(self, config: WorkflowConfig, folder: Path = Path()) -> None:
+        self.scale = config.scale
+        limits = config.scales.get(self.scale, Limits())
         self._entries = {
-            name: _experiment(name, entry, limits, self.scale)
-            for name, entry in config["experiments"].items()
+            name: _experiment(name, settings, limits, self.scale)
+            for name, settings in config.experiments.items()
         }
-        self.crossplay_episodes = min(
-            (config.get("crossplay") or {}).get("episodes", 100),
-            limits.get("re_eval_num_episodes", 10**9),
-        )
-        self.selected = self._select(config.get("only"))
+        most = limits.re_eval_num_episodes
+        episodes = (config.crossplay or Crossplay()).episodes
+        self.crossplay_episodes = episodes if most is None else min(episodes, most)
+        self.selected = self.names if config.only is None else list(config.only)
         self.kept = [
             name
             for name in self.names
@@ -289,9 +257,11 @@ class Experiments:
     def posggym_envs(self) -> list[str]:
         """Ids of the POSGGym environments that selected experiments train in."""
         names = [
-            self[name].training_config(self[name].seeds[0]).task.re_eval_env_name
+            self[name]
+            .training_config(self[name].settings.seeds[0])
+            .task.re_eval_env_name
             for name in self.selected
-            if self[name].train is not None
+            if self[name].settings.train is not None
         ]
         ids = [n.removeprefix("posggym:") for n in names if n.startswith("posggym:")]
         return list(dict.fromkeys(ids))
@@ -334,21 +304,12 @@ class Experiments:
             names = [group]
         return [(name, label) for name in names for label in self[name].agents]
 
-    def _select(self, only: str | list[str] | None) -> list[str]:
-        if only is None:
-            return self.names
-        chosen = only.split(",") if isinstance(only, str) else list(only)
-        for name in chosen:
-            if name not in self._entries:
-                raise ConfigError(f"only: {_unknown_experiment(name, self.names)}")
-        return chosen
-
     def _check_ids(self) -> None:
         """Refuse two agents of one name for one environment before training starts."""
         owners: dict[tuple[str, str, str, int], str] = {}
         for name, label in self.members(REGISTRY_GROUP):
             experiment = self[name]
-            if experiment.train is None:
+            if experiment.settings.train is None:
                 continue
             settings = experiment.registration(label)
             config = experiment.training_config(experiment.agents[label].seed)
@@ -369,105 +330,37 @@ class Experiments:
             owners[key] = owner
 
 
-def _unknown_experiment(name: str, known: list[str]) -> str:
-    return f"there is no experiment {name!r}{did_you_mean(name, known)}"
-
-
 def _experiment(
-    name: str, entry: dict[str, Any], limits: dict[str, Any], scale: str
+    name: str, settings: ExperimentSettings, limits: Limits, scale: str
 ) -> Experiment:
-    where = f"experiments.{name}"
-    register = entry["register"]
-    seeds = list(entry.get("seeds", [0]))
-    if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{where}.seeds: the same seed twice")
-    if len(seeds) > 1 and "{seed}" not in register["policy_name"]:
-        raise ConfigError(
-            f"{where}.register.policy_name: {len(seeds)} seeds make {len(seeds)} "
-            "agents; put {seed} into the name"
-        )
-    roles = (entry.get("train") or {}).get("roles", [])
-    if len(roles) > 1 and "{role}" not in register["policy_name"]:
-        raise ConfigError(
-            f"{where}.register.policy_name: {len(roles)} roles make {len(roles)} "
-            "agents; put {role} into the name"
-        )
-    if len(roles) > 1 and entry.get("checkpoint", "latest") != "latest":
-        raise ConfigError(
-            f"{where}.checkpoint: roles that are trained together are registered from "
-            "the same generation; use latest"
-        )
-    plain_name = register["policy_name"].replace("{seed}", "0")
-    if "checkpoint_dir" in entry:
-        try:
-            found = usable_checkpoints(Path(entry["checkpoint_dir"]))
-        except CheckpointError as error:
-            raise ConfigError(f"{where}.checkpoint_dir: {error}") from error
-        if len(found) > 1 and "{policy_id}" not in register["policy_name"]:
-            raise ConfigError(
-                f"{where}.register.policy_name: {len(found)} policy ids make "
-                f"{len(found)} agents; put {{policy_id}} into the name"
-            )
-        _check_policy_ids(found, where)
-        plain_name = plain_name.replace("{policy_id}", "0")
-    if roles:
-        plain_name = plain_name.replace("{role}", "0")
-    try:
-        check_policy_name(plain_name)
-        if "action_processor" in register:
-            ProcessorSpec.from_json(register["action_processor"])
-    except ValueError as error:
-        raise ConfigError(f"{where}.register: {error}") from error
-    train = entry.get("train")
-    sources = [key for key in SOURCES if entry.get(key) is not None]
-    if len(sources) != 1:
-        raise ConfigError(
-            f"{where}: give one of {', '.join(SOURCES)}, not "
-            f"{' and '.join(sources) or 'none'}"
-        )
-    verify_episodes = entry.get("verify_episodes", 16)
-    if train is not None:
-        try:
-            train = scaled(train, limits, ("experiments", name, "train"))
-        except SettingsError as error:
-            raise ConfigError(str(error)) from error
-    if "re_eval_num_episodes" in limits:
-        verify_episodes = min(verify_episodes, limits["re_eval_num_episodes"])
-    resources = {"threads": 1, "mem_mb": 4000, "runtime": 60, "nodes": 1}
-    return Experiment(
-        name=name,
-        train=train,
-        policy_file=entry.get("policy_file"),
-        checkpoint_dir=entry.get("checkpoint_dir"),
-        seeds=seeds,
-        checkpoint=entry.get("checkpoint", "latest"),
-        verify_episodes=verify_episodes,
-        register=register,
-        resources=resources | entry.get("resources", {}),
-        env_modules=_env_modules(entry),
-        scale=scale,
-    )
+    """Return an experiment within limits.
 
-
-def _env_modules(entry: dict[str, Any]) -> list[str]:
-    """Return the modules that the config names, in `env_modules` or before an id."""
-    train = entry.get("train") or {}
-    names = [train.get(key) or "" for key in ("env_name", "re_eval_env_name")]
-    modules = {name.rpartition(":")[0] for name in names}
-    return sorted((modules - {"", "posggym"}) | set(entry.get("env_modules", [])))
-
-
-def scaled(
-    train: dict[str, Any], limits: dict[str, Any], path: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Return training settings with every budget at most at its limit.
-
-    Settings that are left at their defaults are limited as well; a setting of None
-    (no such budget) stays None.
+    Raises
+    ------
+    ConfigError
+        If its checkpoints cannot be registered.
     """
-    defaults = TrainingConfig.from_dict(train, path).to_dict()
-    return train | {
-        name: min(defaults[name], limit)
-        for name, limit in limits.items()
-        if defaults[name] is not None
-    }
+    if settings.checkpoint_dir is not None:
+        _check_checkpoints(settings, f"experiments.{name}")
+    changes: dict[str, Any] = {}
+    if settings.train is not None:
+        changes["train"] = settings.train.limited(limits)
+    if limits.re_eval_num_episodes is not None:
+        changes["verify_episodes"] = min(
+            settings.verify_episodes, limits.re_eval_num_episodes
+        )
+    return Experiment(name, settings.model_copy(update=changes), scale)
+
+
+def _check_checkpoints(settings: ExperimentSettings, where: str) -> None:
+    assert settings.checkpoint_dir is not None
+    try:
+        found = usable_checkpoints(Path(settings.checkpoint_dir))
+    except CheckpointError as error:
+        raise ConfigError(f"{where}.checkpoint_dir: {error}") from error
+    if len(found) > 1 and "{policy_id}" not in settings.registration.policy_name:
+        raise ConfigError(
+            f"{where}.register.policy_name must contain {{policy_id}}: {len(found)} "
+            f"policy ids make {len(found)} agents"
+        )
+    _check_policy_ids(found, where)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from posggym_es.config.experiments import REGISTRY_GROUP, SPEC_FILE, Experiments
+from posggym_es.config.experiments import SPEC_FILE, Experiments
+from posggym_es.config.settings import REGISTRY_GROUP, WorkflowConfig
 
 # What users load and read; reports with timings and pictures are not compared.
 _PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")
@@ -48,7 +47,7 @@ def require_published(experiments: Experiments, folder: Path) -> None:
 
 
 def derive_again(
-    snakefile: Path, folder: Path, config: dict[str, Any], work: Path, cores: int
+    snakefile: Path, folder: Path, config: WorkflowConfig, work: Path, cores: int
 ) -> None:
     """Run the chain in another folder, from the same trained policies.
 
@@ -70,19 +69,19 @@ def derive_again(
     DerivationError
         If a step fails.
     """
-    config = copy.deepcopy(config)
-    for entry in config["experiments"].values():
+    settings = config.given()
+    for entry in settings["experiments"].values():
         for key in ("policy_file", "checkpoint_dir"):
             if entry.get(key) is not None:
                 entry[key] = str((folder / entry[key]).resolve())
     for key in ("posggym_repo", "agent_models_repo", "agent_models_url", "crossplay"):
-        config.pop(key, None)
-    config["films"] = False
-    experiments = Experiments(config, folder)
+        settings.pop(key, None)
+    settings["films"] = False
+    experiments = Experiments(WorkflowConfig.from_dict(settings), folder)
     for name in experiments.selected:
-        if experiments[name].train is None:
+        if experiments[name].settings.train is None:
             continue
-        for seed in experiments[name].seeds:
+        for seed in experiments[name].settings.seeds:
             run = experiments.run_root / name / f"seed{seed}"
             if not (folder / run / "metrics.csv").exists():
                 raise DerivationError(
@@ -93,7 +92,7 @@ def derive_again(
             shutil.copy2(folder / run / "metrics.csv", work / run)
     (work / "config").mkdir()
     path = work / "config" / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump(settings))
     for name in experiments.kept:
         kept = experiments.results_root / name
         shutil.copytree(folder / kept, work / kept)

@@ -13,6 +13,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pgpelib.utils.settings import FieldError
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
 # The models repository and a posggym tree keep the same layout below these folders.
@@ -73,26 +74,6 @@ _AGENT_SCHEMA = {
     "additionalProperties": False,
     "required": [name for name in _AGENT_PROPERTIES if name not in _OPTIONAL],
     "properties": _AGENT_PROPERTIES,
-}
-# What users say about an agent; the rest follows from its policy. The config's schema
-# has the same keys (a test holds the two together).
-_SETTINGS_SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["policy_name"],
-    "properties": {
-        name: _AGENT_PROPERTIES[name]
-        for name in (
-            "policy_name",
-            "version",
-            "description",
-            "valid_agent_ids",
-            "env_type",
-            "env_name",
-            "action_processor",
-        )
-    }
-    | {"env_args_id": {"type": "string"}},
 }
 
 
@@ -317,31 +298,20 @@ def default_args_id(env_args: dict[str, Any]) -> str:
     return "-".join(f"{k}={v}" for k, v in env_args.items()).replace(" ", "")
 
 
-def checked_settings(settings: Any) -> dict[str, Any]:
-    """Return registration settings, refusing unknown, missing and mistyped ones.
-
-    Raises
-    ------
-    ValueError
-        Naming the keys.
-    """
-    refuse_mistakes(settings, _SETTINGS_SCHEMA)
-    return dict(settings)
-
-
 def check_policy_name(name: str) -> None:
     """Refuse names that POSGGym cannot register, or that leave the target folder.
 
     Raises
     ------
-    ValueError
+    FieldError
         Saying what is wrong with the name.
     """
-    _check_match("policy name", name, POLICY_NAME_RE)
+    if not POLICY_NAME_RE.fullmatch(name):
+        text = f"must match {POLICY_NAME_RE.pattern}, not {name!r}"
+        raise FieldError("policy_name", text)
     if re.search(r"-v\d+\Z", name):
-        raise ValueError(
-            f"policy name {name!r} ends like a version; set `version` instead"
-        )
+        text = f"{name!r} ends like a version; set version instead"
+        raise FieldError("policy_name", text)
 
 
 def check_folder(what: str, name: str) -> None:

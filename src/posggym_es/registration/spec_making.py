@@ -8,7 +8,8 @@ from typing import Any
 from pgpelib.policies.policy import SavedPolicy
 from posggym_es.models.ppo_data import PPOPolicyData
 from posggym_es.registration.environments import RegisteredEnv, registered_env
-from posggym_es.registration.spec import AgentSpec, ProcessorSpec, checked_settings
+from posggym_es.registration.settings import RegisterSettings
+from posggym_es.registration.spec import AgentSpec, ProcessorSpec
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.utils.return_statistics import mean_interval, shown
 from posggym_gymnasium.ids import ENV_TYPE
@@ -33,8 +34,7 @@ def agent_spec(
     obs_processor, action_processor
         The processors that it was converted for.
     settings
-        `policy_name`, and optionally `version`, `description`, `valid_agent_ids`,
-        `env_args_id`, `env_type` and `env_name`; see the config reference.
+        Those of `RegisterSettings`, as plain data.
     policy_sha256
         SHA-256 of the converted policy's file.
 
@@ -63,24 +63,24 @@ def agent_in(
 
     The description is that of the settings alone.
     """
-    settings = checked_settings(settings)
-    env_type = settings.get("env_type", env.env_type)
+    chosen = RegisterSettings.from_dict(settings)
+    env_type = chosen.env_type or env.env_type
     if (env_type == ENV_TYPE) != (env.env_type == ENV_TYPE):
         raise ValueError(
             f"env_type: {env.env_id} belongs to {env.env_type}, not to {env_type}"
         )
-    own_id = settings.get("env_args_id")
+    agent_ids = chosen.valid_agent_ids
     return AgentSpec(
         env_id=env.env_id,
         env_args=env.env_args,
-        env_args_id=own_id or env.env_args_id,
-        folder=own_id or env.folder,
+        env_args_id=chosen.env_args_id or env.env_args_id,
+        folder=chosen.env_args_id or env.folder,
         env_type=env_type,
-        env_name=settings.get("env_name", env.env_name),
-        policy_name=settings["policy_name"],
-        version=settings.get("version", 0),
-        valid_agent_ids=settings.get("valid_agent_ids"),
-        description=settings.get("description", ""),
+        env_name=chosen.env_name or env.env_name,
+        policy_name=chosen.policy_name,
+        version=chosen.version,
+        valid_agent_ids=None if agent_ids is None else list(agent_ids),
+        description=chosen.description,
         obs_processor=obs_processor,
         action_processor=action_processor,
     )

@@ -72,9 +72,9 @@ def statuses(experiments: Experiments, folder: Path) -> list[RunStatus]:
 
 def _seeds(experiment: Experiment) -> Sequence[int | None]:
     """Return the seeds of the training runs; one None where policies were given."""
-    if experiment.train is None:
+    if experiment.settings.train is None:
         return [None]
-    return experiment.seeds
+    return experiment.settings.seeds
 
 
 def _run_status(

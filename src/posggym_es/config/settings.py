@@ -1,0 +1,272 @@
+"""The settings of a workflow: what may stand in the config, and what it means.
+
+`tools/write_settings.py` writes the config's JSON schema and the tables of its
+reference from these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from pgpelib.training.config import TrainSettings
+from pgpelib.training.credentials import HINT, has_literal_password
+from pgpelib.utils.hints import did_you_mean
+from pgpelib.utils.settings import (
+    AS_TUPLE,
+    Count,
+    FieldError,
+    PositiveInt,
+    Settings,
+    Text,
+)
+from posggym_es.config.scales import FULL_SCALE
+from posggym_es.registration.settings import RegisterSettings
+from posggym_es.registration.spec import check_policy_name
+
+# The group of all agents together has its folder beside those of the experiments.
+REGISTRY_GROUP = "registry"
+
+# Beside the experiments' own folders in the results.
+RESERVED_NAMES = {
+    REGISTRY_GROUP: "the registry of all agents",
+    "crossplay": "cross-play",
+    "docs_all": "the documentation pages of all agents",
+}
+
+# Where the policies of an experiment come from.
+SOURCES = ("train", "policy_file", "checkpoint_dir")
+
+
+def _split(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+_Even = Annotated[int, Field(ge=2, multiple_of=2)]
+_Module = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_.]*$")]
+# It becomes a folder name.
+_ExperimentName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+_Names = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1),
+    AS_TUPLE,
+    BeforeValidator(_split, json_schema_input_type=Text | list[Text]),
+]
+
+
+class Limits(Settings):
+    """Upper limits of training settings at a scale."""
+
+    niters: PositiveInt | None = None
+    popsize: _Even | None = None
+    popsize_max: PositiveInt | None = None
+    num_interactions: PositiveInt | None = None
+    max_episode_length: PositiveInt | None = None
+    re_eval_num_episodes: PositiveInt | None = None
+    """Also of the episodes of verification and cross-play."""
+
+
+class ExperimentTraining(TrainSettings):
+    """Training settings of an experiment, which has to say what it trains in."""
+
+    env_name: Text = Field(
+        description=TrainSettings.model_fields["env_name"].description
+    )
+
+    def limited(self, limits: Limits) -> Self:
+        """Return these settings with every budget at most at its limit.
+
+        Settings that are left at their defaults are limited as well; a setting of None
+        (no such budget) stays None.
+        """
+        budgets = {
+            name: min(getattr(self, name), limit)
+            for name, limit in limits.to_dict().items()
+            if limit is not None and getattr(self, name) is not None
+        }
+        # Made again, because others follow from them.
+        return self.from_dict(self.given() | budgets)
+
+
+class Resources(Settings):
+    """What a training job gets."""
+
+    threads: PositiveInt = 1
+    """Worker processes of a training job, limited by `--cores`."""
+    mem_mb: PositiveInt = 4000
+    """Memory of a training job in MB, for clusters."""
+    runtime: PositiveInt = 60
+    """Time limit of a training job in minutes, for clusters."""
+    nodes: PositiveInt = 1
+    """Nodes of a training job on Slurm, with that many threads and MB each
+    ([how](slurm.md#one-run-on-several-nodes))."""
+
+
+class ExperimentSettings(Settings):
+    """One experiment: where its policies come from, and how they are registered."""
+
+    train: ExperimentTraining | None = None
+    """Settings of the trainer, below."""
+    policy_file: Text | None = None
+    """A saved policy to register instead of training one."""
+    checkpoint_dir: Text | None = None
+    """A PPO checkpoint to register instead, or a folder of them: the latest
+    `checkpoint_<update>_<policy_id>.pt` of each policy id is registered, and other
+    names such as `P0_seed0.pt`. Policies without weights are skipped."""
+    env_modules: Annotated[tuple[_Module, ...], AS_TUPLE] = ()
+    """Modules that `env_name` in a `policy_file` may import (`module:Id`); those before
+    an id in `train` need no mention."""
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1), AS_TUPLE] = (0,)
+    """Seeds: one training run and one agent each."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which policy of a run is registered: `latest`, or `best` by mean re-evaluation
+    (it is then evaluated again on new episodes, because the best of many is lucky)."""
+    verify_episodes: PositiveInt = 16
+    """Episodes of that new evaluation, and of given policies."""
+    registration: RegisterSettings = Field(alias="register")
+    """How the agents are registered in POSGGym."""
+    resources: Resources = Resources()
+    """What a training job gets."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"must not name a seed twice, as {list(seeds)} does")
+        return seeds
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Agent ids of the environment that get policies of their own."""
+        return () if self.train is None else self.train.roles
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse an experiment that contradicts itself."""
+        sources = [key for key in SOURCES if getattr(self, key) is not None]
+        if len(sources) != 1:
+            raise ValueError(
+                f"needs one of {', '.join(SOURCES)}, not "
+                f"{' and '.join(sources) or 'none'}"
+            )
+        if len(self.roles) > 1 and self.checkpoint != "latest":
+            raise FieldError(
+                "checkpoint",
+                "must be 'latest': roles that are trained together are registered from "
+                "the same generation",
+            )
+        name = self.registration.policy_name
+        for placeholder, values, what in (
+            ("{seed}", self.seeds, "seeds"),
+            ("{role}", self.roles, "roles"),
+        ):
+            if len(values) > 1 and placeholder not in name:
+                raise FieldError(
+                    "register.policy_name",
+                    f"must contain {placeholder}: {len(values)} {what} make "
+                    f"{len(values)} agents",
+                )
+        name = name.replace("{seed}", "0")
+        if self.roles:
+            name = name.replace("{role}", "0")
+        if self.checkpoint_dir is not None:
+            name = name.replace("{policy_id}", "0")
+        try:
+            check_policy_name(name)
+        except FieldError as error:
+            raise FieldError(f"register.{error.key}", error.text) from error
+        return self
+
+
+class Crossplay(Settings):
+    """Cross-play of the registered policies."""
+
+    episodes: PositiveInt = 100
+    """Episodes of each pair of policies."""
+    models_dir: Text | None = None
+    """A copy of POSGGym's models repository; without it POSGGym downloads its own
+    policies."""
+
+
+class WorkflowConfig(Settings):
+    """Config of the pipeline; docs/config.md explains every key."""
+
+    scale: Text = FULL_SCALE
+    """`full`, or a name in `scales`; results of others are rehearsals in
+    `results/<scale>/`, which cannot be published."""
+    scales: dict[str, Limits] = Field(default_factory=dict)
+    """Upper limits of training settings by the name of a scale: `niters`, `popsize`,
+    `popsize_max`, `num_interactions`, `max_episode_length`, `re_eval_num_episodes`."""
+    only: _Names | None = None
+    """Experiments that `register_all` handles, with commas or as a list; the agents of
+    others that have results stay in `results/registry`. All by default."""
+    posggym_repo: Text | None = None
+    """A local checkout or git URL of POSGGym: `register_all` registers the agents
+    there, too, on a branch of a clone of its own. Needs `agent_models_repo`."""
+    agent_models_repo: Text | None = None
+    """The same for POSGGym's models repository. Needs `posggym_repo`."""
+    branch: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = (
+        "posggym-es"
+    )
+    """Branch of the clones of both repositories."""
+    agent_models_url: Annotated[str, Field(pattern="^https?://.*/$")] | None = None
+    """Address of the raw files of the published models branch, which `publish`
+    downloads from; by default the one that the posggym repository names."""
+    films: bool = True
+    """Whether each agent is filmed."""
+    crossplay: Crossplay | None = None
+    """Cross-play of the registered policies; `crossplay: {}` makes it part of
+    `register_all`."""
+    tensorboard: bool = False
+    """Whether training runs write TensorBoard's event files, too
+    (`tensorboard --logdir runs`)."""
+    mongo_db: Text | None = None
+    """Database that training runs are recorded in, as for `train.py -m`
+    ([how](slurm.md#runs-in-a-database))."""
+    policy: Text | None = None
+    """Id of the agent that `snakemake unregister --config policy=ID` takes out."""
+    experiments: Annotated[
+        dict[_ExperimentName, ExperimentSettings],
+        Field(min_length=1, json_schema_extra={"additionalProperties": False}),
+    ]
+    """The experiments by name, which is that of their folders."""
+
+    @field_validator("mongo_db")
+    @classmethod
+    def _check_database(cls, address: str | None) -> str | None:
+        if address is not None and has_literal_password(address):
+            raise ValueError(f"has a password in it: {HINT}")
+        return address
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse a config that contradicts itself."""
+        for given, other in (
+            ("posggym_repo", "agent_models_repo"),
+            ("agent_models_repo", "posggym_repo"),
+        ):
+            if getattr(self, given) is not None and getattr(self, other) is None:
+                raise FieldError(given, f"needs {other}")
+        known = [FULL_SCALE, *self.scales]
+        if self.scale not in known:
+            hint = did_you_mean(self.scale, known, repr)
+            raise FieldError(
+                "scale", f"must be one of {', '.join(known)}, not {self.scale!r}{hint}"
+            )
+        if FULL_SCALE in self.scales:
+            raise FieldError(
+                f"scales.{FULL_SCALE}", "has no limits; choose another name"
+            )
+        taken = RESERVED_NAMES | dict.fromkeys(self.scales, "a scale")
+        for name in self.experiments:
+            if name in taken:
+                raise FieldError(
+                    f"experiments.{name}",
+                    f"cannot be a name: results/{name} is the folder of {taken[name]}",
+                )
+        for name in self.only or ():
+            if name not in self.experiments:
+                hint = did_you_mean(name, self.experiments, repr)
+                raise FieldError("only", f"names no experiment: {name!r}{hint}")
+        return self

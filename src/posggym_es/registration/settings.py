@@ -1,0 +1,61 @@
+"""What users say about the agents of an experiment.
+
+What the registration of an agent needs beyond that follows from its policy.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pgpelib.utils.settings import AS_TUPLE, Count, FieldError, Settings, Text
+from posggym_es.registration.spec import PATH_PART_RE, ProcessorSpec
+
+_AgentIds = Annotated[tuple[str, ...], Field(min_length=1), AS_TUPLE]
+_Folder = Annotated[str, Field(pattern=f"^{PATH_PART_RE.pattern}$")]
+
+
+class ProcessorSettings(Settings):
+    """An action processor that is set, not derived."""
+
+    name: Literal["IdentityProcessor", "RescaleProcessor"]
+    """Class of `posggym.agents.utils.processors`."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the class besides the space."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            ProcessorSpec(self.name, self.config)
+        except ValueError as error:
+            raise FieldError("config", f"does not fit {error}") from error
+        return self
+
+
+class RegisterSettings(Settings):
+    """Registration settings of an agent."""
+
+    policy_name: Text
+    """Name in the id; `{seed}`, `{role}` and, with `checkpoint_dir`, `{policy_id}`
+    stand for those of the agent."""
+    version: Count = 0
+    """Version in the id."""
+    description: str = ""
+    """First sentence of the description; algorithm, steps, mean return with its 95 %
+    interval, seed and commit are added."""
+    valid_agent_ids: _AgentIds | None = None
+    """Agents that the policy can play; by default all, or the role that it was trained
+    for."""
+    env_args_id: Text | None = None
+    """Name of the environment's arguments in the id, and folder of the policy file; by
+    default that of POSGGym's agents for the same arguments, or `k1=v1-k2=v2` of the
+    given ones."""
+    env_type: _Folder | None = None
+    """Folder of the environment's type in POSGGym's layout; derived by default."""
+    env_name: _Folder | None = None
+    """Folder of the environment in POSGGym's layout; derived by default."""
+    action_processor: ProcessorSettings | None = None
+    """What stands between the network and the environment:
+    `{name: RescaleProcessor, config: {...}}` or `{name: IdentityProcessor}`; derived by
+    default."""

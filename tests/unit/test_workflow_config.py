@@ -1,0 +1,224 @@
+"""Mistakes in the config: the key, what is wrong, and what to write instead."""
+
+from __future__ import annotations
+
+import copy
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgpelib.utils.settings import SettingsError
+from posggym_es.config.settings import WorkflowConfig
+from posggym_es.config.workflow_config import read_config
+from workspace import CONFIG
+from write_settings import outdated
+
+
+@pytest.fixture(scope="module")
+def schema(root):
+    path = root / "config" / "schemas" / "config.schema.yaml"
+    return yaml.safe_load(path.read_text())
+
+
+def changed(change):
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    return config
+
+
+def mistakes(config):
+    try:
+        read_config(config)
+    except SettingsError as error:
+        return error.mistakes
+    return []
+
+
+LANDER = ("experiments", "lander")
+
+
+def put(*path_and_value):
+    *path, name, value = path_and_value
+
+    def change(config):
+        for key in path:
+            config = config[key]
+        config[name] = value
+
+    return change
+
+
+MISTAKES = [
+    (
+        put("experimnts", {}),
+        "unknown key 'experimnts'; did you mean 'experiments'?",
+    ),
+    (
+        put(*LANDER, "train", "hiden", [3]),
+        "experiments.lander.train: unknown key 'hiden'; did you mean 'hidden'?",
+    ),
+    (
+        put(*LANDER, "train", {"niters": 1}),
+        "experiments.lander.train: missing required key 'env_name'",
+    ),
+    (
+        put(*LANDER, "train", "activation", "gelu"),
+        "experiments.lander.train.activation must be 'tanh' or 'relu', not 'gelu'",
+    ),
+    (
+        put(*LANDER, "train", "niters", "many"),
+        "experiments.lander.train.niters must be a whole number, not 'many'",
+    ),
+    (put(*LANDER, "train", "niters", 0), "niters must be at least 1, not 0"),
+    (put(*LANDER, "train", "radius", 0), "radius must be greater than 0, not 0"),
+    (put(*LANDER, "train", "popsize", 7), "popsize must be even, not 7"),
+    (put(*LANDER, "train", "roles", ["a;b"]), "roles.0 must match"),
+    (put(*LANDER, "register", {}), "register: missing required key 'policy_name'"),
+    (put(*LANDER, "regsiter", {}), "unknown key 'regsiter'; did you mean 'register'?"),
+    (
+        put(*LANDER, "register", "verison", 1),
+        "lander.register: unknown key 'verison'; did you mean 'version'?",
+    ),
+    (put(*LANDER, "seeds", []), "experiments.lander.seeds must not be empty"),
+    (
+        put(*LANDER, "seeds", "all"),
+        "lander.seeds must be a list, not 'all'",
+    ),
+    (
+        put(*LANDER, "train", "popsize_max", "none"),
+        "popsize_max must be a whole number or null, not 'none'",
+    ),
+    (put("experiments", {}), "experiments must not be empty"),
+    (put("experiments", "../up", {}), "experiments: key '../up' must match"),
+    (put("experiments", "A B", {}), "experiments: key 'A B' must match"),
+    (put("branch", "-f"), "branch must match"),
+    (put("agent_models_url", "file:///etc/"), "agent_models_url must match"),
+    (put(*LANDER, "register", "env_type", "../x"), "env_type must match"),
+    (put(*LANDER, "seeds", [True]), "seeds.0 must be a whole number, not True"),
+    (
+        put(*LANDER, "train", "max_speed", "1e-3"),
+        "max_speed must be a finite number, not '1e-3'; YAML reads it as text: write "
+        "1.0e-3",
+    ),
+    (put("films", "no"), "films must be true or false, not 'no'"),
+    (put("crossplay", {"episodes": 0}), "crossplay.episodes must be at least 1, not 0"),
+    (put("scales", {"smoke": {"popsize": 3}}), "scales.smoke.popsize must be even"),
+]
+# JSON Schema cannot say these.
+OTHER_MISTAKES = [
+    (put("posggym_repo", "x"), "posggym_repo needs agent_models_repo"),
+    (
+        put(*LANDER, "register", "version", 1.0),
+        "version must be a whole number, not 1.0",
+    ),
+    (
+        put(*LANDER, "train", "stdev_lr", float("nan")),
+        "train.stdev_lr must be a finite number, not nan",
+    ),
+    (put(*LANDER, "train", "env_config", {1: 2}), "env_config: key 1 must be text"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES + OTHER_MISTAKES)
+def test_each_mistake_is_explained(change, message):
+    found = mistakes(changed(change))
+    assert any(message in line for line in found), found
+    assert all("\n" not in line for line in found)
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES)
+def test_the_schema_refuses_what_the_models_refuse(schema, change, message):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed(change), schema)
+
+
+def test_the_schema_and_the_models_take_valid_configs(root, schema):
+    shipped = yaml.safe_load((root / "config" / "config.yaml").read_text())
+    for config in (CONFIG, shipped):
+        jsonschema.validate(config, schema)
+        read_config(config)
+
+
+def test_what_is_written_from_the_models_is_up_to_date():
+    assert not outdated(), "run make settings"
+
+
+@pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e+2", "+3e0", "1.5e3"])
+def test_the_proposed_number_is_one_for_yaml(text):
+    assert isinstance(yaml.safe_load(text), str)
+    change = put(*LANDER, "train", "decrease_rewards_by", text)
+    (line,) = mistakes(changed(change))
+    assert yaml.safe_load(line.rpartition("write ")[2]) == float(text)
+
+
+def test_settings_follow_from_others():
+    train = {"env_name": "CartPole-v1", "max_speed": 0.2, "popsize": 10}
+    config = read_config(changed(put(*LANDER, "train", train)))
+    read = config.experiments["lander"].train
+    assert read is not None
+    assert (read.center_lr, read.radius) == (0.1, 3.0)
+    assert (read.popsize_max, read.num_interactions) == (80, 1500)
+
+
+def test_what_was_given_comes_back():
+    config = read_config(CONFIG)
+    assert config.given() == CONFIG
+    assert WorkflowConfig.from_dict(config.given()) == config
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"films": "false"}, {"films": False}),
+        ({"films": "no"}, {"films": False}),
+        ({"crossplay": {"episodes": "4"}}, {"crossplay": {"episodes": 4}}),
+        ({"crossplay": "null"}, {"crossplay": None}),
+        ({"only": "lander"}, {"only": ["lander"]}),
+        ({"only": "lander,pursuit"}, {"only": ["lander", "pursuit"]}),
+        # Where the setting is text, it stays text.
+        ({"branch": "no"}, {"branch": "no"}),
+        ({"policy": "1"}, {"policy": "1"}),
+    ],
+)
+def test_text_of_the_command_line_is_read_as_yaml_reads_it(given, read):
+    assert read_config(CONFIG | given, given).given() == CONFIG | read
+
+
+@pytest.mark.parametrize("text", ["maybe", "{"])
+def test_text_that_yaml_takes_for_no_value_is_shown_as_it_is(text):
+    given = {"films": text}
+    with pytest.raises(SettingsError, match=f"films must be .*, not '{text}'"):
+        read_config(CONFIG | given, given)
+
+
+def test_arguments_of_environments_get_their_types():
+    env = {"grid": "7x7", "num_agents": "2", "flag": "true"}
+    given = {"experiments": {"lander": {"train": {"env_config": env}}}}
+    config = changed(put(*LANDER, "train", "env_config", env))
+    train = read_config(config, given).experiments["lander"].train
+    assert train is not None
+    assert train.env_config == {"grid": "7x7", "num_agents": 2, "flag": True}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+)
+
+
+@given(st.data())
+def test_whatever_stands_anywhere_is_explained_or_valid(data):
+    config = copy.deepcopy(CONFIG)
+    target = config
+    while True:
+        keys = [k for k in target if isinstance(target[k], dict) and target[k]]
+        if not keys or data.draw(st.booleans()):
+            break
+        target = target[data.draw(st.sampled_from(keys))]
+    known = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=9))
+    target[known] = data.draw(VALUES)
+    assert all(mistakes(config))

@@ -10,7 +10,7 @@ from typing import Any
 
 from pgpelib.utils.files import read_json
 from posggym_es.conversion.folders import convert_folder
-from posggym_es.conversion.report import MODEL_NAME, read_conversion
+from posggym_es.conversion.report import MODEL_FILE, read_conversion
 from posggym_es.evaluation.extraction import extract
 from posggym_es.policies.policy_file import read_policy
 from posggym_es.registration.posggym_trees import make_tree
@@ -87,7 +87,7 @@ def register(
         converted.sha256,
     )
     with tempfile.TemporaryDirectory() as assets:
-        stage_assets([(spec, Path(converted_dir) / f"{MODEL_NAME}.pkl")], Path(assets))
+        stage_assets([(spec, Path(converted_dir) / MODEL_FILE)], Path(assets))
         partners = policy.metadata.partner_ids
         make_tree([spec], Path(assets), Path(tree), partners=partners)
     return spec

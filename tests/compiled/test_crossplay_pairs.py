@@ -12,9 +12,7 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from made_policies import linear_policy_for
-from posggym_es.conversion.lossless import convert
 from posggym_es.evaluation.crossplay import (
-    RANDOM_POLICY,
     not_compiled,
     play_all,
     play_compiled_pair,
@@ -23,6 +21,8 @@ from posggym_es.evaluation.crossplay import (
 )
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.models.posggym_model_file import model_file_bytes
+from posggym_es.policies.lossless import convert
+from posggym_es.tasks.family import RANDOM_POLICY
 
 
 def test_pairs_are_played_once_and_the_same_with_any_workers(tmp_path):

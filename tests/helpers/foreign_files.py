@@ -18,7 +18,7 @@ from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 from archive_tricks import NOT_SAVED, parts_of, saved, tricks, with_pickle
 from checkpoints import save_checkpoint
 from pgpelib.policies.metadata import PolicyMetadata
-from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
+from pgpelib.policies.policy import ActionSpec, Architecture
 from pgpelib.policies.saving import save_policy, to_plain
 from pgpelib.restore import PolicyFileError, load_policy
 from pickle_bombs import (
@@ -35,10 +35,11 @@ from pickle_bombs import (
     tensor_bombs,
     text,
 )
-from posggym_es.conversion.lossless import convert
 from posggym_es.models.posggym_model_file import model_file_bytes, read_model_file
-from posggym_es.policies.checkpoint_names import CheckpointError
-from posggym_es.policies.ppo_checkpoints import load_checkpoint
+from posggym_es.policies.deterministic import DeterministicPolicy
+from posggym_es.policies.lossless import convert
+from posggym_es.sources.checkpoint_names import CheckpointError
+from posggym_es.sources.ppo_checkpoints import load_checkpoint
 
 FOUND = Path(__file__).parents[1] / "found_by_fuzzing"
 KINDS = ("policy", "model", "checkpoint")
@@ -50,11 +51,11 @@ READERS: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
 }
 
 
-def small_policy() -> SavedPolicy:
+def small_policy() -> DeterministicPolicy:
     """Return a valid policy for Walker2d-v4."""
     architecture = Architecture(17, 6, (4,), "tanh", 0, ())
     weights = np.random.default_rng(0).normal(size=architecture.num_parameters)
-    return SavedPolicy(
+    return DeterministicPolicy(
         layers=architecture.layers(weights),
         activation="tanh",
         obs_mean=np.zeros(17),

@@ -11,9 +11,10 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.policies.metadata import PolicyMetadata
-from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
-from posggym_es.conversion.lossless import convert
+from pgpelib.policies.policy import ActionSpec, Architecture
 from posggym_es.models.posggym_model_file import model_file_bytes
+from posggym_es.policies.deterministic import DeterministicPolicy
+from posggym_es.policies.lossless import convert
 from posggym_es.tasks.posggym_task import (
     derived_action_processor,
     derived_processor,
@@ -40,7 +41,7 @@ def linear_policy_for(env, agent="0", role=None, seed=0, biases=None):
         )
     else:
         parameters = np.concatenate([np.zeros(size * len(biases)), biases])
-    return SavedPolicy(
+    return DeterministicPolicy(
         layers=architecture.layers(parameters),
         activation="tanh",
         obs_mean=None,
@@ -69,7 +70,7 @@ def random_policy(
     architecture = Architecture(
         size, 3, tuple(hidden), activation, lstm_size, tuple(head)
     )
-    return SavedPolicy(
+    return DeterministicPolicy(
         layers=architecture.layers(rng.normal(size=architecture.num_parameters)),
         activation=activation,
         obs_mean=rng.normal(size=size) if obs_norm else None,
@@ -87,7 +88,7 @@ def random_policy(
 
 def make_policy(architecture, parameters, action, **fields):
     """Return a policy with these parameters."""
-    return SavedPolicy(
+    return DeterministicPolicy(
         layers=architecture.layers(np.asarray(parameters, dtype=np.float64)),
         activation=architecture.activation,
         action=action,

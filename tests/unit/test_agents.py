@@ -15,15 +15,15 @@ from checkpoints import save_checkpoint
 from made_policies import random_policy
 from messages import exactly
 from pgpelib.policies.metadata import PolicyMetadata, Reference
+from posggym_es.models.processors import ProcessorSpec
 from posggym_es.policies.policy_file import (
     METADATA_FILE,
     TENSORS_FILE,
     read_policy,
     write_policy,
 )
-from posggym_es.policies.ppo_checkpoints import load_checkpoint
 from posggym_es.registration.registry_files import agents_code
-from posggym_es.registration.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_spec, company, describe
 from posggym_es.registration.staging import (
     StagingError,
@@ -31,6 +31,7 @@ from posggym_es.registration.staging import (
     stage_assets,
     stage_models,
 )
+from posggym_es.sources.ppo_checkpoints import load_checkpoint
 from posggym_es.utils.return_statistics import mean_interval, shown
 
 IDENTITY = ProcessorSpec("IdentityProcessor")

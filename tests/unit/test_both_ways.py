@@ -14,10 +14,11 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.policies.networks import Network
-from pgpelib.policies.policy import Architecture, SavedPolicy
+from pgpelib.policies.policy import Architecture
 from pgpelib.tasks.registry import make_task
-from posggym_es.conversion.lossless import convert
 from posggym_es.models.posggym_model_file import model_file_bytes
+from posggym_es.policies.deterministic import DeterministicPolicy
+from posggym_es.policies.lossless import convert
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
 
 # All environments of posggym 0.6.0; both roles of those that are not symmetric.
@@ -75,7 +76,7 @@ def test_every_action_is_the_same(env_id, role, lstm_size, played, tmp_path):
         lstm_size=lstm_size,
     )
     rng = np.random.default_rng(1)
-    policy = SavedPolicy(
+    policy = DeterministicPolicy(
         layers=architecture.layers(rng.normal(size=architecture.num_parameters)),
         activation="tanh",
         obs_mean=None,

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from pickle_bombs import Executes
 from posggym_es.evaluation.crossplay import (
-    RANDOM_POLICY,
     policies_of,
     seats,
     usable,
 )
 from posggym_es.evaluation.payoffs import Variant, diversity, regret
+from posggym_es.tasks.family import RANDOM_POLICY
 
 AGENTS = ["0", "1", "2"]
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.environments import env_of
-from posggym_es.registration.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_in
 from posggym_es.tasks.posggym_envs import (
     complete_env_args,

@@ -16,7 +16,7 @@ from made_policies import random_policy
 from messages import exactly
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, fold_normalization
-from pgpelib.policies.policy import ActionSpec, Architecture, SavedPolicy
+from pgpelib.policies.policy import ActionSpec, Architecture
 from pgpelib.policies.running_statistics import VARIANCE_FLOOR, RunningStat
 from pgpelib.policies.saving import save_policy
 from pgpelib.restore import (
@@ -27,6 +27,7 @@ from pgpelib.restore import (
     policy_metadata,
     to_torch_module,
 )
+from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.policies.policy_file import read_policy, write_policy
 
 
@@ -267,7 +268,7 @@ def test_weights_that_are_not_numbers_are_refused():
     policy = random_policy()
     policy.layers[0][0][0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinite"):
-        SavedPolicy(**{**policy.__dict__})
+        DeterministicPolicy(**{**policy.__dict__})
 
 
 @pytest.mark.parametrize(

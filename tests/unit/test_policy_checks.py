@@ -90,7 +90,10 @@ def test_the_command_line_names_modules(root, foreign):
     for extra, reason in (
         ([], "would import the module module_of_somebody"),
         # The user's word: it is imported, and its environment is another one.
-        (["--env_module", "module_of_somebody"], "needs 4 and 2 (discrete)"),
+        (
+            ["--env_module", "module_of_somebody"],
+            "needs 4 numbers and 2 outputs (discrete)",
+        ),
     ):
         result = subprocess.run(
             [*command, *extra], capture_output=True, text=True, env=environment
@@ -134,8 +137,11 @@ def test_the_config_names_modules():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"env_name": "Humanoid-v4"}, "maps 17 numbers to 6 outputs .* 376 and 17"),
-        ({"env_name": "CartPole-v1"}, r"needs 4 and 2 \(discrete\)"),
+        (
+            {"env_name": "Humanoid-v4"},
+            "17 numbers to 6 outputs .* 376 numbers and 17",
+        ),
+        ({"env_name": "CartPole-v1"}, r"needs 4 numbers and 2 outputs \(discrete\)"),
         (
             {"metadata": PolicyMetadata(role="7")},
             "plays the agent '7', but Walker2d-v4 has 0",

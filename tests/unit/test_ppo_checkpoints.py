@@ -23,17 +23,13 @@ from messages import exactly
 from pgpelib.foreign.safe_pickle import MAX_FILE_SIZE
 from pgpelib.policies.networks import Network
 from posggym_es.conversion.folders import convert_folder
-from posggym_es.conversion.lossless import ConversionError
-from posggym_es.conversion.ppo_policies import (
-    TOLERANCE,
-    ReferenceAgent,
-    actor_layers,
-    prove,
-)
+from posggym_es.conversion.proof import prove
 from posggym_es.models.posggym_model_file import model_file_bytes, read_model_file
-from posggym_es.policies.checkpoint_names import CheckpointError, latest_checkpoints
-from posggym_es.policies.policy_file import read_policy, write_ppo_policy
-from posggym_es.policies.ppo_checkpoints import (
+from posggym_es.policies.convertible import ConversionError
+from posggym_es.policies.policy_file import read_policy, write_policy
+from posggym_es.policies.reference_agents import StochasticAgent
+from posggym_es.sources.checkpoint_names import CheckpointError, latest_checkpoints
+from posggym_es.sources.ppo_checkpoints import (
     WeightlessError,
     load_checkpoint,
     usable_checkpoints,
@@ -99,7 +95,7 @@ def test_originals_act_by_the_same_chance_as_converted_policies(tmp_path, contin
     ((path, report),) = convert_folder(tmp_path / "in", tmp_path).items()
     converted = load_in_posggym(path, report, env, "1")
     policy = load_checkpoint(tmp_path / "in" / "checkpoint_1_P0.pt")
-    original = ReferenceAgent(policy, env.model, "1")
+    original = StochasticAgent(policy, env.model, "1")
     for seed in (3, 4):
         original.reset(seed=seed)
         converted.reset(seed=seed)
@@ -121,19 +117,26 @@ def test_ppo_proofs_compare_whole_episodes(tmp_path):
     save_checkpoint(tmp_path / "a", seed=0)
     save_checkpoint(tmp_path / "b", seed=1)
     policy = load_checkpoint(tmp_path / "a" / "checkpoint_1_P0.pt")
-    (same,) = convert_folder(tmp_path / "a", tmp_path / "a")
-    (other,) = convert_folder(tmp_path / "b", tmp_path / "b")
+    same, other = (
+        [
+            load_in_posggym(path, report, env, agent)
+            for agent in "01"
+            for path, report in convert_folder(folder, folder).items()
+        ]
+        for folder in (tmp_path / "a", tmp_path / "b")
+    )
     length = env.spec.max_episode_steps
     for minimum, count in ((1, 1), (length, 1), (length + 1, 2), (2 * length + 1, 3)):
-        observations, difference = prove(policy, same, env, "0", minimum)
-        assert observations == count * length
-        assert difference <= TOLERANCE
-    observations, difference = prove(policy, other, env, "1")
-    assert 1000 <= observations < 1000 + length
-    assert 0.01 < difference <= 1
+        proof = prove(policy, same[0], env, minimum)
+        assert proof.observations == count * length
+        assert proof.holds
+    proof = prove(policy, other[1], env)
+    assert 1000 <= proof.observations < 1000 + length
+    assert 0.01 < proof.max_difference <= 1
+    assert not proof.holds
     # Seeds make the episodes.
-    assert prove(policy, other, env, "1") == (observations, difference)
-    assert prove(policy, other, env, "0") != (observations, difference)
+    assert prove(policy, other[1], env) == proof
+    assert prove(policy, other[0], env) != proof
 
 
 def test_ppo_policies_that_float32_cannot_hold_are_not_written(tmp_path):
@@ -256,13 +259,13 @@ def test_old_keys_are_understood(tmp_path):
 def test_extracted_policies_come_back(tmp_path):
     save_checkpoint(tmp_path, layers=2)
     policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
-    write_ppo_policy(policy, tmp_path / "extracted")
+    write_policy(policy, tmp_path / "extracted")
     again = read_policy(tmp_path / "extracted")
     assert again.metadata == policy.metadata
     assert again.env_config == policy.env_config
     for name, array in policy.weights.items():
         assert np.array_equal(again.weights[name], array)
-    network, same = (Network(actor_layers(p), p.activation) for p in (policy, again))
+    network, same = (Network(p.actor_layers, p.activation) for p in (policy, again))
     x = np.ones(policy.observation_size)
     assert np.array_equal(network(x), same(x))
 

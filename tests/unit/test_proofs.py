@@ -14,8 +14,9 @@ from posggym.agents.utils import processors
 
 from made_policies import linear_policy_for
 from posggym_es.conversion.folders import convert_folder
-from posggym_es.conversion.lossless import Proof, convert, prove
+from posggym_es.conversion.proof import ActionProof, prove
 from posggym_es.models.posggym_model_file import model_file_bytes
+from posggym_es.policies.lossless import convert
 from posggym_es.policies.policy_file import write_policy
 from posggym_es.tasks.posggym_task import (
     make_processor,
@@ -99,11 +100,11 @@ def test_differences_are_counted_over_whole_episodes(
     for minimum in (1, len(start), len(start) + 1, 450):
         actions = actions_of(policy, env, agent, seed, everyone, minimum)
         proof = prove(policy, same, env, minimum, seed)
-        assert proof == Proof(len(actions), None, 0, 0)
+        assert proof == ActionProof(len(actions), None, 0, 0)
         assert proof.holds
         proof = prove(policy, other, env, minimum, seed)
         different = sum(action != taken for action in actions)
-        assert proof == Proof(len(actions), None, different, 0)
+        assert proof == ActionProof(len(actions), None, different, 0)
         assert not proof.holds
 
 
@@ -146,7 +147,7 @@ def test_ties_are_what_float32_cannot_decide(tmp_path, gap, undecided):
     policy = linear_policy_for(env, biases=np.array([1.0, 1.0 + gap, 0.0, 0.0, 0.0]))
     proof = prove(policy, in_posggym(policy, env, tmp_path / "p.pkl"), env, 1)
     count = proof.observations if undecided else 0
-    assert proof == Proof(proof.observations, None, count, count)
+    assert proof == ActionProof(proof.observations, None, count, count)
     # Not all observations may be ties.
     assert proof.holds != undecided
 
@@ -217,5 +218,5 @@ def test_differences_of_continuous_actions_are_shares_of_the_range(tmp_path):
     ],
 )
 def test_proofs_hold_up_to_their_tolerance(changes, holds):
-    proof = Proof(2000, None, None, 0)
+    proof = ActionProof(2000, None, None, 0)
     assert dataclasses.replace(proof, **changes).holds == holds

@@ -27,6 +27,7 @@ from posggym.agents.utils import processors
 
 from messages import exactly
 from pgpelib.utils.files import write_json
+from posggym_es.models.processors import PROCESSORS, ProcessorSpec
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.registry_files import (
     MARK,
@@ -38,12 +39,7 @@ from posggym_es.registration.registry_files import (
     register,
 )
 from posggym_es.registration.source_text import Source
-from posggym_es.registration.spec import (
-    PROCESSORS,
-    AgentSpec,
-    ProcessorSpec,
-    default_args_id,
-)
+from posggym_es.registration.spec import AgentSpec, default_args_id
 from posggym_es.registration.staging import StagingError, copy_package
 from workspace import python_with_tree
 

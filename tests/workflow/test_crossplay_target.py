@@ -8,10 +8,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from posggym_es.evaluation.crossplay import (
-    RANDOM_POLICY,
-)
 from posggym_es.evaluation.payoffs import matrix
+from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.utils.return_statistics import mean_interval
 from workspace import Workspace
 

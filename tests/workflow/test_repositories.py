@@ -47,10 +47,10 @@ def open_clones(hosts: Path, folder: str = "clones") -> Repositories:
 def make_agent(root, tmp_path_factory):
     """Make an agent of CooperativeReaching-v0 with the pipeline's own steps."""
     from posggym_es.conversion.folders import convert_folder
-    from posggym_es.evaluation.reference_returns import ppo_with_reference
-    from posggym_es.policies.ppo_checkpoints import load_checkpoint
-    from posggym_es.registration.spec import ProcessorSpec
+    from posggym_es.evaluation.reference_returns import with_reference
+    from posggym_es.models.processors import ProcessorSpec
     from posggym_es.registration.spec_making import agent_spec
+    from posggym_es.sources.ppo_checkpoints import load_checkpoint
 
     def make(seed: int = 0, **settings):
         folder = tmp_path_factory.mktemp("agent")
@@ -58,7 +58,7 @@ def make_agent(root, tmp_path_factory):
         ((path, report),) = convert_folder(folder, folder).items()
         file = folder / "checkpoint_1_P0.pt"
         origin = Origin(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
-        policy = ppo_with_reference(load_checkpoint(file), origin, 2, None)
+        policy = with_reference(load_checkpoint(file), origin, 2)
         spec = agent_spec(
             policy,
             ProcessorSpec(**report["obs_processor"]),

@@ -19,7 +19,7 @@ THREADS = (
 
 
 @pytest.mark.parametrize(
-    "module", ["pgpelib", "posggym_es", "posggym_es.conversion.lossless"]
+    "module", ["pgpelib", "posggym_es", "posggym_es.conversion.proof"]
 )
 def test_packages_compute_with_one_thread_whatever_snakemake_exports(module):
     run = subprocess.run(

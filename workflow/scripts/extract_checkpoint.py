@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from posggym_es.evaluation.extraction import extract
-from posggym_es.policies.selection import CHECKPOINTS
+from posggym_es.sources.base import CHECKPOINTS
 from posggym_es.workflow import cli
 
 

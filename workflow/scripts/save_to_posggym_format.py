@@ -23,8 +23,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from posggym_es.conversion.folders import convert_folder
-from posggym_es.conversion.lossless import MIN_OBSERVATIONS
-from posggym_es.registration.spec import ProcessorSpec
+from posggym_es.conversion.proof import MIN_OBSERVATIONS
+from posggym_es.models.processors import ProcessorSpec
 from posggym_es.workflow import cli
 
 

@@ -22,8 +22,8 @@ from posggym_es.config.settings import (
     Limits,
     WorkflowConfig,
 )
-from posggym_es.policies.checkpoint_names import CheckpointError
-from posggym_es.policies.ppo_checkpoints import usable_checkpoints
+from posggym_es.sources.checkpoint_names import CheckpointError
+from posggym_es.sources.ppo_checkpoints import usable_checkpoints
 
 # Beside the agents' folders in those of an experiment.
 _RESERVED_LABELS = {

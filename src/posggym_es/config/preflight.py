@@ -17,9 +17,10 @@ from pgpelib.tasks.registry import require_known_env
 from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.hints import did_you_mean
 from posggym_es.config.experiments import ConfigError
+from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.environments import env_of
 from posggym_es.registration.posggym_trees import make_tree
-from posggym_es.registration.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_in
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.utils.schema_check import refuse_mistakes

@@ -9,56 +9,23 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import posggym
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
-from pgpelib.policies.policy import SavedPolicy
 from pgpelib.utils.files import write_bytes, write_json
-from posggym_es.conversion import ppo_policies
-from posggym_es.conversion.lossless import (
-    MIN_OBSERVATIONS,
-    ConversionError,
-    convert,
-    prove,
-)
-from posggym_es.conversion.report import MODEL_NAME, REPORT_FILE, conversion_report
+from posggym_es.conversion.proof import MIN_OBSERVATIONS, prove
+from posggym_es.conversion.report import MODEL_SUFFIX, conversion_report, report_file_of
 from posggym_es.models.posggym_model_file import model_file_bytes
-from posggym_es.models.ppo_data import PPOPolicyData
-from posggym_es.policies.checkpoint_names import CHECKPOINT_SUFFIX
+from posggym_es.models.processors import ProcessorSpec
+from posggym_es.policies.convertible import (
+    ConversionError,
+    ConvertedPolicy,
+    ConvertiblePolicy,
+)
 from posggym_es.policies.policy_checks import check_fits
-from posggym_es.policies.policy_file import METADATA_FILE, read_policy
-from posggym_es.policies.ppo_checkpoints import load_checkpoint, usable_checkpoints
-from posggym_es.policies.selection import pick_policy
 from posggym_es.registration.environments import registered_env
-from posggym_es.registration.spec import ProcessorSpec
-
-
-def read_checkpoint_dir(
-    source: Path, env_modules: Collection[str] = ()
-) -> dict[str, SavedPolicy | PPOPolicyData]:
-    """Read the policies of a folder or file, by the names of the files to write.
-
-    Parameters
-    ----------
-    source
-        A folder with an extracted policy, or with saved policies, of which the latest
-        is taken, or one such file: one policy, named "policy". Or a folder with
-        checkpoints of the PPO baselines, or one of them: named by policy id.
-    env_modules
-        Modules that the environment may be in, see
-        `posggym_es.policies.policy_checks.check_modules`.
-    """
-    if not source.exists():
-        raise ConversionError(f"{source}: no such file or folder")
-    if (source / METADATA_FILE).exists():
-        return {MODEL_NAME: read_policy(source, env_modules)}
-    is_checkpoint = source.suffix == CHECKPOINT_SUFFIX
-    if is_checkpoint or next(source.glob(f"*{CHECKPOINT_SUFFIX}"), None) is not None:
-        return {
-            policy_id: load_checkpoint(path)
-            for policy_id, path in usable_checkpoints(source).items()
-        }
-    return {MODEL_NAME: pick_policy(source, "latest", env_modules=env_modules)[1]}
+from posggym_es.sources.registry import read_policies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +56,12 @@ def convert_folder(
     Parameters
     ----------
     checkpoint_dir
-        See `read_checkpoint_dir`.
+        See `posggym_es.sources.registry.read_policies`.
     output_dir
-        Gets `policy.pkl` and `conversion.json`; for checkpoints of the PPO baselines
+        Gets `policy.pkl` and `conversion.json`; where a source names its policies
         `<policy_id>.pkl` and `<policy_id>.json`. Created when it does not exist.
     action_processor
-        See `posggym_es.conversion.lossless.convert`; not for PPO policies.
+        Register with this processor instead of the default; see `ConvertiblePolicy`.
     observations
         Observations to prove the conversion on, at least `MIN_OBSERVATIONS`.
     env_modules
@@ -118,51 +85,37 @@ def convert_folder(
             f"{MIN_OBSERVATIONS}"
         )
     conversions = {}
-    for name, policy in read_checkpoint_dir(checkpoint_dir, env_modules).items():
+    for name, policy in read_policies(checkpoint_dir, env_modules).items():
         try:
-            conversions[name] = (
-                _convert_ppo(policy, observations)
-                if isinstance(policy, PPOPolicyData)
-                else _convert(policy, action_processor, observations)
-            )
+            conversions[name] = _convert(policy, action_processor, observations)
         except ValueError as error:
             raise ConversionError(f"{checkpoint_dir}, {name}: {error}") from error
     written = {}
     for name, conversion in conversions.items():
-        path = output_dir / f"{name}.pkl"
+        path = output_dir / f"{name}{MODEL_SUFFIX}"
         write_bytes(path, conversion.data)
-        report_name = REPORT_FILE if name == MODEL_NAME else f"{name}.json"
-        write_json(output_dir / report_name, conversion.report)
+        write_json(output_dir / report_file_of(name), conversion.report)
         written[path] = conversion.report
     return written
 
 
 def _convert(
-    policy: SavedPolicy, action_processor: ProcessorSpec | None, observations: int
+    policy: ConvertiblePolicy,
+    action_processor: ProcessorSpec | None,
+    observations: int,
 ) -> Conversion:
-    converted = convert(policy, action_processor)
-    data = model_file_bytes(converted.model)
-    made = contextlib.closing(registered_env(policy).make())
-    with made as env, _written(data) as file:
+    with contextlib.closing(registered_env(policy).make()) as env:
         agent = policy.metadata.role or env.possible_agents[0]
-        check_fits(policy, env, agent)
-        loaded = PPOPolicy.load_from_path(
-            env.model,
-            agent,
-            "proof",
-            file,
-            deterministic=True,
-            obs_processor_cls=getattr(processors, converted.obs_processor.name),
-            obs_processor_config=converted.obs_processor.config,
-            action_processor_cls=getattr(processors, converted.action_processor.name),
-            action_processor_config=converted.action_processor.config,
+        check_fits(policy, env.model, agent)
+        converted = policy.to_posggym(
+            env.observation_spaces[agent], env.action_spaces[agent], action_processor
         )
+        data = model_file_bytes(converted.model)
+        with _written(data) as file:
+            loaded = _load(converted, file, env, agent, policy.deterministic)
         proof = prove(policy, loaded, env, observations)
     if not proof.holds:
-        raise ConversionError(
-            f"the converted policy acts differently from the trained one: {proof}; "
-            "float32 cannot hold this policy"
-        )
+        raise ConversionError(f"{proof.failure}; float32 cannot hold this policy")
     return Conversion(
         data,
         conversion_report(
@@ -174,38 +127,31 @@ def _convert(
     )
 
 
-def _convert_ppo(policy: PPOPolicyData, observations: int) -> Conversion:
-    data = model_file_bytes(ppo_policies.to_posggym(policy))
-    made = contextlib.closing(registered_env(policy).make())
-    with made as env, _written(data) as file:
-        agent = policy.metadata.role or env.possible_agents[0]
-        count, difference = ppo_policies.prove(policy, file, env, agent, observations)
-        original = ppo_policies.ReferenceAgent(policy, env.model, agent)
-    if difference > ppo_policies.TOLERANCE:
-        raise ConversionError(
-            "the converted policy acts with other probabilities than the original one: "
-            f"they differ by {difference:.1e}; float32 cannot hold this policy"
-        )
-    proof = {
-        "observations": count,
-        "max_difference": difference,
-        "tolerance": ppo_policies.TOLERANCE,
-    }
-    return Conversion(
-        data,
-        conversion_report(
-            data,
-            ProcessorSpec(*original.obs_processor),
-            ProcessorSpec(*original.action_processor),
-            proof,
-        ),
+def _load(
+    converted: ConvertedPolicy,
+    file: Path,
+    env: posggym.Env[Any, Any, Any],
+    agent: str,
+    deterministic: bool,
+) -> PPOPolicy[Any, Any]:
+    """Load a policy file as POSGGym does, with the processors it is registered with."""
+    return PPOPolicy.load_from_path(
+        env.model,
+        agent,
+        "proof",
+        file,
+        deterministic=deterministic,
+        obs_processor_cls=getattr(processors, converted.obs_processor.name),
+        obs_processor_config=converted.obs_processor.config,
+        action_processor_cls=getattr(processors, converted.action_processor.name),
+        action_processor_config=converted.action_processor.config,
     )
 
 
 @contextlib.contextmanager
 def _written(data: bytes) -> Iterator[Path]:
-    """Write a policy file: POSGGym's own loader, which proofs use, reads files."""
+    """Write a policy file: POSGGym's own loader reads files."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{MODEL_NAME}.pkl"
+        file = Path(folder) / f"proof{MODEL_SUFFIX}"
         file.write_bytes(data)
         yield file

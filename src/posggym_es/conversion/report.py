@@ -7,10 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from posggym_es.registration.spec import ProcessorSpec
+from posggym_es.models.processors import ProcessorSpec
+from posggym_es.sources.base import SINGLE_POLICY
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
-MODEL_NAME = "policy"
+MODEL_SUFFIX = ".pkl"
+# Where a source holds a single policy.
+MODEL_FILE = f"{SINGLE_POLICY}{MODEL_SUFFIX}"
 REPORT_FILE = "conversion.json"
 # What others read of a report.
 _SCHEMA = {
@@ -37,6 +40,11 @@ class ConvertedFile:
     sha256: str
 
 
+def report_file_of(name: str) -> str:
+    """Return the name of the report on the policy of a name."""
+    return REPORT_FILE if name == SINGLE_POLICY else f"{name}.json"
+
+
 def conversion_report(
     data: bytes,
     obs_processor: ProcessorSpec,
@@ -61,7 +69,7 @@ def read_conversion(output_dir: Path) -> ConvertedFile:
         If the report is missing or damaged, or the policy file is not the one that was
         proved; the message names it.
     """
-    path, file = output_dir / REPORT_FILE, output_dir / f"{MODEL_NAME}.pkl"
+    path, file = output_dir / REPORT_FILE, output_dir / MODEL_FILE
     converted = read_as(path, "no report of a conversion", _converted)
     if hashlib.sha256(file.read_bytes()).hexdigest() != converted.sha256:
         raise ValueError(

@@ -27,9 +27,9 @@ from posggym_es.tasks.compiled_task import (
     compiled_world,
     reason_against,
 )
+from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.tasks.posggym_envs import (
     ENDLESS_LENGTH,
-    RANDOM_POLICY,
     PosggymEpisodes,
     same_env_args,
 )

@@ -7,10 +7,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pgpelib.policies.metadata import Origin
-from posggym_es.evaluation.reference_returns import ppo_with_reference, with_reference
-from posggym_es.policies.policy_file import write_policy, write_ppo_policy
-from posggym_es.policies.ppo_checkpoints import load_checkpoint
-from posggym_es.policies.selection import is_chosen_by_re_evaluation, pick_policy
+from posggym_es.evaluation.reference_returns import with_reference
+from posggym_es.policies.policy_file import write_policy
+from posggym_es.sources.registry import pick_policy
 
 
 def extract(
@@ -27,12 +26,11 @@ def extract(
     Parameters
     ----------
     source
-        A `.pickle` policy, a folder of them, or a `.pt` checkpoint of the PPO
-        baselines.
+        A policy file of any source, or a folder of them.
     output_dir
         Gets `policy.safetensors` and `policy.json`.
     checkpoint, role
-        Which policy of a folder, see `posggym_es.policies.selection.pick_policy`.
+        Which policy of a folder, see `posggym_es.sources.registry.pick_policy`.
     episodes
         Episodes to play when the trainer's re-evaluation cannot be used.
     on_episode
@@ -51,20 +49,13 @@ def extract(
     ValueError
         If there is no policy, or it cannot be used; the message names the file.
     """
-    source, output_dir = Path(source), Path(output_dir)
-    if source.suffix == ".pt":
-        ppo_policy = ppo_with_reference(
-            load_checkpoint(source), _origin(source), episodes, role, on_episode
-        )
-        write_ppo_policy(ppo_policy, output_dir)
-        metadata = ppo_policy.metadata
-    else:
-        path, policy = pick_policy(source, checkpoint, role, env_modules)
-        fresh = is_chosen_by_re_evaluation(policy, checkpoint)
-        policy = with_reference(policy, _origin(path), episodes, fresh, on_episode)
-        write_policy(policy, output_dir)
-        metadata = policy.metadata
-    return metadata.extracted_reference.returns
+    output_dir = Path(output_dir)
+    picked = pick_policy(Path(source), checkpoint, role, env_modules)
+    policy = with_reference(
+        picked.policy, _origin(picked.file), episodes, picked.by_returns, on_episode
+    )
+    write_policy(policy, output_dir)
+    return policy.metadata.extracted_reference.returns
 
 
 def _origin(path: Path) -> Origin:

@@ -17,7 +17,7 @@ from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
 from pgpelib.foreign.safe_pickle import ForeignFileError, read_file, safe_load
 from pgpelib.foreign.torch_files import PICKLED_TENSOR_NAMES
-from posggym_es.models.ppo_data import check_weights
+from posggym_es.models.network_weights import check_weights
 
 
 @contextlib.contextmanager

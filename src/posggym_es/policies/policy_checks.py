@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import posggym
 from gymnasium import spaces
 
 from exact_gymnasium.ids import canonical_env_id
-from pgpelib.policies.policy import SavedPolicy
-from posggym_es.models.ppo_data import PPOPolicyData
+from posggym_es.models.processors import ProcessorSpec
+from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_task import make_processor
 
+if TYPE_CHECKING:
+    import posggym
 
-def check_modules(
-    policy: SavedPolicy | PPOPolicyData, modules: Collection[str] = ()
-) -> None:
+
+def check_modules(policy: ConvertiblePolicy, modules: Collection[str] = ()) -> None:
     """Refuse a policy whose environment would import a module that nobody asked for.
 
     Making "module:Id" imports the module, whatever that is. In a config or on a command
@@ -46,7 +46,7 @@ def check_modules(
 
 
 def check_fits(
-    policy: SavedPolicy, env: posggym.Env[Any, Any, Any], agent: str
+    policy: ConvertiblePolicy, model: posggym.POSGModel[Any, Any, Any], agent: str
 ) -> None:
     """Refuse a policy that cannot play an agent of an environment.
 
@@ -55,31 +55,29 @@ def check_fits(
     ValueError
         If there is no such agent, or observations or actions are of another size.
     """
-    if agent not in env.possible_agents:
+    if agent not in model.possible_agents:
         raise ValueError(
             f"the policy plays the agent {agent!r}, but {policy.env_name} has "
-            f"{', '.join(env.possible_agents)}"
+            f"{', '.join(model.possible_agents)}"
         )
-    seen = _processed(policy.obs_processor, env.observation_spaces[agent])
-    acted = _processed(policy.action_processor, env.action_spaces[agent])
-    kind = "discrete" if isinstance(acted, spaces.Discrete) else "box"
-    needed = spaces.flatdim(seen), spaces.flatdim(acted), kind
-    found = policy.observation_size, policy.action.output_size, policy.action.kind
-    if needed != found:
+    agent_spaces = model.observation_spaces[agent], model.action_spaces[agent]
+    specs = policy.processors_for(*agent_spaces)
+    seen, acted = map(_processed, specs, agent_spaces)
+    needed = spaces.flatdim(seen), policy.outputs_for(acted)
+    if (policy.observation_size, policy.outputs) != needed:
         raise ValueError(
-            f"the policy maps {found[0]} numbers to {found[1]} outputs ({found[2]}), "
-            f"but agent {agent} of {policy.env_name} needs {needed[0]} and {needed[1]} "
-            f"({needed[2]}); is it for other arguments of the environment?"
+            f"the policy maps {policy.observation_size} numbers to {policy.outputs}, "
+            f"but agent {agent} of {policy.env_name} needs {needed[0]} numbers and "
+            f"{needed[1]}; is it for other arguments of the environment?"
         )
 
 
-def _processed(
-    processor: tuple[str, dict[str, Any]], space: spaces.Space[Any]
-) -> spaces.Space[Any]:
+def _processed(processor: ProcessorSpec, space: spaces.Space[Any]) -> spaces.Space[Any]:
+    name, config = processor.name, processor.config
     try:
-        return make_processor(processor, space).get_processed_space()
+        return make_processor((name, config), space).get_processed_space()
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"the policy's {processor[0]} cannot process {type(space).__name__} with "
-            f"the arguments {processor[1]}"
+            f"the policy's {name} cannot process {type(space).__name__} with the "
+            f"arguments {config}"
         ) from error

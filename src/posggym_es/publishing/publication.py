@@ -13,7 +13,7 @@ from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.registration.environments import make_episodes
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.tasks.posggym_envs import RANDOM_POLICY
+from posggym_es.tasks.family import RANDOM_POLICY
 
 
 def prove(spec: AgentSpec, sha256: str) -> None:

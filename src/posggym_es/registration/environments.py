@@ -10,9 +10,8 @@ import posggym
 
 import posggym_gymnasium
 from exact_gymnasium.ids import canonical_env_id
-from pgpelib.policies.policy import SavedPolicy
 from pgpelib.tasks.registry import standard_env_name
-from posggym_es.models.ppo_data import PPOPolicyData
+from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.registration.registry_files import generated_specs
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.tasks.posggym_envs import (
@@ -77,7 +76,7 @@ def make_episodes(
     return PosggymEpisodes(known_id, env_args, render_mode, endless_length)
 
 
-def registered_env(policy: SavedPolicy | PPOPolicyData) -> RegisteredEnv:
+def registered_env(policy: ConvertiblePolicy) -> RegisteredEnv:
     """Return the environment that a policy is registered for.
 
     That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained

@@ -24,8 +24,9 @@ from typing import Any
 import black
 
 from pgpelib.utils.files import write_bytes
+from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.source_text import Source
-from posggym_es.registration.spec import AgentSpec, ProcessorSpec, default_args_id
+from posggym_es.registration.spec import AgentSpec, default_args_id
 from posggym_es.registration.staging import check_distinct
 from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pgpelib.utils.settings import AS_TUPLE, Count, FieldError, Settings, Text
-from posggym_es.registration.spec import PATH_PART_RE, ProcessorSpec
+from posggym_es.models.processors import ProcessorSpec
+from posggym_es.registration.spec import PATH_PART_RE
 
 _AgentIds = Annotated[tuple[str, ...], Field(min_length=1), AS_TUPLE]
 _Folder = Annotated[str, Field(pattern=f"^{PATH_PART_RE.pattern}$")]

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pgpelib.utils.settings import FieldError
+from posggym_es.models.processors import PROCESSOR_SCHEMA, ProcessorSpec
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
 # The models repository and a posggym tree keep the same layout below these folders.
@@ -30,23 +31,6 @@ ENV_ARGS_ID_RE = re.compile(r"[A-Za-z0-9_][^\s/\\{}\x00-\x1f\x7f]*")
 # In bytes, on all usual file systems.
 _LONGEST_NAME = 255
 
-# The classes of posggym.agents.utils.processors that agents are registered with, and
-# their arguments besides the space. A test holds the two together.
-PROCESSORS: dict[str, dict[str, Any]] = {
-    "IdentityProcessor": {},
-    "FlattenProcessor": {},
-    "RescaleProcessor": {
-        "min_val": {"type": "number"},
-        "max_val": {"type": "number"},
-        "clip": {"type": "boolean"},
-    },
-}
-_PROCESSOR_SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["name"],
-    "properties": {"name": {"enum": list(PROCESSORS)}, "config": {"type": "object"}},
-}
 _AGENT_PROPERTIES = {
     "env_id": {"type": "string"},
     "env_args": {"type": ["object", "null"]},
@@ -60,8 +44,8 @@ _AGENT_PROPERTIES = {
         "items": {"type": "string"},
     },
     "description": {"type": "string"},
-    "obs_processor": _PROCESSOR_SCHEMA,
-    "action_processor": _PROCESSOR_SCHEMA,
+    "obs_processor": PROCESSOR_SCHEMA,
+    "action_processor": PROCESSOR_SCHEMA,
     "deterministic": {"type": "boolean"},
     "policy_sha256": {"type": ["string", "null"], "pattern": r"^[0-9a-f]{64}\Z"},
     "env_args_id": {"type": ["string", "null"]},
@@ -75,55 +59,6 @@ _AGENT_SCHEMA = {
     "required": [name for name in _AGENT_PROPERTIES if name not in _OPTIONAL],
     "properties": _AGENT_PROPERTIES,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class ProcessorSpec:
-    """A processor of `posggym.agents.utils.processors`, by name and config.
-
-    Parameters
-    ----------
-    name
-        Class name: "IdentityProcessor", "FlattenProcessor" or "RescaleProcessor".
-    config
-        Keyword arguments of the class besides the space.
-
-    Raises
-    ------
-    ValueError
-        If there is no such processor, or it has no such arguments.
-    """
-
-    name: str
-    config: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        refuse_mistakes(dataclasses.asdict(self), _PROCESSOR_SCHEMA)
-        arguments = {
-            "additionalProperties": False,
-            "properties": PROCESSORS[self.name],
-        }
-        try:
-            refuse_mistakes(self.config, arguments)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
-        low, high = self.config.get("min_val", -1.0), self.config.get("max_val", 1.0)
-        if not low < high:
-            raise ValueError(
-                f"{self.name}: min_val {low} must be less than max_val {high}"
-            )
-
-    @classmethod
-    def from_json(cls, data: Any) -> ProcessorSpec:
-        """Inverse of `dataclasses.asdict`.
-
-        Raises
-        ------
-        ValueError
-            If the data describe no processor.
-        """
-        refuse_mistakes(data, _PROCESSOR_SCHEMA)
-        return cls(**data)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from pgpelib.policies.policy import SavedPolicy
-from posggym_es.models.ppo_data import PPOPolicyData
+from posggym_es.models.processors import ProcessorSpec
+from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.registration.environments import RegisteredEnv, registered_env
 from posggym_es.registration.settings import RegisterSettings
-from posggym_es.registration.spec import AgentSpec, ProcessorSpec
+from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.utils.return_statistics import mean_interval, shown
 from posggym_gymnasium.ids import ENV_TYPE
@@ -19,7 +19,7 @@ _MOST_PARTNERS = 3
 
 
 def agent_spec(
-    policy: SavedPolicy | PPOPolicyData,
+    policy: ConvertiblePolicy,
     obs_processor: ProcessorSpec,
     action_processor: ProcessorSpec,
     settings: dict[str, Any],
@@ -47,8 +47,7 @@ def agent_spec(
     return dataclasses.replace(
         spec,
         description=describe(policy, spec.description),
-        # PPO policies act by chance, before and after the conversion.
-        deterministic=not isinstance(policy, PPOPolicyData),
+        deterministic=policy.deterministic,
         policy_sha256=policy_sha256,
     )
 
@@ -86,7 +85,7 @@ def agent_in(
     )
 
 
-def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
+def describe(policy: ConvertiblePolicy, text: str | None) -> str:
     """Return the description for the registry and the docs: what, how and how well."""
     known = policy.metadata
     facts = []
@@ -103,7 +102,7 @@ def describe(policy: SavedPolicy | PPOPolicyData, text: str | None) -> str:
     return " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences)
 
 
-def company(policy: SavedPolicy | PPOPolicyData) -> str:
+def company(policy: ConvertiblePolicy) -> str:
     """Return with whom a policy's reference returns were played; "" if alone."""
     partners = [name.rpartition("/")[2] for name in policy.metadata.partner_ids]
     if len(partners) > _MOST_PARTNERS:

@@ -12,7 +12,7 @@ import pandas as pd
 from pgpelib.utils.files import read_json, write_json, write_text
 from posggym_es.config.experiments import SPEC_FILE
 from posggym_es.config.scales import FULL_SCALE
-from posggym_es.conversion.report import MODEL_NAME
+from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
 from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
@@ -84,12 +84,12 @@ def collect(
         shutil.copy2(folder / SPEC_FILE, target)
         spec = AgentSpec.read(folder / SPEC_FILE)
         # What is published is what was proved.
-        spec.policy_bytes(target / "converted" / f"{MODEL_NAME}.pkl")
+        spec.policy_bytes(target / "converted" / MODEL_FILE)
         agents.append(
             {
                 "spec": spec,
                 "verification": read_json(folder / "verification.json"),
-                "conversion": read_json(folder / "converted" / "conversion.json"),
+                "conversion": read_json(folder / "converted" / REPORT_FILE),
                 "metadata": read_metadata(folder / "extracted"),
                 "load": load_lines(spec),
                 "folder": target,

@@ -9,6 +9,8 @@ from pgpelib.tasks.base import Task, TaskOptions
 
 POSGGYM_PREFIX = "posggym:"
 """What stands before a POSGGym id in a config; the entry point has the same name."""
+RANDOM_POLICY = "Random-v0"
+"""The policy that POSGGym registers for every environment."""
 
 
 def make_task(

@@ -71,8 +71,6 @@ def given_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# POSGGym registers this policy for every environment.
-RANDOM_POLICY = "Random-v0"
 # Steps of an episode where neither the environment nor anybody else has a limit.
 ENDLESS_LENGTH = 1000
 

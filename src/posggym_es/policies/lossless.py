@@ -1,4 +1,4 @@
-"""Lossless conversion of policies to POSGGym's policy format, and its proof.
+"""Lossless conversion of policies to POSGGym's policy format.
 
 POSGGym knows one network: trunk -> LSTM -> actor and critic, sampled from at every
 step. A deterministic feed-forward policy is exact in it:
@@ -21,33 +21,26 @@ step. A deterministic feed-forward policy is exact in it:
 A policy with an LSTM has POSGGym's architecture already, so its weights are copied;
 only the last layer changes, for the action processor and for actions without chance.
 
-A conversion is proved in float64: its stored weights against the trained policy. What
-POSGGym computes from them in float32 is held against bounds that follow from the
-magnitudes, see `posggym_es.conversion.float64_model`. So the verdict is the same on
-every processor.
+A stochastic policy has that architecture, too, and its weights are copied. One without
+an LSTM gets one that passes the trunk's output through, in the same way: scaled down by
+EPS with saturated gates, and back up in the first layers of actor and critic.
 """
 
 from __future__ import annotations
 
-import abc
-import dataclasses
 from collections import OrderedDict
-from typing import Any
 
-import gymnasium
 import numpy as np
-import posggym
 import torch
-from gymnasium import spaces
-from posggym.agents.torch_policy import PPOPolicy, PPOTorchModelSaveFileFormat
-from posggym.agents.utils import processors
+from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
 from pgpelib.policies.networks import LSTM, Layer, Linear, fold_normalization
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
-from posggym_es.conversion.float64_model import Bounded, Float64Model
-from posggym_es.registration.spec import ProcessorSpec
-from posggym_es.tasks.posggym_task import RESCALE_CONFIG, make_processor
-from posggym_es.utils.torch_threads import one_thread
+from posggym_es.models.posggym_model_file import ordered
+from posggym_es.models.processors import ProcessorSpec
+from posggym_es.policies.convertible import ConversionError, ConvertedPolicy
+from posggym_es.policies.stochastic import StochasticPolicy
+from posggym_es.tasks.posggym_task import RESCALE_CONFIG
 
 EPS = 2.0**-60
 # sigmoid(100) is 1 and sigmoid(-200) is 0 in float32.
@@ -55,8 +48,6 @@ OPEN_GATE = 100.0
 CLOSED_GATE = -200.0
 # exp(-80) = 1.8e-35: adding noise of that size changes no float32 of ordinary size.
 LOG_STDEV = -80.0
-# With fewer observations, one that float32 cannot decide would be too large a share.
-MIN_OBSERVATIONS = 1000
 # Outputs of Discrete policies are scaled to weights around 1. Differences above
 # TIE / COMPARE, which is the resolution of float64, decide a comparison.
 COMPARE = 2.0**56
@@ -69,31 +60,10 @@ MAX_ACTIONS = 128
 MAX_CENTERED_INPUTS = 1024
 
 
-class ConversionError(ValueError):
-    """A policy that cannot be expressed in POSGGym's format, with the reason."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ConvertedPolicy:
-    """A policy in POSGGym's format with the processors that it must be registered with.
-
-    Parameters
-    ----------
-    model
-        The fields of POSGGym's policy file.
-    obs_processor, action_processor
-        What stands between the environment and the network.
-    """
-
-    model: PPOTorchModelSaveFileFormat
-    obs_processor: ProcessorSpec
-    action_processor: ProcessorSpec
-
-
 def convert(
     policy: SavedPolicy, action_processor: ProcessorSpec | None = None
 ) -> ConvertedPolicy:
-    """Express a policy in POSGGym's format.
+    """Express a deterministic policy in POSGGym's format.
 
     Parameters
     ----------
@@ -113,7 +83,7 @@ def convert(
     ConversionError
         If the policy cannot be expressed.
     """
-    processor = action_processor or derived_action_processor(policy)
+    processor = action_processor or default_action_processor(policy)
     layers = _normalizing_layers(policy)
     if policy.action.kind == "box":
         last = layers[-1]
@@ -127,10 +97,7 @@ def convert(
     trunk, lstm, head = _as_recurrent(layers, policy.action)
     weights: OrderedDict[str, np.ndarray] = OrderedDict()
     weights |= _sequential("trunk", trunk)
-    weights["lstm.weight_ih_l0"] = lstm.weight_ih
-    weights["lstm.weight_hh_l0"] = lstm.weight_hh
-    weights["lstm.bias_ih_l0"] = lstm.bias
-    weights["lstm.bias_hh_l0"] = np.zeros_like(lstm.bias)
+    weights |= _lstm_weights(lstm)
     weights |= _sequential("actor", head)
     # Nothing asks for values, but the format has a critic like the actor.
     critic = [(np.zeros_like(weight), np.zeros_like(bias)) for weight, bias in head]
@@ -150,6 +117,39 @@ def convert(
         ProcessorSpec(*policy.obs_processor),
         processor,
     )
+
+
+def convert_stochastic(
+    policy: StochasticPolicy,
+    obs_processor: ProcessorSpec,
+    action_processor: ProcessorSpec,
+) -> ConvertedPolicy:
+    """Express a stochastic policy in POSGGym's format; its weights are float32.
+
+    Parameters
+    ----------
+    policy
+        With LSTM or without.
+    obs_processor, action_processor
+        What it was trained with.
+    """
+    weights, cells, layers = dict(policy.weights), policy.lstm_size, policy.lstm_layers
+    if not layers:
+        cells, layers = weights["actor.0.weight"].shape[1], 1
+        weights |= _lstm_weights(pass_through((np.eye(cells), np.zeros(cells))))
+        for head in ("actor.0.weight", "critic.0.weight"):
+            weights[head] = weights[head].astype(np.float64) / EPS
+    model = PPOTorchModelSaveFileFormat(
+        weights=ordered(weights),
+        trunk_sizes=policy.trunk_sizes,
+        lstm_size=cells,
+        lstm_layers=layers,
+        head_sizes=policy.head_sizes,
+        activation=policy.activation,
+        lstm_use_prev_action=False,
+        lstm_use_prev_reward=False,
+    )
+    return ConvertedPolicy(model, obs_processor, action_processor)
 
 
 def _normalizing_layers(policy: SavedPolicy) -> list[Layer]:
@@ -195,6 +195,16 @@ def _sequential(name: str, layers: list[Linear]) -> dict[str, np.ndarray]:
         weights[f"{name}.{2 * number}.weight"] = weight
         weights[f"{name}.{2 * number}.bias"] = bias
     return weights
+
+
+def _lstm_weights(lstm: LSTM) -> dict[str, np.ndarray]:
+    """Return the weights of a single LSTM layer by PyTorch's names."""
+    return {
+        "lstm.weight_ih_l0": lstm.weight_ih,
+        "lstm.weight_hh_l0": lstm.weight_hh,
+        "lstm.bias_ih_l0": lstm.bias,
+        "lstm.bias_hh_l0": np.zeros_like(lstm.bias),
+    }
 
 
 def _as_recurrent(
@@ -245,7 +255,7 @@ def pass_through(layer: Linear) -> LSTM:
     )
 
 
-def derived_action_processor(policy: SavedPolicy) -> ProcessorSpec:
+def default_action_processor(policy: SavedPolicy) -> ProcessorSpec:
     """Return the processor that a policy is registered with by default.
 
     A policy that acted in processed units keeps its processor. One that acted in the
@@ -330,237 +340,3 @@ def _tensor(name: str, array: np.ndarray) -> torch.Tensor:
     if not torch.isfinite(tensor).all():
         raise ConversionError(f"{name} does not fit into float32")
     return tensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Proof:
-    """How closely a converted policy acts like the trained one.
-
-    Parameters
-    ----------
-    observations
-        Number of observations compared, from rollouts of the trained policy.
-    max_difference
-        Box: largest difference of an action component between the trained policy and
-        the converted weights, both in float64, as a share of the action range. None for
-        Discrete.
-    different_actions
-        Discrete: number of observations on which POSGGym takes another action. None for
-        Box.
-    ties
-        Observations among `different_actions` that float32 cannot decide.
-    max_rounding
-        Box: largest difference of an action component between the trained policy and
-        what POSGGym computes in float32, as a share of the action range.
-    rounding_share
-        Box: largest error of POSGGym's float32 computation, as a share of the bound
-        that follows from the magnitudes; above 1 only if it computes something else.
-    """
-
-    observations: int
-    max_difference: float | None
-    different_actions: int | None
-    ties: int
-    max_rounding: float | None = None
-    rounding_share: float | None = None
-
-    # The promise of the conversion, the most that float32 may cost, and the largest
-    # share of observations that it may leave undecided.
-    tolerance: float = 1e-5
-    max_rounding_allowed: float = 1e-3
-    max_ties_allowed: float = 1e-3
-
-    @property
-    def holds(self) -> bool:
-        """Whether the converted policy acts like the trained one."""
-        if self.different_actions is not None:
-            most = self.max_ties_allowed * self.observations
-            return self.different_actions <= min(self.ties, most)
-        # A NaN is not below anything.
-        return (
-            (self.max_difference or 0.0) <= self.tolerance
-            and (self.max_rounding or 0.0) <= self.max_rounding_allowed
-            and (self.rounding_share or 0.0) <= 1.0
-        )
-
-
-@one_thread()
-def prove(
-    policy: SavedPolicy,
-    converted_policy: PPOPolicy[Any, Any],
-    env: posggym.Env[Any, Any, Any],
-    min_observations: int = MIN_OBSERVATIONS,
-    seed: int = 0,
-) -> Proof:
-    """Compare a converted policy with the trained one on real rollouts.
-
-    The trained policy plays every agent of the environment (those of other roles act
-    at random); the converted one, run by POSGGym's own `PPOPolicy`, is asked for its
-    action on each observation of the agent that it was made for.
-
-    Parameters
-    ----------
-    policy
-        The trained policy, evaluated in float64.
-    converted_policy
-        What `posggym.agents.make` or `PPOPolicy.load_from_path` returned.
-    env
-        The environment that the policy will be registered for.
-    min_observations
-        Play episodes until this many observations are compared.
-    seed
-        Seed of the first episode; later ones count up.
-    """
-    network = policy.network()
-    agent = converted_policy.agent_id
-    own = env.possible_agents if policy.metadata.role is None else (agent,)
-    obs_processors = {
-        i: make_processor(policy.obs_processor, env.observation_spaces[i]) for i in own
-    }
-    action_processors = {
-        i: make_processor(policy.action_processor, env.action_spaces[i]) for i in own
-    }
-    for space in env.action_spaces.values():
-        space.seed(seed)
-    comparison = _comparison(converted_policy, env.action_spaces[agent])
-    while comparison.count < min_observations:
-        observations, _ = env.reset(seed=seed)
-        comparison.start(seed)
-        seed += 1
-        done = False
-        acts = {i: network.start() for i in own}
-        while not done:
-            actions = {}
-            for i in env.agents:
-                if i not in own:
-                    actions[i] = env.action_spaces[i].sample()
-                    continue
-                outputs = acts[i](np.asarray(obs_processors[i](observations[i])))
-                decoded = policy.action.decode(outputs)
-                actions[i] = _to_space(action_processors[i], decoded)
-                if i == agent:
-                    comparison.add(observations[i], actions[i])
-            observations, _, _, _, done, _ = env.step(actions)
-    return comparison.proof()
-
-
-class _Comparison(abc.ABC):
-    """A converted policy that is asked for its action on each observation."""
-
-    def __init__(self, converted: PPOPolicy[Any, Any]) -> None:
-        self.count = 0
-        self._converted = converted
-        self._exact = Float64Model(converted.policy_model)
-
-    def start(self, seed: int) -> None:
-        """Begin an episode."""
-        self._converted.reset(seed=seed)
-        self._state = self._converted.get_initial_state()
-        self._exact_state = self._exact.start()
-
-    def add(self, observation: Any, trained: Any) -> None:
-        """Compare the answers to an observation with the trained policy's."""
-        self.count += 1
-        before = [
-            (output[0].numpy().astype(np.float64), cell[0].numpy().astype(np.float64))
-            for output, cell in zip(*self._state["lstm_state"], strict=True)
-        ]
-        self._state = self._converted.get_next_state(None, observation, self._state)
-        seen = self._state["obs"]
-        exact, self._exact_state = self._exact.step(seen, self._exact_state)
-        # From the float32 state, so that the bounds are those of a single step.
-        bounded, _ = self._exact.step(seen, before)
-        self._compare(
-            trained, exact.value, bounded, self._converted.sample_action(self._state)
-        )
-
-    @abc.abstractmethod
-    def _compare(
-        self, trained: Any, exact: np.ndarray, bounded: Bounded, answer: Any
-    ) -> None:
-        """Compare actions.
-
-        Parameters
-        ----------
-        trained
-            The trained policy's action.
-        exact
-            Outputs of the converted network in float64.
-        bounded
-            Outputs that POSGGym's network may have, as it computes in float32.
-        answer
-            POSGGym's action.
-        """
-
-    @abc.abstractmethod
-    def proof(self) -> Proof:
-        """Return the result."""
-
-
-class _DiscreteComparison(_Comparison):
-    def __init__(self, converted: PPOPolicy[Any, Any]) -> None:
-        super().__init__(converted)
-        self._different, self._ties = 0, 0
-
-    def _compare(
-        self, trained: Any, exact: np.ndarray, bounded: Bounded, answer: Any
-    ) -> None:
-        if int(answer) == trained:
-            return
-        self._different += 1
-        # Whether rounding alone can make the trained policy's action the best.
-        self._ties += bool(bounded.high[trained] >= bounded.low.max())
-
-    def proof(self) -> Proof:
-        return Proof(self.count, None, self._different, self._ties)
-
-
-class _BoxComparison(_Comparison):
-    def __init__(
-        self, converted: PPOPolicy[Any, Any], space: gymnasium.Space[Any]
-    ) -> None:
-        super().__init__(converted)
-        self._range = _action_range(space)
-        self._largest = np.zeros(3)
-
-    def _compare(
-        self, trained: Any, exact: np.ndarray, bounded: Bounded, answer: Any
-    ) -> None:
-        processor = self._converted.action_processor
-        size = len(exact) // 2
-        action = np.float64(processor.unprocess(exact[:size]))
-        computed = np.float64(self._state["action_probs"]).reshape(2, size)[0]
-        differences = (
-            (action - trained) / self._range,
-            (np.float64(answer) - trained) / self._range,
-            (computed - bounded.value[:size]) / bounded.error[:size],
-        )
-        found = [np.abs(difference).max() for difference in differences]
-        # This keeps a NaN, which never agrees.
-        self._largest = np.maximum(self._largest, found)
-
-    def proof(self) -> Proof:
-        difference, rounding, share = map(float, self._largest)
-        return Proof(self.count, difference, None, 0, rounding, share)
-
-
-def _comparison(
-    converted: PPOPolicy[Any, Any], space: gymnasium.Space[Any]
-) -> _Comparison:
-    if isinstance(space, spaces.Discrete):
-        return _DiscreteComparison(converted)
-    return _BoxComparison(converted, space)
-
-
-def _to_space(processor: processors.Processor, decoded: Any) -> Any:
-    action = processor.unprocess(decoded)
-    if isinstance(action, np.ndarray):
-        return action.astype(processor.input_space.dtype)
-    return action
-
-
-def _action_range(space: gymnasium.Space[Any]) -> np.ndarray:
-    """Return the width of each component (1 where infinite)."""
-    assert isinstance(space, spaces.Box)
-    width = np.float64(space.high) - np.float64(space.low)
-    return np.where(np.isfinite(width), width, 1.0)

@@ -1,73 +1,13 @@
-"""A PPO policy as data."""
+"""Weights of POSGGym's network: trunk, LSTM, actor and critic."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pgpelib.policies.metadata import PolicyMetadata
-from pgpelib.policies.networks import ACTIVATIONS
 from pgpelib.utils.plain_data import is_integer
-
-
-@dataclasses.dataclass(frozen=True)
-class PPOPolicyData:
-    """A PPO policy: trunk, LSTM (or none), actor and critic, acting by chance.
-
-    Parameters
-    ----------
-    weights
-        Arrays by PyTorch's names, float32.
-    trunk_sizes, head_sizes
-        Sizes of hidden layers before the LSTM, and of actor and critic.
-    lstm_size, lstm_layers
-        Cells and layers of the LSTM; 0 and 0 for a feed-forward policy.
-    activation
-        "tanh" or "relu".
-    env_name, env_config
-        "posggym:" and the id of the environment, and its keyword arguments.
-    metadata
-        What else is known: algorithm, policy_id, update, timesteps.
-
-    Raises
-    ------
-    ValueError
-        If weights are missing, unexpected, of a wrong shape, or not finite.
-    """
-
-    weights: dict[str, np.ndarray]
-    trunk_sizes: list[int]
-    head_sizes: list[int]
-    lstm_size: int
-    lstm_layers: int
-    activation: str
-    env_name: str
-    env_config: dict[str, Any]
-    metadata: PolicyMetadata = dataclasses.field(default_factory=PolicyMetadata)
-
-    def __post_init__(self) -> None:
-        if self.activation not in list(ACTIVATIONS):
-            raise ValueError(f"unknown activation {self.activation!r}")
-        check_weights(
-            self.weights,
-            self.trunk_sizes,
-            self.lstm_size,
-            self.lstm_layers,
-            self.head_sizes,
-        )
-
-    @property
-    def observation_size(self) -> int:
-        """Length of the observation that the network sees."""
-        return int(self.weights[_first(self.trunk_sizes, self.lstm_layers)].shape[-1])
-
-    @property
-    def output_size(self) -> int:
-        """Outputs of the actor: logits, or means and log standard deviations."""
-        return len(self.weights[f"actor.{2 * len(self.head_sizes)}.bias"])
 
 
 def check_weights(
@@ -84,7 +24,9 @@ def check_weights(
     weights
         Arrays by PyTorch's names.
     trunk_sizes, lstm_size, lstm_layers, head_sizes
-        See `PPOPolicyData`; as a file gives them, of any type.
+        As a file gives them, of any type: sizes of the hidden layers before the LSTM,
+        its cells and layers (0 and 0 without one), and sizes of the hidden layers of
+        actor and critic.
 
     Raises
     ------
@@ -135,7 +77,8 @@ def _some(names: list[str]) -> str:
     return f"{shown or 'none'}{f' and {more} more' if more > 0 else ''}"
 
 
-def _first(trunk_sizes: list[int], lstm_layers: int) -> str:
+def first_weight(trunk_sizes: list[int], lstm_layers: int) -> str:
+    """Return the name of the weight that the observation is multiplied by."""
     if trunk_sizes:
         return "trunk.0.weight"
     return "lstm.weight_ih_l0" if lstm_layers else "actor.0.weight"
@@ -150,13 +93,13 @@ def _shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all weights that an architecture has."""
     last = f"actor.{2 * len(head_sizes)}.bias"
-    for name in (_first(trunk_sizes, lstm_layers), last):
+    for name in (first_weight(trunk_sizes, lstm_layers), last):
         if name not in weights:
             raise ValueError(f"the weights have no {name}")
         if weights[name].ndim == 0:
             raise ValueError(f"{name} has shape ()")
     shapes: dict[str, tuple[int, ...]] = {}
-    size = weights[_first(trunk_sizes, lstm_layers)].shape[-1]
+    size = weights[first_weight(trunk_sizes, lstm_layers)].shape[-1]
     for number, out in enumerate(trunk_sizes):
         shapes |= _linear_shapes(f"trunk.{2 * number}", size, out)
         size = out

@@ -7,6 +7,7 @@ random generators. All of these become records, which keep their fields and do n
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from pathlib import Path
@@ -26,19 +27,62 @@ from pgpelib.foreign.safe_pickle import (
 from pgpelib.foreign.torch_files import load_archive
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.plain_data import is_integer, is_line, plain
-from posggym_es.models.ppo_data import PPOPolicyData
-from posggym_es.policies.checkpoint_names import (
+from posggym_es.policies.convertible import ConvertiblePolicy
+from posggym_es.policies.stochastic import StochasticPolicy
+from posggym_es.sources.base import ExtractionError, PickedPolicy
+from posggym_es.sources.checkpoint_names import (
+    CHECKPOINT_SUFFIX,
     FILE_RE,
     CheckpointError,
     latest_checkpoints,
 )
-from posggym_es.tasks.family import POSGGYM_PREFIX
+from posggym_es.tasks.family import POSGGYM_PREFIX, RANDOM_POLICY
 
 logger = logging.getLogger(__name__)
 
 
 class WeightlessError(CheckpointError):
     """A checkpoint of a policy that has no network, such as a random one."""
+
+
+class PPOCheckpoints:
+    """Files that POSGGym's PPO baselines write, and folders of them."""
+
+    files = f"*{CHECKPOINT_SUFFIX}"
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a path is such a file, or a folder with one."""
+        return path.suffix == CHECKPOINT_SUFFIX or any(path.glob(self.files))
+
+    def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
+        """Read the latest checkpoint of each policy id; see `PolicySource`."""
+        return {
+            policy_id: load_checkpoint(file)
+            for policy_id, file in usable_checkpoints(path).items()
+        }
+
+    def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
+        """Read the only policy, which plays the role among random policies.
+
+        The baselines do not re-evaluate: the best checkpoint is the latest.
+        """
+        if path.is_dir():
+            found = usable_checkpoints(path)
+            if len(found) > 1:
+                raise ExtractionError(
+                    f"{path}: holds the policies {', '.join(found)}; name the file of "
+                    "one instead of the folder"
+                )
+            (path,) = found.values()
+        policy = load_checkpoint(path)
+        metadata = dataclasses.replace(
+            policy.metadata,
+            role=role,
+            partners=[] if role is None else [RANDOM_POLICY],
+            # Written to files whether or not there is one.
+            stated=(*policy.metadata.stated, "role"),
+        )
+        return PickedPolicy(path, policy.with_metadata(metadata))
 
 
 def _set(_: Budget, items: Any = ()) -> set[Any]:
@@ -79,7 +123,7 @@ _NAMES: Names = {
 }
 
 
-def load_checkpoint(path: Path) -> PPOPolicyData:
+def load_checkpoint(path: Path) -> StochasticPolicy:
     """Read a checkpoint, executing nothing.
 
     Parameters
@@ -119,7 +163,7 @@ def usable_checkpoints(source: Path) -> dict[str, Path]:
     Parameters
     ----------
     source
-        See `posggym_es.policies.checkpoint_names.latest_checkpoints`.
+        See `posggym_es.sources.checkpoint_names.latest_checkpoints`.
 
     Raises
     ------
@@ -148,7 +192,7 @@ def _has_weights(path: Path, _: int) -> bool:
     return True
 
 
-def _policy(data: dict[str, Any], path: Path) -> PPOPolicyData:
+def _policy(data: dict[str, Any], path: Path) -> StochasticPolicy:
     config = data["config"]
     if not isinstance(config, dict):
         raise ValueError(f"the config is {short(config)}")
@@ -169,7 +213,7 @@ def _policy(data: dict[str, Any], path: Path) -> PPOPolicyData:
     if env_kwargs is not None and not isinstance(env_kwargs, dict):
         raise ValueError(f"env_kwargs is {short(env_kwargs)}, not a dictionary")
     update, policy_id = _identity(data, path)
-    return PPOPolicyData(
+    return StochasticPolicy(
         weights=weights,
         trunk_sizes=_sizes(config, "trunk_sizes", "trunk_size"),
         head_sizes=_sizes(config, "head_sizes", "head_size"),

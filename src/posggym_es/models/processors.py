@@ -1,0 +1,75 @@
+"""POSGGym's processors as data: what stands between an environment and a network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from posggym_es.utils.schema_check import refuse_mistakes
+
+# The classes of posggym.agents.utils.processors that agents are registered with, and
+# their arguments besides the space. A test holds the two together.
+PROCESSORS: dict[str, dict[str, Any]] = {
+    "IdentityProcessor": {},
+    "FlattenProcessor": {},
+    "RescaleProcessor": {
+        "min_val": {"type": "number"},
+        "max_val": {"type": "number"},
+        "clip": {"type": "boolean"},
+    },
+}
+PROCESSOR_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name"],
+    "properties": {"name": {"enum": list(PROCESSORS)}, "config": {"type": "object"}},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessorSpec:
+    """A processor of `posggym.agents.utils.processors`, by name and config.
+
+    Parameters
+    ----------
+    name
+        Class name: "IdentityProcessor", "FlattenProcessor" or "RescaleProcessor".
+    config
+        Keyword arguments of the class besides the space.
+
+    Raises
+    ------
+    ValueError
+        If there is no such processor, or it has no such arguments.
+    """
+
+    name: str
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        refuse_mistakes(dataclasses.asdict(self), PROCESSOR_SCHEMA)
+        arguments = {
+            "additionalProperties": False,
+            "properties": PROCESSORS[self.name],
+        }
+        try:
+            refuse_mistakes(self.config, arguments)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        low, high = self.config.get("min_val", -1.0), self.config.get("max_val", 1.0)
+        if not low < high:
+            raise ValueError(
+                f"{self.name}: min_val {low} must be less than max_val {high}"
+            )
+
+    @classmethod
+    def from_json(cls, data: Any) -> ProcessorSpec:
+        """Inverse of `dataclasses.asdict`.
+
+        Raises
+        ------
+        ValueError
+            If the data describe no processor.
+        """
+        refuse_mistakes(data, PROCESSOR_SCHEMA)
+        return cls(**data)

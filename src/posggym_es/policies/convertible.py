@@ -1,0 +1,172 @@
+"""What every policy offers that can be registered with POSGGym, wherever it is from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from pgpelib.policies.metadata import PolicyMetadata
+from posggym_es.models.processors import ProcessorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import posggym
+    from gymnasium import spaces
+    from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
+
+
+class ConversionError(ValueError):
+    """A policy that cannot be expressed in POSGGym's format, with the reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertedPolicy:
+    """A policy in POSGGym's format with the processors that it must be registered with.
+
+    Parameters
+    ----------
+    model
+        The fields of POSGGym's policy file.
+    obs_processor, action_processor
+        What stands between the environment and the network.
+    """
+
+    model: PPOTorchModelSaveFileFormat
+    obs_processor: ProcessorSpec
+    action_processor: ProcessorSpec
+
+
+class ReferenceAgent(Protocol):
+    """A policy before its conversion, playing one agent id in float64."""
+
+    def reset(self, *, seed: int) -> None:
+        """Begin an episode."""
+
+    def decide(self, observation: Any) -> Any:
+        """Move on by one observation, and return what determines the action.
+
+        For a deterministic policy that is the action itself. For a stochastic one it is
+        the probabilities of discrete actions, shape (n,), or the means and standard
+        deviations of continuous ones, shape (2, n).
+        """
+
+    def act(self, decision: Any) -> Any:
+        """Return an action of the environment for what `decide` returned."""
+
+    def step(self, observation: Any) -> Any:
+        """Return the action for the next observation."""
+
+
+class ConvertiblePolicy(Protocol):
+    """A trained policy that can be converted to POSGGym's format.
+
+    Every step after reading works with these members alone.
+    """
+
+    file_format: ClassVar[str]
+    """Name of the format in files of `posggym_es.policies.policy_file`."""
+    deterministic: ClassVar[bool]
+    """Whether it always acts the same way after the same observations."""
+    proved_in_self_play: ClassVar[bool]
+    """Whether it plays all agents while its conversion is proved, or one among random
+    ones. A policy with a role only ever plays that one."""
+
+    @property
+    def env_name(self) -> str:
+        """The environment trained on, with prefix."""
+
+    @property
+    def env_config(self) -> dict[str, Any]:
+        """Keyword arguments of that environment."""
+
+    @property
+    def metadata(self) -> PolicyMetadata:
+        """What else is known."""
+
+    @property
+    def observation_size(self) -> int:
+        """Length of the observation that the network sees."""
+
+    @property
+    def outputs(self) -> str:
+        """What the network gives, for messages: "2 outputs (box)"."""
+
+    def outputs_for(self, action_space: spaces.Space[Any]) -> str:
+        """Return what `outputs` must be for a (processed) action space."""
+
+    def processors_for(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
+    ) -> tuple[ProcessorSpec, ProcessorSpec]:
+        """Return the processors between an agent's spaces and the network."""
+
+    def with_metadata(self, metadata: PolicyMetadata) -> Self:
+        """Return the same policy with other metadata."""
+
+    def to_posggym(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        action_processor: ProcessorSpec | None = None,
+    ) -> ConvertedPolicy:
+        """Express the policy in POSGGym's format.
+
+        Parameters
+        ----------
+        observation_space, action_space
+            Of an agent that the policy plays.
+        action_processor
+            Register with this processor (Identity or Rescale) instead of the default.
+
+        Raises
+        ------
+        ConversionError
+            If the policy cannot be expressed.
+        """
+
+    def reference_agent(
+        self, model: posggym.POSGModel[Any, Any, Any], agent: str
+    ) -> ReferenceAgent:
+        """Return the policy as a player of an agent id.
+
+        Raises
+        ------
+        ValueError
+            If the policy does not fit the agent's spaces.
+        """
+
+    def training_episodes(
+        self, env_id: str, endless_length: int
+    ) -> Callable[[int], float] | None:
+        """Return what plays episodes as the trainer does, or None if nothing does.
+
+        Parameters
+        ----------
+        env_id
+            The environment that the policy is registered for, without prefix.
+        endless_length
+            Steps after which an episode is stopped if the environment has no limit.
+
+        Returns
+        -------
+        callable or None
+            From the seed of an episode to its return.
+        """
+
+    def to_tensors(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the policy as arrays and plain data, without its metadata."""
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: dict[str, np.ndarray],
+        fields: dict[str, Any],
+        metadata: PolicyMetadata,
+    ) -> Self:
+        """Inverse of `to_tensors`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are not those of a policy.
+        """

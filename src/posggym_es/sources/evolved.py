@@ -1,0 +1,73 @@
+"""Policies saved by this trainer or by the original pgpelib, as pickles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgpelib.policies.metadata import comparable_mean
+from pgpelib.restore import load_policy
+from posggym_es.policies.convertible import ConvertiblePolicy
+from posggym_es.policies.deterministic import DeterministicPolicy
+from posggym_es.sources.base import (
+    CHECKPOINTS,
+    SINGLE_POLICY,
+    ExtractionError,
+    PickedPolicy,
+)
+
+_PATTERN = "*.pickle"
+
+
+class EvolvedPolicies:
+    """Files that `pgpelib.restore.load_policy` reads, and folders of them."""
+
+    files = _PATTERN
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a path is a file, or a folder with pickles."""
+        return path.is_file() or any(path.glob(_PATTERN))
+
+    def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
+        """Read the policy of the highest generation; see `PolicySource`."""
+        return {SINGLE_POLICY: self.pick(path, "latest", None).policy}
+
+    def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
+        """Read the latest policy of a role or the best one; see `PolicySource`."""
+        file, policy = _pick(path, checkpoint, role)
+        # The trainer that keeps its best center has chosen by re-evaluations as well.
+        return PickedPolicy(
+            file, policy, checkpoint == "best" or policy.metadata.keeps_best
+        )
+
+
+def _pick(
+    source: Path, checkpoint: str, role: str | None
+) -> tuple[Path, DeterministicPolicy]:
+    files = [source] if source.is_file() else sorted(source.glob(_PATTERN))
+    policies = [(path, DeterministicPolicy.of(load_policy(path))) for path in files]
+    if len(policies) == 1:
+        return policies[0]
+    for path, policy in policies:
+        if policy.metadata.generation is None:
+            raise ExtractionError(
+                f"{path}: does not say which generation it is of; name the policy file "
+                "instead of the folder"
+            )
+    own = [item for item in policies if item[1].metadata.role == role]
+    if not own:
+        roles = sorted({str(policy.metadata.role) for _, policy in policies})
+        raise ExtractionError(
+            f"{source}: holds policies for the roles {', '.join(roles)}; choose one"
+        )
+    return max(own, key=lambda item: _rank(item[1], checkpoint))
+
+
+def _rank(policy: DeterministicPolicy, checkpoint: str) -> tuple[float, int]:
+    generation = policy.metadata.generation or 0
+    if checkpoint == "latest":
+        return 0.0, generation
+    if checkpoint == "best":
+        return comparable_mean(policy.metadata.re_eval_returns), generation
+    raise ExtractionError(
+        f"unknown checkpoint {checkpoint!r}; choose one of {', '.join(CHECKPOINTS)}"
+    )

@@ -127,6 +127,15 @@ def test_kernels_play_the_episodes_with_partners(env_config, role):
     assert_same_rollouts(compiled.play(batch), plain.play(batch), exact=True)
 
 
+def test_kernels_draw_the_partners_that_are_drawn_for_posggym():
+    name = "CooperativeReaching-v0"
+    options = {"partners": {f"{name}/H1-v0": 1, f"{name}/H2-v0": 3, "Random-v0": 0.5}}
+    plain = make_task(f"posggym:{name}", {}, **options)
+    compiled = make_task(f"posggym:{name}", {}, **options, compiled=True)
+    batch = batch_for(plain, episodes=10)
+    assert_same_rollouts(compiled.play(batch), plain.play(batch), exact=True)
+
+
 @pytest.mark.parametrize(
     "changes", [CONTINUOUS, DRIVING | {"partners": ["Random-v0"]}], ids=["self", "br"]
 )

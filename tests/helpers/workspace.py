@@ -61,10 +61,10 @@ CONFIG = {
             "train": {
                 "env_name": "posggym:Driving-v1",
                 "hidden": [],
-                "partners": [
-                    "Driving-v1/A40Shortestpath-v0",
-                    "Driving-v1/A100Shortestpath-v0",
-                ],
+                "partners": {
+                    "Driving-v1/A40Shortestpath-v0": 1,
+                    "Driving-v1/A100Shortestpath-v0": 2.5,
+                },
                 "niters": 1,
                 "popsize": 4,
                 "popsize_max": None,

@@ -19,6 +19,7 @@ from pgpelib.policies.metadata import (
 COUNTS = st.integers(0, 2**62)
 NUMBERS = st.lists(st.floats(allow_nan=False) | st.integers(-5, 5), max_size=3)
 LINES = st.text("abc/-_ 19", max_size=5)
+PARTNERS = st.lists(LINES, max_size=2) | st.dictionaries(LINES, st.integers(1, 9))
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | LINES,
     lambda parts: st.lists(parts, max_size=2) | st.dictionaries(LINES, parts),
@@ -31,8 +32,8 @@ VALUES = {
     **dict.fromkeys(("role", "commit", "re_eval_env_name"), LINES),
     **dict.fromkeys(("algorithm", "policy_id"), LINES),
     "re_eval_returns": NUMBERS,
-    "partners": st.lists(LINES, max_size=2),
-    "config": st.fixed_dictionaries({}, optional={"x": PLAIN, "partners": st.just([])}),
+    "partners": PARTNERS,
+    "config": st.fixed_dictionaries({}, optional={"x": PLAIN, "partners": PARTNERS}),
     "origin": st.fixed_dictionaries({"file": LINES, "sha256": LINES}),
     "reference": st.integers(0, 3).map(
         lambda n: {"returns": [0.5] * n, "seeds": list(range(n))}
@@ -91,6 +92,9 @@ def test_partners_are_those_of_the_reference_or_of_the_training():
     alone = dataclasses.replace(trained, partners=[])
     assert alone.partner_ids == []
     assert PolicyMetadata().partner_ids == []
+    weighted = PolicyMetadata(config={"partners": {"Random-v0": 2}})
+    assert weighted.played_with == {"Random-v0": 2}
+    assert weighted.partner_ids == ["Random-v0"]
 
 
 @pytest.mark.parametrize(("length", "limit"), [(-1, None), (50, 50), ("x", None)])
@@ -105,8 +109,14 @@ def test_a_limit_is_a_positive_number_of_steps(length, limit):
     [
         ({"generation": -1}, "generation is not a count"),
         ({"role": 0}, "role is not text of one line"),
-        ({"partners": "0"}, "partners is not a list of policy ids"),
-        ({"config": {"partners": [1]}}, "config.partners is not a list of policy ids"),
+        ({"partners": "0"}, "partners is not a list of policy ids or their weights"),
+        *(
+            (
+                {"config": {"partners": partners}},
+                "config.partners is not a list of policy ids or their weights",
+            )
+            for partners in ([1], {"a": "b"})
+        ),
         (
             {"config": {"optimizer": "sgd"}},
             "config.optimizer is neither clipup nor adam",

@@ -14,6 +14,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pgpelib.restore import policy_metadata, to_torch_module
+from pgpelib.training.command_line import as_updates, read_settings, without_pairs
+from pgpelib.utils.settings import SettingsError
 
 SMALL = ["niters=2", "popsize=4", "popsize_max=4", "num_interactions=10"]
 SMALL += ["re_eval_num_episodes=1", "num_cpus=1", "seed=1"]
@@ -181,6 +183,17 @@ def test_the_originals_settings_are_understood(root, tmp_path, settings, expecte
     shown = printed_config(result.stdout + result.stderr)
     assert {name: shown.get(name) for name in expected} == expected
     assert "WARNING" not in result.stdout + result.stderr
+
+
+def test_partners_with_weights_go_through_sacred_as_pairs():
+    weights = {"Driving-v1/x=1.5/A0-v0": 2, "Random-v0": 0.5}
+    given = read_settings([f"partners={weights}"])
+    assert as_updates(given) == [
+        "partners=[['Driving-v1/x=1.5/A0-v0', 2], ['Random-v0', 0.5]]"
+    ]
+    assert without_pairs(given) == {"partners": weights}
+    with pytest.raises(SettingsError, match="partners.Random-v0 must be greater than"):
+        read_settings(["partners={'Random-v0': 0}"])
 
 
 def test_config_files_are_read_as_data_and_count_less_than_the_command(root, tmp_path):

@@ -49,6 +49,7 @@ from pgpelib.training.command_line import (
     as_updates,
     defaults_beside,
     read_settings,
+    without_pairs,
 )
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.credentials import HINT, has_literal_password
@@ -198,7 +199,7 @@ def train(
     settings = json.loads(json.dumps({**_config, "env_config": env_config}))
     del settings["run_dir"], settings["tensorboard"]
     try:
-        config = TrainingConfig.from_dict(settings)
+        config = TrainingConfig.from_dict(without_pairs(settings))
         folder = Path(run_dir) if run_dir else choose_run_dir(_run, config)
         training = Training(config, folder)
     except ValueError as error:

@@ -24,7 +24,7 @@ from pgpelib.search.pgpe import (
     SearchDistribution,
     episode_seeds,
 )
-from pgpelib.tasks.base import Batch, Rollout, Task
+from pgpelib.tasks.base import Batch, Partners, Rollout, Task
 from pgpelib.tasks.registry import make_task, uncompiled_reason
 
 Vector = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ class TaskConfig:
     hidden, activation, lstm_size, head
         The policy, see `Architecture`.
     partners
-        Ids of registered policies to play with, see `PosggymTask`.
+        Registered policies to play with, see `PosggymTask`.
     episodes_per_solution
         Episodes whose mean return is the fitness of a solution.
     common_seeds
@@ -72,7 +72,7 @@ class TaskConfig:
     activation: str
     lstm_size: int = 0
     head: tuple[int, ...] = ()
-    partners: tuple[str, ...] = ()
+    partners: Partners = ()
     episodes_per_solution: int = 1
     common_seeds: bool = False
     compiled: bool = False

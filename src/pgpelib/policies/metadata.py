@@ -110,8 +110,8 @@ class PolicyMetadata:
     update
         Number of the last update of its weights by gradients.
     partners
-        Ids of registered policies that play the other agents in reference episodes,
-        if not those of `config`.
+        Ids of registered policies that play the other agents in reference episodes, or
+        their weights, if not those of `config`.
     origin
         The file that the policy was extracted from.
     reference
@@ -139,7 +139,7 @@ class PolicyMetadata:
     algorithm: str | None = None
     policy_id: str | None = None
     update: int | None = None
-    partners: list[str] | None = None
+    partners: list[str] | dict[str, float] | None = None
     origin: Origin | None = None
     reference: Reference | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -150,8 +150,8 @@ class PolicyMetadata:
             value = getattr(self, name)
             if value is not None and not is_valid(value):
                 raise ValueError(f"{name} is not {what}")
-        if "partners" in self._settings and not _are_lines(self._settings["partners"]):
-            raise ValueError("config.partners is not a list of policy ids")
+        if not _are_partners(self._settings.get("partners", [])):
+            raise ValueError(f"config.partners is not {_PARTNERS}")
         if self._settings.get("optimizer", "clipup") not in list(_OPTIMIZERS):
             raise ValueError("config.optimizer is neither clipup nor adam")
 
@@ -211,11 +211,17 @@ class PolicyMetadata:
         return self.reference
 
     @property
-    def partner_ids(self) -> list[str]:
-        """Ids of registered policies that play the other agents; [] for none."""
+    def played_with(self) -> list[str] | dict[str, float]:
+        """Registered policies that play the other agents, or their weights in draws."""
         if self.partners is not None:
             return self.partners
-        return list(self._settings.get("partners", []))
+        partners: list[str] | dict[str, float] = self._settings.get("partners", [])
+        return partners
+
+    @property
+    def partner_ids(self) -> list[str]:
+        """Ids of registered policies that play the other agents; [] for none."""
+        return list(self.played_with)
 
     @property
     def episode_limit(self) -> int | None:
@@ -282,7 +288,14 @@ def _are_lines(value: Any) -> bool:
     return isinstance(value, list) and all(is_line(item) for item in value)
 
 
+def _are_partners(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _are_lines(list(value)) and _are_numbers(list(value.values()))
+    return _are_lines(value)
+
+
 _COUNT = _is_count, "a count"
+_PARTNERS = "a list of policy ids or their weights"
 _LINE = is_line, "text of one line"
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "generation": _COUNT,
@@ -297,7 +310,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "algorithm": _LINE,
     "policy_id": _LINE,
     "update": _COUNT,
-    "partners": (_are_lines, "a list of policy ids"),
+    "partners": (_are_partners, _PARTNERS),
     "origin": (lambda value: isinstance(value, Origin), "a file and its SHA-256"),
     "reference": (lambda value: isinstance(value, Reference), "returns and seeds"),
 }

@@ -82,6 +82,10 @@ def merged(rollouts: Sequence[Rollout]) -> Rollout:
     )
 
 
+Partners = Sequence[str] | Mapping[str, float]
+"""Ids of policies that play the other agents: they take turns, or are drawn for each
+episode by their weights."""
+
 # Suspended whenever it needs the outputs for the observations that it has written.
 Episode = Generator[None, None, Rollout]
 
@@ -100,7 +104,7 @@ class TaskOptions:
         The agent id that the learner plays; None for all of them or, with partners, for
         each in turn.
     partners
-        Ids of policies that play the other agents.
+        Who plays the other agents.
     only_if_endless
         Use `max_episode_length` only if the environment has no time limit, as
         re-evaluations do.
@@ -109,7 +113,7 @@ class TaskOptions:
     max_episode_length: int = -1
     decrease_rewards_by: float = 0.0
     role: str | None = None
-    partners: Sequence[str] = ()
+    partners: Partners = ()
     only_if_endless: bool = False
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
 from exact_gymnasium.ids import canonical_env_id, require_known
-from pgpelib.tasks.base import Task, TaskOptions
+from pgpelib.tasks.base import Partners, Task, TaskOptions
 
 FAMILIES = "pgpelib.tasks"
 """Entry point group of packages that add environments of other suites.
@@ -42,7 +41,7 @@ class TaskFamily(Protocol):
         """Make the task of an environment; `compiled` as in `make_task`."""
 
     def uncompiled_reason(
-        self, env_id: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+        self, env_id: str, env_config: dict[str, Any], partners: Partners = ()
     ) -> str | None:
         """Return why compiled kernels cannot play a task, or None if they can."""
 
@@ -92,7 +91,7 @@ def make_task(
     max_episode_length: int = -1,
     decrease_rewards_by: float = 0.0,
     role: str | None = None,
-    partners: Sequence[str] = (),
+    partners: Partners = (),
     only_if_endless: bool = False,
     compiled: bool = False,
 ) -> Task:
@@ -141,7 +140,7 @@ def make_task(
 
 
 def uncompiled_reason(
-    env_name: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+    env_name: str, env_config: dict[str, Any], partners: Partners = ()
 ) -> str | None:
     """Return why compiled kernels cannot play a task, or None if they can.
 

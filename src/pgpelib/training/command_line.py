@@ -61,7 +61,8 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
     -------
     dict
         Plain data (JSON types) by the names of `ScriptSettings`. A run folder without a
-        seed beside it gives its own seed. No limit is -1 and not None.
+        seed beside it gives its own seed. No limit is -1 and not None, and partners
+        with weights are pairs.
 
     Raises
     ------
@@ -77,11 +78,12 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
         path, assigned, text = update.partition("=")
         if assigned:
             _assign(settings, path.strip(), _literal(path, text.strip()))
+    settings = _with_pairs(settings)
     for name, value in settings.items():
         _check(value, name)
     settings = {name: plain(value, name) for name, value in settings.items()}
     settings = _with_limits(_translated(settings))
-    ScriptSettings.from_dict(settings)
+    ScriptSettings.from_dict(without_pairs(settings))
     if settings.get("run_dir") is not None and settings.get("seed") is None:
         identity = read_identity(Path(str(settings["run_dir"])))
         if identity is not None:
@@ -109,7 +111,7 @@ def defaults_beside(given: Mapping[str, Any]) -> dict[str, Any]:
         If the given settings make no sense.
     """
     plain_defaults = ScriptSettings().to_dict()
-    values = ScriptSettings.from_dict(given).to_dict()
+    values = ScriptSettings.from_dict(without_pairs(given)).to_dict()
     values |= {name: plain_defaults[name] for name in values if name in given}
     del values["seed"]
     return _with_limits(values)
@@ -118,6 +120,26 @@ def defaults_beside(given: Mapping[str, Any]) -> dict[str, Any]:
 def _with_limits(settings: dict[str, Any]) -> dict[str, Any]:
     absent = {name: -1 for name in _LIMITS if settings.get(name, -1) is None}
     return settings | absent
+
+
+def _with_pairs(settings: dict[str, Any]) -> dict[str, Any]:
+    """Write partners with weights as pairs: Sacred takes keys apart at their dots."""
+    partners = settings.get("partners")
+    if isinstance(partners, dict):
+        settings = settings | {"partners": [[*pair] for pair in partners.items()]}
+    return settings
+
+
+def without_pairs(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of `read_settings` with partners as `TrainingConfig` has them."""
+    partners = settings.get("partners")
+    if isinstance(partners, list) and partners and all(map(_is_pair, partners)):
+        return {**settings, "partners": dict(partners)}
+    return dict(settings)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
 def as_updates(settings: Mapping[str, Any]) -> list[str]:

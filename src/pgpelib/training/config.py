@@ -6,12 +6,15 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from pgpelib.engines.evaluation import TaskConfig
 from pgpelib.tasks.registry import standard_env_name
 from pgpelib.utils.settings import (
     AS_TUPLE,
+    LIST,
+    LIST_OR_MAPPING,
+    MAPPING,
     Count,
     DecayFactor,
     FieldError,
@@ -74,9 +77,14 @@ class TrainSettings(Settings):
     """Agent ids of a POSGGym environment that get one policy each, trained together:
     each is evaluated with the centers of the others. [] for one policy that plays all
     agents (self-play)."""
-    partners: Annotated[tuple[str, ...], AS_TUPLE] = ()
+    partners: Annotated[
+        Annotated[tuple[str, ...], AS_TUPLE, Tag(LIST)]
+        | Annotated[dict[str, PositiveNumber], Tag(MAPPING)],
+        LIST_OR_MAPPING,
+    ] = ()
     """Ids of registered policies that play the other agents: the policy is trained as a
-    best response to them."""
+    best response to them. They take turns; with weights, {id: weight}, one is drawn for
+    each episode."""
     obs_norm: bool = True
     """Normalise observations by their running mean and standard deviation."""
     max_episode_length: _PositiveOrAll = -1

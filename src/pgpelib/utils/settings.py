@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     ValidationError,
     WrapValidator,
@@ -57,6 +58,12 @@ def _no_limit(value: Any) -> Any:
 
 
 AS_TUPLE = BeforeValidator(_list_as_tuple)
+
+# Kinds of values that a field may have. Pydantic puts them into the paths of mistakes.
+LIST, MAPPING = "<list>", "<mapping>"
+LIST_OR_MAPPING = Discriminator(
+    lambda value: MAPPING if isinstance(value, dict) else LIST
+)
 
 Text = Annotated[str, Field(min_length=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -199,8 +206,8 @@ def explain(
     error
         What the model's validation raised.
     model
-        A model whose fields are values, models, and tuples and mappings of these; None
-        is the only alternative to a type.
+        A model whose fields are values, models, and tuples and mappings of these;
+        alternatives to a type are None and those of `LIST_OR_MAPPING`.
     path
         Keys that lead to the settings.
 
@@ -215,7 +222,8 @@ def explain(
 
 
 def _line(error: ErrorDetails, model: type[BaseModel], path: Path) -> str:
-    place, kind, value = error["loc"], error["type"], error["input"]
+    place = tuple(key for key in error["loc"] if key not in (LIST, MAPPING))
+    kind, value = error["type"], error["input"]
     *parents, key = (*path, *place) or ("",)
     where = f"{_joined(parents)}: " if parents else ""
     if kind == "missing":

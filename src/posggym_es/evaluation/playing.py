@@ -13,7 +13,7 @@ import posggym.agents
 from pgpelib.policies.metadata import PolicyMetadata
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.tasks.casting import cast
+from posggym_es.tasks.casting import Candidates, cast
 from posggym_es.tasks.posggym_envs import (
     ENDLESS_LENGTH,
     PosggymEpisodes,
@@ -42,7 +42,7 @@ class CoPlayers:
     role
         The agent id that the policy played; None for all.
     partners
-        Policies of a best response's population.
+        Policies of a best response's population, or their weights.
     siblings
         Policies of the other agent ids that were trained together with this one.
     endless_length
@@ -50,7 +50,7 @@ class CoPlayers:
     """
 
     role: str | None = None
-    partners: list[str] = dataclasses.field(default_factory=list)
+    partners: list[str] | dict[str, float] = dataclasses.field(default_factory=list)
     siblings: dict[str, str] = dataclasses.field(default_factory=dict)
     endless_length: int = ENDLESS_LENGTH
 
@@ -69,7 +69,7 @@ def co_players_of(
     """
     return CoPlayers(
         metadata.role,
-        metadata.partner_ids,
+        metadata.played_with,
         {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
         endless_length_of(metadata),
     )
@@ -140,8 +140,9 @@ class Player:
     ) -> None:
         self._episodes, self._co_players, self._own = episodes, co_players, own
         self._agents = list(episodes.env.possible_agents)
-        self._candidates = partner_candidates(self._agents, co_players.partners) | {
-            agent: [policy_id] for agent, policy_id in co_players.siblings.items()
+        self._candidates: dict[str, Candidates] = {
+            **partner_candidates(self._agents, co_players.partners),
+            **{agent: [name] for agent, name in co_players.siblings.items()},
         }
         self._made: dict[tuple[str | None, str], Actor] = {}
 

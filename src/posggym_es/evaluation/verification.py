@@ -39,7 +39,12 @@ _SCHEMA = {
             "additionalProperties": False,
             "properties": {
                 "role": {"type": ["string", "null"]},
-                "partners": {"type": "array", "items": {"type": "string"}},
+                "partners": {
+                    "anyOf": [
+                        {"type": "array", "items": {"type": "string"}},
+                        {"type": "object", "additionalProperties": {"type": "number"}},
+                    ]
+                },
                 "siblings": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},

@@ -91,7 +91,7 @@ class DeterministicPolicy(SavedPolicy):
             self.env_config,
             endless_length,
             role=self.metadata.role,
-            partners=self.metadata.partner_ids,
+            partners=self.metadata.played_with,
             only_if_endless=True,
         )
         network = self.network()

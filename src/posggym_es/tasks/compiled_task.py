@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy.typing as npt
 from pgpelib.policies.networks import Layer
 from pgpelib.policies.policy import Architecture
 from pgpelib.policies.running_statistics import RunningStat
-from pgpelib.tasks.base import Batch, Rollout, TaskOptions
+from pgpelib.tasks.base import Batch, Partners, Rollout, TaskOptions
 from posggym_compiled import networks
 from posggym_compiled.interface import UnsupportedError, World, world_for
 from posggym_compiled.partners.kinds import Opponent, Partner
 from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import rescaling
-from posggym_compiled.rollouts import Outcomes, Players
-from posggym_es.tasks.casting import cast, casts_before_repeating
+from posggym_compiled.rollouts import Outcomes, Players, Seeds
+from posggym_es.tasks.casting import Candidates, cast, casts_before_repeating
 from posggym_es.tasks.posggym_envs import complete_env_args
 from posggym_es.tasks.posggym_task import PosggymTask, partner_candidates
 
@@ -39,7 +38,7 @@ def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
     return world
 
 
-def compiled_partners(world: World, partners: Sequence[str]) -> dict[str, Partner]:
+def compiled_partners(world: World, partners: Partners) -> dict[str, Partner]:
     """Return the compiled forms of registered policies by their ids.
 
     Policy files are read before POSGGym loads them, after downloading those that are
@@ -71,7 +70,7 @@ def compiled_partners(world: World, partners: Sequence[str]) -> dict[str, Partne
 
 
 def reason_against(
-    env_name: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+    env_name: str, env_config: dict[str, Any], partners: Partners = ()
 ) -> str | None:
     """Return why kernels cannot play an environment, or None if they can."""
     try:
@@ -111,40 +110,42 @@ class CompiledTask(PosggymTask):
 
     def play(self, batch: Batch) -> list[Rollout]:
         """Play the episodes of a batch, see `Task.play`."""
-        if batch.others:
-            agents = list(batch.others)
-            casts = self._casts({agent: [agent] for agent in agents}, agents)
-        else:
-            casts = self._partner_casts
         seeds = np.array(batch.seeds, np.uint64)
         outcomes = self._players(batch).play(
             np.stack(batch.solutions),
             seeds,
             mean=batch.mean,
             stdev=batch.stdev,
-            cast=casts[seeds % np.uint64(len(casts))],
+            cast=self._players_of_agents(batch, seeds),
             max_steps=self._max_steps,
             decrease_rewards_by=self._decrease,
         )
         return [rollout_of(outcomes, n) for n in range(len(seeds))]
 
-    @functools.cached_property
-    def _partner_casts(self) -> npt.NDArray[np.int64]:
-        return self._casts(self._partners, list(self._forms))
+    def _players_of_agents(self, batch: Batch, seeds: Seeds) -> npt.NDArray[np.int64]:
+        """Return the players of each agent by their numbers, (*seeds.shape, agents)."""
+        if batch.others:
+            names = list(batch.others)
+            return self._casts({agent: [agent] for agent in names}, names, seeds)
+        return self._casts(self._partners, list(self._forms), seeds)
 
     def _casts(
-        self, candidates: Mapping[str, Sequence[str]], names: Sequence[str]
+        self,
+        candidates: Mapping[str, Candidates],
+        names: Sequence[str],
+        seeds: Seeds,
     ) -> npt.NDArray[np.int64]:
-        """Return the players of each agent by their numbers, for seeds from 0 on."""
         # The learner is number 0.
         numbers = {None: 0} | {name: n for n, name in enumerate(names, 1)}
-        parts = [
-            cast(self._agents, seed, self._role, candidates)
-            for seed in range(casts_before_repeating(self._agents, candidates))
-        ]
-        return np.array(
-            [[numbers[each[i]] for i in self._world.agents] for each in parts]
+        period = casts_before_repeating(self._agents, candidates)
+        different, places = np.unique(
+            seeds % np.uint64(period) if period else seeds, return_inverse=True
         )
+        parts = [
+            cast(self._agents, int(seed), self._role, candidates) for seed in different
+        ]
+        rows = [[numbers[each[i]] for i in self._world.agents] for each in parts]
+        return np.array(rows)[places.reshape(seeds.shape)]
 
     def _players(self, batch: Batch) -> Players:
         """Return what plays; without other networks it serves all batches."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from pgpelib.tasks.base import Task, TaskOptions
+from pgpelib.tasks.base import Partners, Task, TaskOptions
 
 POSGGYM_PREFIX = "posggym:"
 """What stands before a POSGGym id in a config; the entry point has the same name."""
@@ -43,7 +42,7 @@ def make_task(
 
 
 def uncompiled_reason(
-    env_id: str, env_config: dict[str, Any], partners: Sequence[str] = ()
+    env_id: str, env_config: dict[str, Any], partners: Partners = ()
 ) -> str | None:
     """Return why compiled kernels cannot play a task, or None if they can.
 

@@ -8,7 +8,7 @@ never need it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pgpelib.tasks.base import (
     Episode,
     ObservationRecorder,
     Others,
+    Partners,
     Rollout,
     Task,
     TaskOptions,
@@ -27,7 +28,7 @@ from pgpelib.tasks.base import (
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.utils.hints import did_you_mean
-from posggym_es.tasks.casting import cast
+from posggym_es.tasks.casting import Candidates, cast
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class PosggymTask(Task):
         Keyword arguments of `posggym.make`.
     options
         The agents other than `role` are played by `partners`, ids of registered
-        policies that take turns, one in each episode, or by the networks given to
-        `rollout`.
+        policies that take turns, one in each episode, or are drawn by their weights;
+        or by the networks given to `rollout`.
 
     Raises
     ------
@@ -175,6 +176,7 @@ class PosggymTask(Task):
 
             # Workers share the machine: one thread each.
             torch.set_num_threads(1)
+            # An agent id that nobody can play is an error now.
             for seed in range(len(self._agents)):
                 cast(self._agents, seed, role, self._partners)
 
@@ -249,8 +251,8 @@ class PosggymTask(Task):
 
 
 def partner_candidates(
-    agents: Sequence[str], partners: Sequence[str]
-) -> dict[str, list[str]]:
+    agents: Sequence[str], partners: Partners
+) -> dict[str, Candidates]:
     """Return the registered policies that can play each agent id.
 
     Raises
@@ -266,15 +268,19 @@ def partner_candidates(
         if policy_id not in posggym.agents.registry:
             hint = did_you_mean(policy_id, posggym.agents.registry)
             raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
-    return {
-        agent: [
+
+    def candidates(agent: str) -> Candidates:
+        names = [
             policy_id
             for policy_id in partners
             for valid in [posggym.agents.registry[policy_id].valid_agent_ids]
             if valid is None or agent in valid
         ]
-        for agent in agents
-    }
+        if isinstance(partners, Mapping):
+            return {name: partners[name] for name in names}
+        return names
+
+    return {agent: candidates(agent) for agent in agents}
 
 
 def processed_space(

@@ -28,7 +28,7 @@ import mujoco
 import numpy as np
 from measuring import measure_limit
 
-from pgpelib.engines.evaluation import Subject, TaskConfig
+from pgpelib.engines.evaluation import Population, TaskConfig
 from pgpelib.policies.networks import Network, fold_normalization
 from pgpelib.search.pgpe import EPISODE_STREAM, episode_seed
 from pgpelib.tasks.fast_mujoco import FastHumanoid, FastMujoco, FastWalker2d
@@ -69,12 +69,12 @@ class Episode:
 
 
 def record(
-    env: FastMujoco, config: TaskConfig, subject: Subject, indices: range
+    env: FastMujoco, config: TaskConfig, population: Population, indices: range
 ) -> list[Episode]:
     """Play solutions as training does, and keep the actions."""
     task = config.training_task()
     architecture = config.architecture(task)
-    distribution, normalization = subject.distribution, subject.normalization
+    distribution, normalization = population.distribution, population.normalization
     episodes = []
     for index in indices:
         solution = distribution.pair(index // 2)[index % 2]
@@ -144,9 +144,9 @@ def measure(env_name: str, args: argparse.Namespace) -> None:
         for _ in range(args.generations):
             training.step()
         for _ in range(args.repeats):
-            subject = training.learners[0].subject([])
+            population = training.learners[0].population([])
             steps, limit = measure_limit(
-                pipes, lambda indices, now=subject: (now, indices), config.popsize
+                pipes, lambda indices, now=population: (now, indices), config.popsize
             )
             started = time.perf_counter()
             (metrics,) = training.step().metrics

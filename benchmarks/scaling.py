@@ -99,7 +99,7 @@ def message_sizes() -> tuple[int, int, float]:
     stats = RunningStat.empty(learner.architecture.observation_size)
     block = block_size(config.popsize)
     rollouts = [Rollout(0.0, 30, stats) for _ in range(block)]
-    work = Work(learner.subject([]), 0, MAX_CHUNK, False, block)
+    work = Work(learner.population([]), 0, MAX_CHUNK, False, block)
     answer = pickle.dumps([summarize(rollouts) for _ in range(MAX_CHUNK // block)])
     started, repeats = time.perf_counter(), 200
     for _ in range(repeats):

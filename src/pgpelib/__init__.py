@@ -1,6 +1,6 @@
 """Distribution-based policy search with PGPE and ClipUp (arXiv 2008.02387)."""
 
-# First: NumPy and others read what these set when they are loaded.
+# These come first: they set variables that NumPy and others read when they are loaded.
 from pgpelib.utils import threads, writable_home
 
 # isort: split

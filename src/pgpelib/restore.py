@@ -1,8 +1,8 @@
-"""Reading saved policies, this project's and the original trainer's, executing nothing.
+"""Safe reading of policies saved by this project and by the original trainer.
 
 The original trainer pickled whole objects (its own policy classes, gym spaces, torch
-modules). The reader below keeps records of exactly the classes that such files name,
-and refuses every other name.
+modules). The reader in this module executes nothing: it accepts only the classes that
+such files contain, reads their objects as plain records, and rejects all other names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pgpelib.utils.plain_data import is_number
 
 
 class PolicyFileError(ValueError):
-    """A file that is not a policy; the message names the file and what is wrong."""
+    """A file is not a valid policy; the message names the file and the reason."""
 
 
 _MLP_POLICIES = ("pgpelib.policies.MLPPolicy", "pgpelib.policies.LinearPolicy")
@@ -45,7 +45,7 @@ _ACTIVATIONS = {
     "torch.nn.modules.activation.ReLU": "relu",
 }
 
-# The complete list of names that a policy file may use.
+# All names that a policy file may contain.
 _NAMES: Names = {
     **PICKLED_TENSOR_NAMES,
     **records(
@@ -67,13 +67,13 @@ def load_policy(path: str | Path) -> SavedPolicy:
     Returns
     -------
     SavedPolicy
-        Weights as float32 or float64 arrays, observation statistics as float64.
+        The policy, with float32 or float64 weights and float64 observation statistics.
 
     Raises
     ------
     PolicyFileError
-        If the file is not a policy: unreadable, truncated, names anything outside the
-        allow-list, or has weights of wrong shapes or non-finite values.
+        If the file is not a valid policy: it is unreadable or truncated, contains names
+        outside the allow-list, or has weights of wrong shapes or non-finite values.
     """
     path = Path(path)
     try:
@@ -87,7 +87,7 @@ def _policy(data: Any) -> SavedPolicy:
         return from_plain(data)
     if isinstance(data, Record) and data.name in _MLP_POLICIES:
         return _from_original(data)
-    raise ValueError("a pickle, but not of a policy")
+    raise ValueError("it is a pickle, but not of a policy")
 
 
 def _from_original(data: Record) -> SavedPolicy:
@@ -123,17 +123,17 @@ def _original_normalization(stats: Any) -> tuple[Any, Any]:
         return None, None
     total, squares = (_floats(stats, name) for name in ("_sum", "_sumsq"))
     mean = total / count
-    # Sums of others can be anything: what is not finite is refused with the policy.
+    # The sums may be anything; `SavedPolicy` rejects results that are not finite.
     with np.errstate(all="ignore"):
         variance = np.maximum(squares / count - np.square(mean), VARIANCE_FLOOR)
     return mean, np.sqrt(variance)
 
 
 def _floats(record: Record, name: str) -> np.ndarray:
-    """Return an array of numbers of one axis, as float64."""
+    """Return a field of a record, which must be a one-dimensional array, as float64."""
     array = record.fields.get(name)
     if not isinstance(array, np.ndarray) or array.ndim != 1:
-        raise ValueError(f"{name} of {record.name} is not an array of one axis")
+        raise ValueError(f"{name} of {record.name} is not a one-dimensional array")
     return array.astype(np.float64)
 
 
@@ -153,13 +153,14 @@ def _network(module: Any) -> tuple[list[Linear], str]:
     names = [_ACTIVATIONS[part.name] for part in parts if part.name in _ACTIVATIONS]
     if len(names) != len(layers) - 1 or len(set(names)) > 1:
         raise ValueError(
-            "the network is not linear layers with one kind of activation in between"
+            "the network does not consist of linear layers with one kind of "
+            "activation in between"
         )
     return layers, names[0] if names else "tanh"
 
 
 def _parts(module: Any) -> Iterator[Record]:
-    """Yield the linear layers and activations of a module tree, first one first."""
+    """Yield the linear layers and activations of a module tree, in order."""
     if not isinstance(module, Record):
         raise ValueError(f"a part of the network is {short(module)}")
     if module.name == _SEQUENTIAL:
@@ -197,7 +198,7 @@ class ObservationNormalization(torch.nn.Module):
         self.register_buffer("stdev", torch.tensor(stdev, dtype=torch.float32))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise."""
+        """Return normalised observations of the same shape."""
         return (x - self.mean) / self.stdev
 
 
@@ -213,7 +214,7 @@ class ActionClipping(torch.nn.Module):
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Clip."""
+        """Return clipped outputs of the same shape."""
         return torch.clamp(x, self.low, self.high)
 
 
@@ -233,7 +234,7 @@ class EpisodeLSTM(torch.nn.Module):
         self.lstm.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the outputs (steps, cells) or (steps, batch, cells)."""
+        """Return outputs of shape (steps, cells) or (steps, batch, cells)."""
         return self.lstm(x)[0]
 
 
@@ -249,31 +250,31 @@ def to_torch_module(
     norm_layer: bool = True,
     clip_layer: bool = True,
 ) -> torch.nn.Sequential:
-    """Make a PyTorch module of a saved policy.
+    """Convert a saved policy to a PyTorch module.
 
     Parameters
     ----------
     policy
-        A policy file, or what `load_policy` returned.
+        A policy file, or a policy returned by `load_policy`.
     norm_layer
-        Whether the module begins with the normalisation of observations, if the policy
-        has one. Without it the module expects normalised observations.
+        Whether the module starts with the policy's observation normalisation, if it has
+        one. Otherwise, the module expects normalised observations.
     clip_layer
-        Whether the module ends with the clipping to the bounds of the action space, if
-        that is a Box.
+        Whether the module ends by clipping actions to the bounds of the action space,
+        if that is a Box.
 
     Returns
     -------
     torch.nn.Sequential
-        Maps observations (..., d), float32, to actions (..., actions) within their
-        bounds for a Box, or to one score per action (take the argmax) for Discrete.
-        A policy with an LSTM maps the observations of an episode from its start,
-        (steps, d) or (steps, batch, d).
+        Maps float32 observations of shape (..., d) to actions of shape (..., actions)
+        for a Box, or to one score per action for Discrete (take the argmax). If the
+        policy has an LSTM, the input must be all observations of an episode so far, of
+        shape (steps, d) or (steps, batch, d).
 
     Raises
     ------
     PolicyFileError
-        If the file is not a policy.
+        If the file is not a valid policy.
     """
     policy = _loaded(policy)
     modules: list[torch.nn.Module] = []
@@ -299,26 +300,26 @@ def _loaded(policy: str | Path | SavedPolicy) -> SavedPolicy:
 
 
 def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
-    """Return what is known about a saved policy besides its weights.
+    """Return the metadata of a saved policy.
 
     Parameters
     ----------
     policy
-        A policy file, or what `load_policy` returned.
+        A policy file, or a policy returned by `load_policy`.
 
     Returns
     -------
     dict
         `env_name`, `env_config`, `observation_size`, `action` ("box" or "discrete"),
-        `hidden`, `lstm_size`, `head`, `activation`, `obs_norm`, and `notes`: what the
-        original trainer's user wrote about the policy, None if nothing. For policies
-        of this trainer also `generation`, `timesteps`, `seed`, `config`,
-        `re_eval_returns` and the like.
+        `hidden`, `lstm_size`, `head`, `activation`, `obs_norm`, and `notes`: the text
+        that a user of the original trainer attached to the policy, or None. Policies of
+        this trainer also have `generation`, `timesteps`, `seed`, `config`,
+        `re_eval_returns` and others.
 
     Raises
     ------
     PolicyFileError
-        If the file is not a policy.
+        If the file is not a valid policy.
     """
     policy = _loaded(policy)
     return {
@@ -335,7 +336,7 @@ def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
 
 
 def _sizes(policy: SavedPolicy) -> dict[str, Any]:
-    """Return the sizes of a policy's layers by the names of the training settings."""
+    """Return the sizes of a policy's layers, keyed by the training settings' names."""
     sizes: dict[str, Any] = {"hidden": [], "lstm_size": 0, "head": []}
     for layer in policy.layers[:-1]:
         if isinstance(layer, LSTM):

@@ -17,7 +17,7 @@ from pgpelib.engines.evaluation import (
     Evaluation,
     Evaluator,
     Normalization,
-    Subject,
+    Population,
     Work,
     Worker,
 )
@@ -179,7 +179,7 @@ def test_a_run_that_was_begun_without_kernels_goes_on_without_them(
     del identity["compiled"]
     path.write_text(json.dumps(identity))
     train(tmp_path / "parts", **CONTINUOUS)
-    assert "started without kernels" in caplog.text
+    assert "started without them" in caplog.text
     assert results(tmp_path / "parts")[0] == results(tmp_path / "whole")[0]
 
 
@@ -224,11 +224,11 @@ def rollouts_of(config, spans):
     center = np.random.default_rng(2).normal(size=size)
     # So little noise that no action changes.
     distribution = SearchDistribution(center, np.full(size, 1e-12), 3, 0)
-    subject = Subject(distribution, Normalization())
+    population = Population(distribution, Normalization())
     return [
         rollout
         for first, count in spans
-        for rollout in worker.play(Work(subject, first, count, False, count))
+        for rollout in worker.play(Work(population, first, count, False, count))
     ]
 
 
@@ -283,9 +283,9 @@ def test_blocks_of_solutions_do_not_depend_on_the_workers(count, num_workers):
             ]
 
     distribution = SearchDistribution(np.zeros(1), np.ones(1), 3, 4)
-    subject = Subject(distribution, Normalization())
+    population = Population(distribution, Normalization())
     for workers in (1, num_workers):
-        result = Evaluator(Recorder(workers)).evaluate(subject, 10, count)
+        result = Evaluator(Recorder(workers)).evaluate(population, 10, count)
         assert len(result.fitnesses) == len(result.steps) == count
     blocks = [
         [

@@ -81,15 +81,15 @@ def tricks(data: bytes) -> dict[str, Bomb]:
         ),
         "pickle_goes_on": Bomb(
             archive({**parts, pickle_name: parts[pickle_name] + b"N."}),
-            "continues after",
+            "has data after",
         ),
         **{
             f"{change}_{PurePosixPath(name).name}": Bomb(archive(contents), reason)
             for name in [name for name in parts if "/data/" in name][:8]
             for change, contents, reason in (
                 ("without", {k: v for k, v in parts.items() if k != name}, "lacks the"),
-                ("short", {**parts, name: parts[name][:-1]}, "another size"),
-                ("long", {**parts, name: parts[name] + b"\0"}, "another size"),
+                ("short", {**parts, name: parts[name][:-1]}, "announced size"),
+                ("long", {**parts, name: parts[name] + b"\0"}, "announced size"),
             )
         },
     }

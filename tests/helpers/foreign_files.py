@@ -142,9 +142,9 @@ def storage_bombs(plain: dict[str, Bomb]) -> dict[str, Bomb]:
     legacy, zipped = storage_bytes(), saved(torch.zeros(4).storage())
     start = legacy.index(b"uu.") + 3
     wrapped = {
-        "zip_appended": (legacy + zipped, "another size than it says"),
+        "zip_appended": (legacy + zipped, "does not have the announced size"),
         "zip_prepended": (zipped + legacy, NOT_SAVED),
-        "more_than_one": (legacy + bytes(4), "another size than it says"),
+        "more_than_one": (legacy + bytes(4), "does not have the announced size"),
         "other_length": (legacy[:-17] + b"\5" + legacy[-16:], "."),
         "tar": (tar(legacy), "not one that PyTorch wrote"),
         "whole_model": (saved({"a": torch.zeros(4)}), "which no such file needs"),

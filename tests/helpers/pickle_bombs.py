@@ -167,9 +167,7 @@ def plain_bombs() -> dict[str, Bomb]:
             pickled(call(name("__builtin__", "bytes"), b"J\xff\xff\xff\x7f")),
             "__builtin__.bytes with other arguments",
         ),
-        "memo": Bomb(
-            pickled(b"Nr\xff\xff\xff\x7f"), "numbers a value beyond all its values"
-        ),
+        "memo": Bomb(pickled(b"Nr\xff\xff\xff\x7f"), "memo index that is too large"),
         "integer": Bomb(pickled(b"\x8a\xff" + b"\x7f" * 255), "integer that is too"),
         "operations": Bomb(
             pickled(b"(", b"N" * 300_000, b"t"), "more than 250,000 operations"
@@ -189,8 +187,8 @@ def plain_bombs() -> dict[str, Bomb]:
 def number_bombs() -> dict[str, Bomb]:
     """Return bombs of NumPy's arrays and numbers."""
     numbers = blob(bytes(8 * 1000))
-    larger = "larger than its numbers"
-    parts = "type has parts"
+    larger = "larger than its data"
+    parts = "structured type"
     return {
         "scalar_of_gigabytes": Bomb(
             pickled(
@@ -236,7 +234,8 @@ def number_bombs() -> dict[str, Bomb]:
         ),
         "negative_shape": Bomb(pickled(array(shape(-1), dtype("f8"), numbers)), larger),
         "many_axes": Bomb(
-            pickled(array(shape(*[1] * 60), dtype("f8"), blob(bytes(8)))), "not a shape"
+            pickled(array(shape(*[1] * 60), dtype("f8"), blob(bytes(8)))),
+            "has an invalid",
         ),
         "made_array": Bomb(
             pickled(call(name("numpy", "ndarray"), shape(2**31, 2**31))),
@@ -264,7 +263,7 @@ def tensor_bombs(of: bytes, numbers: int) -> dict[str, Bomb]:
     numbers
         Its length.
     """
-    larger, strides = "larger than its numbers", "strides are not those"
+    larger, strides = "larger than its data", "strides do not match"
     whole = tensor(b"h\x00", 0, shape(numbers), shape(1))
     cases = {
         "repeated": ((0, shape(2**20, 2**20), shape(0, 0)), larger),

@@ -77,7 +77,7 @@ def test_files_that_are_not_there_are_named_first(root, tmp_path):
         ),
         (
             {"returns": [], "lengths": [1], "seeds": [0.5], "company": {"x": 1}},
-            "returns must not be empty; seeds.0 must be a whole number, not 0.5; "
+            "returns must not be empty; seeds.0 must be an integer, not 0.5; "
             "company: unknown key 'x'; known keys are endless_length, partners, role, "
             "siblings",
         ),

@@ -108,7 +108,7 @@ def test_a_limit_is_a_positive_number_of_steps(length, limit):
     ("values", "message"),
     [
         ({"generation": -1}, "generation is not a count"),
-        ({"role": 0}, "role is not text of one line"),
+        ({"role": 0}, "role is not a single line of text"),
         ({"partners": "0"}, "partners is not a list of policy ids or their weights"),
         *(
             (
@@ -131,7 +131,7 @@ def test_wrong_values_are_named(values, message):
 
 
 def test_references_have_as_many_returns_as_seeds():
-    with pytest.raises(ValueError, match="reference is not returns and as many seeds"):
+    with pytest.raises(ValueError, match="reference does not have one seed per return"):
         Reference([1.0], [])
     message = "the policy has no returns to compare with; extract it first"
     with pytest.raises(ValueError, match=exactly(message)):

@@ -284,7 +284,7 @@ def test_weights_that_are_not_numbers_are_refused():
             {"kind": "box", "low": np.ones(1), "high": np.zeros(1)},
             "an action bound is NaN, or the lower above the upper",
         ),
-        ({"kind": "dict"}, "actions of kind 'dict', not box or discrete"),
+        ({"kind": "dict"}, "unknown kind of actions 'dict'"),
     ],
 )
 def test_actions_that_cannot_be_are_refused(fields, message):
@@ -296,7 +296,7 @@ def test_actions_that_cannot_be_are_refused(fields, message):
     ("changes", "message"),
     [
         ({"activation": "gelu"}, "unknown activation 'gelu'"),
-        ({"env_name": 3}, "the environment's name is 3"),
+        ({"env_name": 3}, "env_name must be a string, not 3"),
         ({"layers": []}, "the policy has no layers"),
         (
             {"layers": [(np.zeros((2, 4)), np.zeros(3))]},
@@ -304,7 +304,7 @@ def test_actions_that_cannot_be_are_refused(fields, message):
         ),
         (
             {"layers": [LSTM(*map(np.zeros, [(8, 4), (8, 2), 8]))]},
-            "the policy needs a linear last layer and at most one LSTM",
+            "the last layer must be linear, and at most one layer can be an LSTM",
         ),
         (
             {"layers": [LSTM(*map(np.zeros, [(8, 4), (8, 8), 8]))]},
@@ -312,11 +312,11 @@ def test_actions_that_cannot_be_are_refused(fields, message):
         ),
         (
             {"layers": [(np.zeros((7, 4)), np.zeros(7))]},
-            "the network has 7 outputs for 3 actions",
+            "the network has 7 outputs, but the action space needs 3",
         ),
         (
             {"obs_mean": np.zeros(9)},
-            "observation statistics of shape (9,) do not fit 4 inputs",
+            "observation statistics of shape (9,) do not match the network's 4 inputs",
         ),
         ({"obs_mean": None}, "observation statistics need both mean and stdev"),
         (

@@ -778,9 +778,9 @@ PART = "[a-z][a-z0-9_]*"
         ),
         ({"version": -1}, "version must be at least 0, not -1"),
         ({"valid_agent_ids": []}, "valid_agent_ids must not be empty"),
-        ({"version": 1.0}, "version must be a whole number, not 1.0"),
-        ({"env_id": 3}, "env_id must be text, not 3"),
-        ({"description": None}, "description must be text, not None"),
+        ({"version": 1.0}, "version must be an integer, not 1.0"),
+        ({"env_id": 3}, "env_id must be a string, not 3"),
+        ({"description": None}, "description must be a string, not None"),
     ],
 )
 def test_names_that_leave_their_place_are_refused(changes, message):
@@ -844,7 +844,7 @@ def test_files_of_agents_come_back(tmp_path):
     [
         (lambda d: d.pop("policy_name"), "missing required key 'policy_name'"),
         (lambda d: d.update(nam="x"), "unknown key 'nam'"),
-        (lambda d: d.update(version="1"), "version must be a whole number, not '1'"),
+        (lambda d: d.update(version="1"), "version must be an integer, not '1'"),
         (
             lambda d: d.update(env_args=[1]),
             "env_args must be a mapping or null",

@@ -205,7 +205,7 @@ def test_asymmetric_environments_need_roles():
         make_task(PURSUIT, {})
     with pytest.raises(ValueError, match="no agent '7'"):
         make_task(PURSUIT, {}, role="7")
-    with pytest.raises(ValueError, match="roles and partners need environments"):
+    with pytest.raises(ValueError, match="roles and partners need an environment"):
         make_task("CartPole-v1", {}, role="0")
 
 

@@ -70,7 +70,7 @@ MISTAKES = [
     ),
     (
         put(*LANDER, "train", "niters", "many"),
-        "experiments.lander.train.niters must be a whole number, not 'many'",
+        "experiments.lander.train.niters must be an integer, not 'many'",
     ),
     (put(*LANDER, "train", "niters", 0), "niters must be at least 1, not 0"),
     (put(*LANDER, "train", "radius", 0), "radius must be greater than 0, not 0"),
@@ -89,7 +89,7 @@ MISTAKES = [
     ),
     (
         put(*LANDER, "train", "popsize_max", "none"),
-        "popsize_max must be a whole number or null, not 'none'",
+        "popsize_max must be an integer or null, not 'none'",
     ),
     (put("experiments", {}), "experiments must not be empty"),
     (put("experiments", "../up", {}), "experiments: key '../up' must match"),
@@ -97,7 +97,7 @@ MISTAKES = [
     (put("branch", "-f"), "branch must match"),
     (put("agent_models_url", "file:///etc/"), "agent_models_url must match"),
     (put(*LANDER, "register", "env_type", "../x"), "env_type must match"),
-    (put(*LANDER, "seeds", [True]), "seeds.0 must be a whole number, not True"),
+    (put(*LANDER, "seeds", [True]), "seeds.0 must be an integer, not True"),
     (
         put(*LANDER, "train", "max_speed", "1e-3"),
         "max_speed must be a finite number, not '1e-3'; YAML reads it as text: write "
@@ -112,13 +112,13 @@ OTHER_MISTAKES = [
     (put("posggym_repo", "x"), "posggym_repo needs agent_models_repo"),
     (
         put(*LANDER, "register", "version", 1.0),
-        "version must be a whole number, not 1.0",
+        "version must be an integer, not 1.0",
     ),
     (
         put(*LANDER, "train", "stdev_lr", float("nan")),
         "train.stdev_lr must be a finite number, not nan",
     ),
-    (put(*LANDER, "train", "env_config", {1: 2}), "env_config: key 1 must be text"),
+    (put(*LANDER, "train", "env_config", {1: 2}), "env_config: key 1 must be a string"),
 ]
 
 

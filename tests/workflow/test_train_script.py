@@ -140,7 +140,7 @@ def test_without_observer_it_trains_in_a_folder_of_its_own(root, tmp_path):
         ("popsize=7", "popsize must be even, not 7"),
         ("popsiez=8", "unknown key 'popsiez'; did you mean 'popsize'?"),
         # Sacred calculates other settings with this one.
-        ("popsize=many", "train.py: popsize must be a whole number, not 'many'"),
+        ("popsize=many", "train.py: popsize must be an integer, not 'many'"),
     ],
 )
 def test_wrong_settings_end_with_one_message(root, tmp_path, setting, message):
@@ -223,7 +223,7 @@ def test_config_files_are_read_as_data_and_count_less_than_the_command(root, tmp
         (
             "a.pickle",
             "cos\nmkdir\n(S'hacked'\ntR.",
-            "train.py: a.pickle: is not a .yaml, .yml or .json file",
+            "train.py: a.pickle is not a .yaml, .yml or .json file",
         ),
         (
             "a.yaml",
@@ -234,7 +234,7 @@ def test_config_files_are_read_as_data_and_count_less_than_the_command(root, tmp
         (
             "a.yaml",
             "env_config: &a\n  a: *a",
-            "train.py: a.yaml, line 2: *a stands within itself",
+            "train.py: a.yaml, line 2: *a contains itself",
         ),
         ("a.yaml", "a: [", "train.py: a.yaml, line 1: "),
         ("b.yaml", "", "train.py: a.yaml: no such file"),
@@ -287,7 +287,7 @@ def test_a_resumed_run_takes_the_seed_of_its_folder(root, tmp_path):
     }
     result = run(root, *command, "seed=1", cwd=tmp_path)
     assert result.returncode == 1
-    assert "holds a run of another configuration (seed: " in result.stderr
+    assert "holds a run with a different configuration (seed: " in result.stderr
 
 
 @pytest.mark.parametrize("room", [100, 1200, 2000])

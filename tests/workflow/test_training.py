@@ -138,7 +138,7 @@ def test_another_configuration_is_refused_in_the_same_folder(reference):
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     config = TrainingConfig.from_dict(LANDER)
-    message = "another process trains here"
+    message = "another process is training here"
     with Training(config, tmp_path), pytest.raises(RunLockedError, match=message):
         Training(config, tmp_path)
     # Free again.
@@ -262,7 +262,7 @@ def put_array(path: Path, name: str, value) -> None:
     ("name", "damage", "message"),
     [
         ("metrics.csv", Path.unlink, "generation 1 is missing or damaged"),
-        ("metrics.csv", lambda path: os.truncate(path, 0), "names of columns"),
+        ("metrics.csv", lambda path: os.truncate(path, 0), "the header is damaged"),
         ("metrics.csv", cut, "generation . is missing or damaged"),
         (
             "metrics.csv",
@@ -275,20 +275,20 @@ def put_array(path: Path, name: str, value) -> None:
             "damaged",
         ),
         ("metrics.csv", lambda path: path.write_bytes(b"\xff\xfe"), "damaged"),
-        ("state.npz", Path.unlink, "has generation 0, but metrics.csv generation"),
+        ("state.npz", Path.unlink, "is from generation 0, but metrics.csv has"),
         ("state.npz", cut, "damaged"),
         ("state.npz", lambda path: os.truncate(path, 0), "damaged"),
         ("state.npz", lambda path: path.write_text("no state"), "damaged"),
-        ("state.npz", lambda path: np.savez(path, a=1), "has other arrays"),
+        ("state.npz", lambda path: np.savez(path, a=1), "its arrays are not those"),
         (
             "state.npz",
             lambda path: put_array(path, "center", np.zeros(3)),
-            "has other arrays",
+            "its arrays are not those",
         ),
         (
             "state.npz",
             lambda path: put_array(path, "timesteps", np.nan),
-            "timesteps is not made of finite numbers",
+            "timesteps does not consist of finite numbers",
         ),
         ("run.json", Path.unlink, "missing, although there is state.npz"),
         ("run.json", cut, "damaged"),
@@ -399,10 +399,10 @@ def test_calibration_changes_nothing(reference, tmp_path):
         ({"num_cpus": 0}, "num_cpus must be at least 1, or -1, not 0"),
         ({"max_episode_length": 0}, "max_episode_length must be at least 1, or -1"),
         ({"radius": float("nan")}, "radius must be a finite number, not nan"),
-        ({"niters": 1.5}, "niters must be a whole number, not 1.5"),
+        ({"niters": 1.5}, "niters must be an integer, not 1.5"),
         (
             {"num_interactions": "all"},
-            "must be a whole number or null, not 'all'",
+            "must be an integer or null, not 'all'",
         ),
         ({"obs_norm": 1}, "obs_norm must be true or false, not 1"),
         ({"roles": "0"}, "roles must be a list, not '0'"),
@@ -437,7 +437,7 @@ def test_wrong_settings_are_named(tmp_path, changes, message):
 def test_a_slurm_job_that_cannot_ask_slurm_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ValueError, match="squeue does not know the nodes of job 7"):
+    with pytest.raises(ValueError, match="cannot get the nodes of job 7 from squeue"):
         allocated_nodes()
 
 

@@ -388,7 +388,7 @@ def test_training_that_fails_is_not_taken_for_training(root, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = workspace.snakemake(target)
     assert result.returncode != 0
-    assert "another process trains here" in result.stdout + result.stderr
+    assert "another process is training here" in result.stdout + result.stderr
     assert not (tmp_path / target).exists()
     workspace.succeed(target)
     assert len((tmp_path / target).read_text().splitlines()) == 5

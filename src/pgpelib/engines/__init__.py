@@ -1,1 +1,1 @@
-"""Where solutions are evaluated: this machine, a Ray cluster, a Slurm allocation."""
+"""Engines that evaluate solutions: local processes, a Ray cluster, or Slurm nodes."""

@@ -1,4 +1,4 @@
-"""Choosing where solutions are evaluated."""
+"""Creating the engine that a config names."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pgpelib.engines.slurm import make_slurm_engine
 def make_engine(
     name: str, config: TaskConfig, num_workers: int | None, timeout: float
 ) -> Engine:
-    """Make an engine by its name in the config.
+    """Create an engine by its name in the config.
 
     Parameters
     ----------
     name
         "local", "ray" or "slurm".
     config
-        What workers make.
+        The environments and policies that workers create.
     num_workers
-        Workers (with "slurm" of each node); None for all cores.
+        Number of workers ("slurm": per node); None for all cores.
     timeout
-        Seconds without any result after which workers count as hung.
+        Seconds without a result after which workers are considered hung.
 
     Raises
     ------
     ValueError
-        If there is no such engine, or Ray is not installed.
+        If the name is unknown, Ray is not installed, or the Slurm engine cannot start.
     """
     if name == "local":
         cores = len(os.sched_getaffinity(0))
@@ -40,7 +40,7 @@ def make_engine(
         try:
             from pgpelib.engines.ray_cluster import RayEngine
         except ImportError as error:
-            raise ValueError(f"engine: ray needs the package ray ({error})") from error
+            raise ValueError(f"engine: ray needs the ray package ({error})") from error
         return RayEngine(config, num_workers, timeout)
     if name == "slurm":
         return make_slurm_engine(config, num_workers, timeout)

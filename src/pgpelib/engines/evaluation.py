@@ -1,9 +1,9 @@
-"""Evaluating solutions on worker processes, of this machine or of a Ray cluster.
+"""Evaluating solutions on worker processes, on this machine or on a Ray cluster.
 
-What a solution scores depends on (distribution, observation statistics, seed, index)
-alone: workers make noise and episode seeds themselves from counters, and the master
-puts results back in solution order. So the number of workers and the order in which
-they finish change nothing.
+The fitness of a solution depends only on the distribution, the observation statistics,
+the seed and the solution's index: workers derive noise and episode seeds from counters,
+and the master puts results back in solution order. Results therefore do not depend on
+the number of workers or on the order in which they finish.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from pgpelib.tasks.registry import make_task, uncompiled_reason
 
 Vector = npt.NDArray[np.float64]
 
-# A chunk is at most this many solutions: small enough to balance, large enough that
-# sending the distribution along costs nothing.
+# Maximum solutions per chunk: small enough to balance the load, large enough that the
+# cost of sending the distribution does not matter.
 MAX_CHUNK = 64
-# About as many blocks are summed up by workers: few to send and to add, and enough to
-# share among many workers.
+# Approximate number of blocks that workers sum up: few enough to send and add cheaply,
+# enough to share among many workers.
 BLOCKS = 128
-# Rebuilding the pool this often without a single finished chunk means that the work
-# itself kills workers.
+# After this many rebuilds of the pool without a single finished chunk, the work itself
+# must be what kills the workers.
 MAX_REBUILDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig:
-    """Everything a worker needs to make its environments and policies.
+    """Everything a worker needs to create its environments and policies.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class TaskConfig:
     common_seeds
         Whether all solutions of a generation play the same episodes.
     compiled
-        Play with compiled kernels, see `CompiledTask`.
+        Whether to play with compiled kernels, see `CompiledTask`.
     """
 
     env_name: str
@@ -78,8 +78,8 @@ class TaskConfig:
     compiled: bool = False
 
     def uncompiled_reason(self) -> str | None:
-        """Return why compiled kernels cannot play both tasks, None if they can."""
-        # Mostly they are the same one.
+        """Return why compiled kernels cannot play both tasks, or None if they can."""
+        # Usually both tasks use the same environment.
         for env_name in dict.fromkeys((self.env_name, self.re_eval_env_name)):
             reason = uncompiled_reason(env_name, self.env_config, self.partners)
             if reason is not None:
@@ -87,7 +87,7 @@ class TaskConfig:
         return None
 
     def training_task(self, role: str | None = None) -> Task:
-        """Make the task that gives fitnesses to the learner of a role."""
+        """Create the training task of a role's learner."""
         return make_task(
             self.env_name,
             self.env_config,
@@ -99,7 +99,7 @@ class TaskConfig:
         )
 
     def re_eval_task(self, role: str | None = None) -> Task:
-        """Make the task that gives re-evaluations to the learner of a role."""
+        """Create the re-evaluation task of a role's learner."""
         return make_task(
             self.re_eval_env_name,
             self.env_config,
@@ -124,12 +124,12 @@ class TaskConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-    """Observation normalisation in force; None for neither means none.
+    """The observation normalisation of a generation.
 
     Parameters
     ----------
     mean, stdev
-        Shape (d,), float64.
+        Shape (d,), float64; both None if observations are not normalised.
     """
 
     mean: Vector | None = None
@@ -137,19 +137,20 @@ class Normalization:
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """Whose solutions are evaluated.
+class Population:
+    """The solutions of one generation, and what they need to play.
 
     Parameters
     ----------
     distribution
-        The solutions.
+        The distribution that the solutions are sampled from.
     normalization
-        Their observation normalisation.
+        Observation normalisation of all solutions.
     role
-        The agent id that they play; None for all.
+        The agent id that the solutions play; None for all agents.
     others
-        Folded layers of the policies that play the other agent ids, if any.
+        Layers of the policies that play the other agent ids, with the observation
+        normalisation folded in.
     """
 
     distribution: SearchDistribution
@@ -160,21 +161,21 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A run of solutions (or of re-evaluation episodes of the center).
+    """Consecutive solutions, or consecutive episodes of a re-evaluation of the center.
 
     Parameters
     ----------
-    subject
-        Whose solutions.
+    population
+        The population of the solutions.
     first, count
-        Number of the first one, and how many.
+        Index of the first solution (or episode), and the number of them.
     re_eval
-        Whether they are episodes of a re-evaluation.
+        Whether these are episodes of a re-evaluation.
     block
-        Solutions whose results are summed up together, see `block_size`.
+        Number of solutions whose results are summed up together, see `block_size`.
     """
 
-    subject: Subject
+    population: Population
     first: int
     count: int
     re_eval: bool
@@ -182,12 +183,12 @@ class Work:
 
     @property
     def indices(self) -> range:
-        """Numbers of the solutions (or episodes)."""
+        """Indices of the solutions (or episodes)."""
         return range(self.first, self.first + self.count)
 
 
 class Worker:
-    """Lives in a worker process: environments are made once and kept."""
+    """Plays episodes in a worker process; environments are created once and reused."""
 
     def __init__(self, config: TaskConfig) -> None:
         self._config = config
@@ -202,7 +203,7 @@ class Worker:
         return self._tasks[re_eval, role]
 
     def run(self, work: Work) -> list[Evaluation]:
-        """Return the results of each block of a piece of work, in order."""
+        """Play the episodes and return one `Evaluation` per block, in order."""
         rollouts = self.play(work)
         return [
             summarize(rollouts[start : start + work.block])
@@ -210,24 +211,24 @@ class Worker:
         ]
 
     def play(self, work: Work) -> list[Rollout]:
-        """Play the episodes of a piece of work, in order."""
-        subject = work.subject
-        task = self._task(work.re_eval, subject.role)
+        """Play the episodes and return one `Rollout` per solution, in order."""
+        population = work.population
+        task = self._task(work.re_eval, population.role)
         batch = Batch(
             self._config.architecture(task),
             _solutions(work),
             [self._seeds(work, index) for index in work.indices],
-            subject.normalization.mean,
-            subject.normalization.stdev,
-            subject.others,
+            population.normalization.mean,
+            population.normalization.stdev,
+            population.others,
         )
         return task.play(batch)
 
     def _seeds(self, work: Work, index: int) -> list[int]:
         """Return the seeds of a solution's (or re-evaluation's) episodes."""
-        distribution = work.subject.distribution
+        distribution = work.population.distribution
         if work.re_eval:
-            # Re-evaluations of all roles are the same episodes.
+            # All roles are re-evaluated in the same episodes.
             stream, learner, count = RE_EVAL_STREAM, 0, 1
         else:
             stream, learner = EPISODE_STREAM, distribution.learner
@@ -240,8 +241,8 @@ class Worker:
 
 
 def _solutions(work: Work) -> list[Vector]:
-    """Return the parameters of the solutions of a piece of work."""
-    distribution = work.subject.distribution
+    """Return the parameter vectors of the solutions, each of shape (n,)."""
+    distribution = work.population.distribution
     if work.re_eval:
         return [distribution.center] * work.count
     pairs = {
@@ -252,17 +253,17 @@ def _solutions(work: Work) -> list[Vector]:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Results of a run of solutions, in solution order.
+    """Results of consecutive solutions, in solution order.
 
     Parameters
     ----------
     fitnesses
-        Shape (n,), float64; not finite for episodes that failed. An episode with an
-        observation that is NaN or infinite failed, whatever its return.
+        Shape (n,), float64; NaN or infinite for failed episodes. An episode with a NaN
+        or infinite observation counts as failed, whatever its return.
     steps
-        Shape (n,), int64, simulator steps.
+        Simulator steps, shape (n,), int64.
     obs_stats
-        Statistics of the observations of episodes that did not fail.
+        Observation statistics of the episodes that did not fail.
     """
 
     fitnesses: Vector
@@ -271,20 +272,20 @@ class Evaluation:
 
 
 def summarize(rollouts: Sequence[Rollout]) -> Evaluation:
-    """Return the results of rollouts, in their order."""
+    """Combine rollouts into one evaluation, in the given order."""
     fitnesses = np.array(
         [r.fitness if r.obs_stats.is_finite else np.nan for r in rollouts]
     )
     stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
     for rollout, fitness in zip(rollouts, fitnesses, strict=True):
-        # One NaN would make the normalisation of all later generations NaN.
+        # A single NaN would spoil the normalisation of all later generations.
         if np.isfinite(fitness):
             stats.merge(rollout.obs_stats)
     return Evaluation(fitnesses, np.array([r.steps for r in rollouts]), stats)
 
 
 def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Return results of successive runs of solutions as one."""
+    """Concatenate the results of consecutive ranges of solutions."""
     stats = RunningStat.empty(len(evaluations[0].obs_stats.sum))
     for evaluation in evaluations:
         stats.merge(evaluation.obs_stats)
@@ -296,40 +297,50 @@ def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 
 def block_size(count: int) -> int:
-    """Return how many of `count` solutions are summed up together, in whole pairs.
+    """Return how many of `count` solutions are summed up together; always even.
 
-    Sums of floats depend on their order. Workers sum up blocks and the master sums up
-    those; as their size depends on `count` alone, the number of workers changes
-    nothing.
+    Floating-point sums depend on the order of their terms. Workers sum up blocks, and
+    the master adds the sums of the blocks. Because the size of a block depends on
+    `count` alone, results do not depend on the number of workers.
     """
     return 2 * max(1, min(count // BLOCKS, MAX_CHUNK) // 2)
 
 
 class WorkerError(RuntimeError):
-    """Workers keep dying or hanging on the same work."""
+    """Workers repeatedly died or hung on the same work."""
 
 
 class Engine(Protocol):
-    """Where work is done; results come back in the order of the work."""
+    """Runs work on a set of workers, and returns results in the order of the work."""
 
     @property
     def num_workers(self) -> int:
-        """Pieces of work that are done at a time."""
+        """Number of workers, which is how many chunks run at the same time."""
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
     ) -> list[list[Evaluation]]:
-        """Do all chunks, calling `on_progress` with the solutions of each done.
+        """Run all chunks.
 
-        Returns the results of the blocks of each chunk.
+        Parameters
+        ----------
+        chunks
+            The work to do.
+        on_progress
+            Called with the number of solutions of each finished chunk.
+
+        Returns
+        -------
+        list of list of Evaluation
+            For each chunk the results of its blocks.
         """
 
     def close(self) -> None:
-        """Release what was started for the work."""
+        """Stop the workers and release all resources."""
 
 
 def worker_error(chunks: list[Work], failures: int, reason: str) -> WorkerError:
-    """Return the error of workers that keep failing on the same work."""
+    """Create the error for workers that keep failing on the same work."""
     last = chunks[-1].first + chunks[-1].count - 1
     return WorkerError(
         f"workers failed {failures} times in a row on solutions "
@@ -343,7 +354,7 @@ class Evaluator:
     Parameters
     ----------
     engine
-        Where the work is done.
+        Runs the work; closed by `close`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -351,25 +362,28 @@ class Evaluator:
 
     def evaluate(
         self,
-        subject: Subject,
+        population: Population,
         first: int,
         count: int,
         on_progress: Callable[[int], None] | None = None,
     ) -> Evaluation:
-        """Evaluate solutions `first` to `first + count` of a distribution."""
-        return self._run(subject, first, count, False, on_progress)
+        """Evaluate `count` solutions of a population, starting at index `first`.
 
-    def re_evaluate(self, subject: Subject, count: int) -> Evaluation:
-        """Play `count` episodes of the re-evaluation task with the center."""
-        return self._run(subject, 0, count, True, None)
+        `on_progress` is called with the number of solutions of each finished chunk.
+        """
+        return self._run(population, first, count, False, on_progress)
+
+    def re_evaluate(self, population: Population, count: int) -> Evaluation:
+        """Play `count` re-evaluation episodes with the population's center."""
+        return self._run(population, 0, count, True, None)
 
     def close(self) -> None:
-        """Release the engine."""
+        """Close the engine."""
         self._engine.close()
 
     def _run(
         self,
-        subject: Subject,
+        population: Population,
         first: int,
         count: int,
         re_eval: bool,
@@ -379,7 +393,7 @@ class Evaluator:
         share = min(MAX_CHUNK, count // (4 * self._engine.num_workers))
         size = max(1, share // block) * block
         chunks = [
-            Work(subject, start, min(size, first + count - start), re_eval, block)
+            Work(population, start, min(size, first + count - start), re_eval, block)
             for start in range(first, first + count, size)
         ]
         blocks = [

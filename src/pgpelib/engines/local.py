@@ -28,7 +28,7 @@ def _start_worker(config: TaskConfig) -> None:
     global _worker
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # A worker whose master was killed outright would otherwise wait for work forever.
+    # Otherwise, a worker whose master was killed would wait for work forever.
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     _worker = Worker(config)
 
@@ -46,17 +46,17 @@ def _run_in_worker(work: Work) -> list[Evaluation]:
 class LocalEngine:
     """A pool of worker processes on this machine.
 
-    A worker that dies or hangs is replaced, together with the pool, and the chunks
-    that were under way are done again; results do not change by that.
+    If a worker dies or hangs, the whole pool is replaced and the unfinished chunks are
+    run again; this does not change results.
 
     Parameters
     ----------
     config
-        What the workers make.
+        The environments and policies that workers create.
     num_workers
-        Worker processes.
+        Number of worker processes.
     timeout
-        Seconds without any finished chunk after which the workers count as hung.
+        Seconds without a finished chunk after which the workers are considered hung.
     """
 
     def __init__(self, config: TaskConfig, num_workers: int, timeout: float) -> None:
@@ -68,12 +68,12 @@ class LocalEngine:
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
     ) -> list[list[Evaluation]]:
-        """Do all chunks.
+        """Run all chunks, see `Engine.run`.
 
         Raises
         ------
         WorkerError
-            If workers keep failing without getting anything done.
+            If workers keep failing without finishing a chunk.
         """
         results: dict[int, list[Evaluation]] = {}
         rebuilds = 0
@@ -91,7 +91,7 @@ class LocalEngine:
         return [results[number] for number in range(len(chunks))]
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -105,7 +105,7 @@ class LocalEngine:
         if self._pool is None:
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 self.num_workers,
-                # Not fork: PyTorch's and Sacred's threads do not survive one.
+                # Not fork, which PyTorch's and Sacred's threads do not survive.
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
                 initargs=(self._config,),
@@ -120,7 +120,7 @@ class LocalEngine:
                 pending, self._timeout, concurrent.futures.FIRST_COMPLETED
             )
             if not done:
-                raise TimeoutError(f"no worker finished anything in {self._timeout} s")
+                raise TimeoutError(f"no worker finished a chunk in {self._timeout} s")
             for future in done:
                 number = pending.pop(future)
                 results[number] = future.result()

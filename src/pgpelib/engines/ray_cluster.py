@@ -22,8 +22,8 @@ from pgpelib.utils.threads import ONE_THREAD
 
 logger = logging.getLogger(__name__)
 
-# Workers of this process by what they make: Ray uses a process for many tasks, and
-# environments are worth keeping.
+# The worker of this process, by its config: Ray runs many tasks in one process, and
+# creating environments takes time.
 _workers: dict[str, Worker] = {}
 
 
@@ -39,19 +39,19 @@ def _run_chunk(config: TaskConfig, common: Work, first: int, count: int) -> Any:
 class RayEngine:
     """A Ray cluster: the one that RAY_ADDRESS names, or a new one on this machine.
 
-    A new one listens on loopback and asks for a token that only this process and its
-    children have, if `stay_on_this_machine` was called before Ray was imported.
+    A new cluster listens on loopback and requires a token that only this process and
+    its children have, if `stay_on_this_machine` was called before Ray was imported.
 
-    Ray itself does chunks again that were lost with a worker or a node.
+    Ray itself reruns chunks that were lost with a worker or a node.
 
     Parameters
     ----------
     config
-        What the workers make.
+        The environments and policies that workers create.
     num_workers
-        Chunks under way at a time; None for all cores of the cluster.
+        Number of chunks that run at the same time; None for all cores of the cluster.
     timeout
-        Seconds without any finished chunk after which the workers count as hung.
+        Seconds without a finished chunk after which the workers are considered hung.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RayEngine:
         if self._started:
             address = os.environ.get("RAY_ADDRESS")
             ray.init(
-                # Without an address Ray would join any cluster that runs here.
+                # Without an address, Ray would join any cluster running here.
                 address=address or "local",
                 num_cpus=None if address else num_workers,
                 include_dashboard=False if address is None else None,
@@ -75,27 +75,27 @@ class RayEngine:
 
     @property
     def num_workers(self) -> int:
-        """Chunks under way at a time: as given, or the cores of the cluster now."""
+        """The given number of workers, or the current number of the cluster's cores."""
         return self._given_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
     ) -> list[list[Evaluation]]:
-        """Do all chunks.
+        """Run all chunks, see `Engine.run`.
 
         Raises
         ------
         WorkerError
-            If workers keep failing without getting anything done.
+            If workers keep failing without finishing a chunk.
         """
-        # Sent once, not with every chunk.
+        # Sent once rather than with every chunk.
         common = ray.put(chunks[0])
         results: dict[int, list[Evaluation]] = {}
         waiting = list(reversed(range(len(chunks))))
         pending: dict[Any, int] = {}
         failures = 0
         while len(results) < len(chunks):
-            # As many as there are workers: nodes that join later get some, too.
+            # Not all chunks at once, so that nodes that join later get work, too.
             while waiting and len(pending) < 2 * self.num_workers:
                 number = waiting.pop()
                 chunk = chunks[number]
@@ -104,7 +104,7 @@ class RayEngine:
             done, _ = ray.wait(list(pending), num_returns=1, timeout=self._timeout)
             if not done:
                 failures += 1
-                reason = f"no worker finished anything in {self._timeout} s"
+                reason = f"no worker finished a chunk in {self._timeout} s"
                 if failures > MAX_REBUILDS:
                     raise worker_error(chunks, failures, reason)
                 logger.warning("replacing the workers: %s", reason)
@@ -123,7 +123,7 @@ class RayEngine:
                     failures += 1
                     if failures > MAX_REBUILDS:
                         raise worker_error(chunks, failures, str(error)) from error
-                    logger.warning("doing a chunk again: %s", error)
+                    logger.warning("running a chunk again: %s", error)
                     waiting.append(number)
                     continue
                 failures = 0
@@ -132,6 +132,6 @@ class RayEngine:
         return [results[number] for number in range(len(chunks))]
 
     def close(self) -> None:
-        """Leave the cluster, or end it if this engine started it."""
+        """Shut down Ray, if this engine started or joined the cluster."""
         if self._started and ray.is_initialized():
             ray.shutdown()

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Seconds to wait for the nodes of an allocation; starting Python from a network file
-# system on many nodes at a time takes a while.
+# Seconds to wait for the nodes of an allocation: starting Python from a network file
+# system on many nodes at once is slow.
 START_TIMEOUT = 180.0
 
 
 def allocated_nodes() -> int:
-    """Return the number of nodes of the Slurm allocation of this process, or 1.
+    """Return the number of nodes in this process's Slurm allocation, 1 outside of one.
 
-    Slurm is asked: Snakemake's executor takes most of Slurm's variables out of the
-    environment of jobs.
+    This queries Slurm instead of reading environment variables, because Snakemake's
+    executor removes most of Slurm's variables from the environment of jobs.
 
     Raises
     ------
     ValueError
-        If Slurm does not answer.
+        If `squeue` fails.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
@@ -49,26 +49,26 @@ def allocated_nodes() -> int:
         return int(answer.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
         raise ValueError(
-            f"engine: slurm: squeue does not know the nodes of job {job} ({error})"
+            f"engine: slurm: cannot get the nodes of job {job} from squeue ({error})"
         ) from error
 
 
 def make_slurm_engine(
     config: TaskConfig, num_workers: int | None, timeout: float
 ) -> LocalEngine | SlurmEngine:
-    """Make an engine for all nodes of the allocation.
+    """Create an engine for all nodes of the Slurm allocation.
 
-    Outside of an allocation, or in one of a single node, that is the local engine: the
-    numbers are the same.
+    Outside of an allocation, or in one with a single node, this is a `LocalEngine`,
+    which gives the same results.
 
     Parameters
     ----------
     config
-        What the workers make.
+        The environments and policies that workers create.
     num_workers
-        Workers of each node; None for all cores of a node.
+        Number of workers per node; None for all cores of this node.
     timeout
-        Seconds without any result after which workers count as hung.
+        Seconds without a result after which workers are considered hung.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def make_slurm_engine(
     workers = num_workers or len(os.sched_getaffinity(0))
     nodes = allocated_nodes()
     if nodes < 2:
-        logger.info("engine slurm: one node, so its %d workers do it", workers)
+        logger.info("engine slurm: one node; using %d local workers", workers)
         return LocalEngine(config, workers, timeout)
     return SlurmEngine(config, nodes, workers, timeout)
 
@@ -87,19 +87,19 @@ class SlurmEngine:
     """A private Ray cluster on the nodes of a Slurm allocation.
 
     Ray's head runs on the node of this process, which must be the allocation's first
-    (where batch scripts run); `srun` starts Ray on the others. Whoever wants to join
-    or use the cluster needs its token, which only this process and its children have.
+    (where batch scripts run); `srun` starts Ray on the others. Joining or using the
+    cluster requires its token, which only this process and its children have.
 
     Parameters
     ----------
     config
-        What the workers make.
+        The environments and policies that workers create.
     nodes
-        Nodes of the allocation.
+        Number of nodes in the allocation.
     workers_per_node
-        Workers of each node.
+        Number of workers per node.
     timeout
-        Seconds without any result after which workers count as hung.
+        Seconds without a result after which workers are considered hung.
 
     Raises
     ------
@@ -115,12 +115,12 @@ class SlurmEngine:
             import ray
         except ImportError as error:
             raise ValueError(
-                f"engine: slurm needs the package ray on several nodes ({error})"
+                f"engine: slurm needs the ray package on several nodes ({error})"
             ) from error
         address = f"{ray.util.get_node_ip_address()}:{_free_port()}"
         self._engine: RayEngine | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
-        # Not the training log: ending the cluster looks like errors there.
+        # Not the training log, where shutting down the cluster would look like errors.
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
         port = address.rpartition(":")[2]
         try:
@@ -136,11 +136,11 @@ class SlurmEngine:
                 "--ntasks-per-node=1",
                 f"--cpus-per-task={workers_per_node}",
                 "--cpu-bind=none",
-                # All nodes but the first.
+                # All nodes except the first.
                 "--relative=1",
-                # Beside the step that this process may be part of.
+                # Share resources with the job step that this process may be part of.
                 "--overlap",
-                # A lost node does not end the others.
+                # Losing one node does not stop the others.
                 "--kill-on-bad-exit=0",
                 "--no-kill",
             ]
@@ -196,10 +196,11 @@ class SlurmEngine:
                 logger.info("engine slurm: Ray on %d nodes", alive)
                 return
             if time.monotonic() > deadline or self._processes[1].poll() is not None:
-                # Nodes that join later get their work all the same.
+                # Nodes that join later still get work.
                 self._messages.seek(0)
                 logger.warning(
-                    "engine slurm: only %d of %d nodes joined; going on with them\n%s",
+                    "engine slurm: only %d of %d nodes joined; continuing with them\n"
+                    "%s",
                     alive,
                     nodes,
                     self._messages.read().decode(errors="replace")[-2000:],
@@ -209,19 +210,19 @@ class SlurmEngine:
 
     @property
     def num_workers(self) -> int:
-        """Workers of all nodes together."""
+        """Number of workers on all nodes together."""
         assert self._engine is not None
         return self._engine.num_workers
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
     ) -> list[list[Evaluation]]:
-        """Do all chunks; see `RayEngine.run`."""
+        """Run all chunks, see `RayEngine.run`."""
         assert self._engine is not None
         return self._engine.run(chunks, on_progress)
 
     def close(self) -> None:
-        """End the cluster on all nodes."""
+        """Stop the cluster on all nodes."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None

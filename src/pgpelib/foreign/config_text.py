@@ -1,10 +1,10 @@
-"""Reading YAML and JSON configs written by others: plain data, in bounded time.
+"""Safe reading of untrusted YAML and JSON configs, in bounded time and memory.
 
-Nothing in a file is executed. YAML's tags, dates and keys other than text, and keys
-that occur twice, are refused: other readers of the same file read each of them
-differently, or silently drop what somebody wrote. Anchors, aliases and merge keys
-(``<<``) are read, but count as if they were written out, so that a short file cannot
-stand for a huge value. A value that contains itself is refused.
+Nothing in a file is executed. YAML tags, dates, keys that are not strings and duplicate
+keys are rejected: other readers interpret them differently, or silently drop values.
+Anchors, aliases and merge keys (``<<``) are supported, but count as if they were
+written out, so that a short file cannot expand to a huge value. Values that contain
+themselves are rejected.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import yaml
 
 from pgpelib.utils.plain_data import scalar_mistake
 
-# PyYAML reads about 100 kB a second.
+# PyYAML reads about 100 kB per second.
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
-# Values and characters of a config with its aliases written out.
+# Maximum number of values and characters of a config with its aliases written out.
 MAX_EXPANDED = 1024 * 1024
-# Longer digits than any number has; some forms take quadratic time to convert.
+# No real number needs more; converting some forms takes quadratic time.
 _MAX_DIGITS = 64
 
 _TAG = "tag:yaml.org,2002:"
@@ -33,7 +33,7 @@ _WHITESPACE = re.compile(r"[ \t\n\r]*")
 
 
 class ConfigTextError(ValueError):
-    """A config file that cannot be read; the message names file and line."""
+    """A config file cannot be read; the message names the file and the line."""
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -47,29 +47,29 @@ def read_config_file(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Text keys; values are str, int, float, bool, None, list and dict. No two values
-        share an object. Empty for an empty YAML file.
+        The config, with str keys and values of type str, int, float, bool, None, list
+        and dict. No two values share an object. An empty YAML file gives an empty dict.
 
     Raises
     ------
     ConfigTextError
-        If the file cannot be read, is something else, or is too large.
+        If the file cannot be read, is not such a config, or is too large.
     """
     parsers = {".yaml": parse_yaml, ".yml": parse_yaml, ".json": parse_json}
     if path.suffix not in parsers:
-        raise ConfigTextError(f"{path}: is not a .yaml, .yml or .json file")
+        raise ConfigTextError(f"{path} is not a .yaml, .yml or .json file")
     return parsers[path.suffix](_read_text(path), str(path))
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Read a YAML config; `name` stands for it in errors. See `read_config_file`."""
+    """Parse a YAML config, see `read_config_file`; `name` is used in errors."""
     loader: _YamlLoader | None = None
     try:
         loader = _YamlLoader(text)
         data = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        assert mark is not None, "PyYAML marks all that it finds wrong"
+        assert mark is not None, "PyYAML's syntax errors have a position"
         line, problem = mark.line + 1, error.problem or error.context
         raise ConfigTextError(f"{name}, line {line}: {problem}") from error
     except yaml.reader.ReaderError as error:
@@ -81,12 +81,12 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     finally:
         if loader is not None:
             loader.dispose()
-    # Aliases share objects: a change of one value would change the other.
+    # Undo the sharing of objects by aliases: changing one must not change another.
     return _mapping(json.loads(json.dumps(data or {})), name)
 
 
 def parse_json(text: str, name: str) -> dict[str, Any]:
-    """Read a JSON config; `name` stands for it in errors. See `read_config_file`."""
+    """Parse a JSON config, see `read_config_file`; `name` is used in errors."""
     try:
         return _mapping(_JsonReader(text).read(), name)
     except json.JSONDecodeError as error:
@@ -123,9 +123,9 @@ class _YamlLoader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = self._deepest = 0
-        # Values and characters so far.
+        # Number of values and characters so far.
         self._expanded = 0
-        # Those of each complete node, and its levels.
+        # The same for each complete node, and its depth.
         self._complete: dict[yaml.Node | None, tuple[int, int]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -133,7 +133,7 @@ class _YamlLoader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if node not in self._complete:
-                _refuse(f"*{event.anchor} stands within itself", event.start_mark)
+                _refuse(f"*{event.anchor} contains itself", event.start_mark)
             size, levels = self._complete[node]
             self._count(size, self._depth + levels, event.start_mark)
             return node
@@ -157,7 +157,7 @@ class _YamlLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.tag not in (_TEXT, _MERGE):
                 written = f" {key.value}" if isinstance(key, yaml.ScalarNode) else ""
-                _refuse(f"the key{written} is not text; quote it", key.start_mark)
+                _refuse(f"the key{written} is not a string; quote it", key.start_mark)
             if key.value in seen:
                 _refuse(f"the key {key.value!r} occurs twice", key.start_mark)
             seen.add(key.value)
@@ -169,9 +169,9 @@ class _YamlLoader(yaml.SafeLoader):
             return node
         if node.tag not in _SCALARS:
             kind = node.tag.removeprefix(_TAG)
-            _refuse(f"YAML takes {node.value} for a {kind}; quote it", node.start_mark)
+            _refuse(f"YAML reads {node.value} as a {kind}; quote it", node.start_mark)
         if node.tag != _TEXT and len(node.value) > _MAX_DIGITS:
-            _refuse("a number of too many digits", node.start_mark)
+            _refuse("a number has too many digits", node.start_mark)
         mistake = scalar_mistake(self.construct_object(node))
         if mistake is not None:
             _refuse(mistake, node.start_mark)
@@ -180,7 +180,7 @@ class _YamlLoader(yaml.SafeLoader):
     def _count(self, size: int, level: int, mark: yaml.Mark) -> None:
         self._deepest = max(self._deepest, level)
         if level > MAX_DEPTH:
-            _refuse(f"more than {MAX_DEPTH} levels", mark)
+            _refuse(f"nested more than {MAX_DEPTH} levels deep", mark)
         self._expanded += size
         if self._expanded > MAX_EXPANDED:
             _refuse("too large with its aliases written out", mark)
@@ -191,10 +191,10 @@ def _refuse(problem: str, mark: yaml.Mark) -> NoReturn:
 
 
 class _JsonReader:
-    """JSON's containers; Python's decoder reads what is in them.
+    """Reads JSON's objects and arrays, and leaves scalars to Python's decoder.
 
-    Python's own takes the last of several equal keys without a word, has no limit of
-    depth, and reads NaN.
+    Python's own reader silently uses the last of several equal keys, does not limit
+    the depth, and accepts NaN.
     """
 
     def __init__(self, text: str) -> None:
@@ -214,7 +214,7 @@ class _JsonReader:
         character = self._next()
         if character in ("{", "["):
             if depth == MAX_DEPTH:
-                self._refuse(f"more than {MAX_DEPTH} levels")
+                self._refuse(f"nested more than {MAX_DEPTH} levels deep")
             return self._object(depth) if character == "{" else self._array(depth)
         value, end = self._decoder.raw_decode(self._text, self._position)
         mistake = scalar_mistake(value)
@@ -257,9 +257,9 @@ class _JsonReader:
                 self._refuse("expected ',' or ']'")
 
     def _next(self) -> str:
-        """Move to the next character that is not a space, and return it."""
+        """Skip whitespace, and return the next character."""
         match = _WHITESPACE.match(self._text, self._position)
-        assert match is not None, "the expression matches nothing, too"
+        assert match is not None, "the pattern also matches an empty string"
         self._position = match.end()
         return self._text[self._position : self._position + 1]
 
@@ -270,7 +270,7 @@ class _JsonReader:
 
     def _integer(self, digits: str) -> int:
         if len(digits) > _MAX_DIGITS:
-            self._refuse("a number of too many digits")
+            self._refuse("a number has too many digits")
         return int(digits)
 
     def _constant(self, name: str) -> NoReturn:

@@ -1,16 +1,16 @@
-"""Reading pickles of others as data: nothing is imported, called or trusted.
+"""Safe reading of untrusted pickles: nothing in them is imported or called.
 
-Python's `pickle` imports and calls whatever a file names, and lets a few bytes ask for
-gigabytes or for years. The machine below interprets the same format, with four
+Python's `pickle` imports and calls whatever a file names, and a few bytes can make it
+allocate gigabytes or run for years. `Machine` interprets the same format, with four
 differences:
 
-- A name in a file only ever becomes what the caller's table holds for it: a function of
-  this project, or a `Record`, which keeps its fields and does nothing.
-- Only the operations that picklers write for data are known.
-- Keys are text or small integers, so that hashing and comparing them is cheap.
-- Operations, values, depth and bytes of the result have budgets.
+- Names in a file are looked up in a table given by the caller, which maps them to
+  functions of this project or to a `Record`, which stores fields and has no behaviour.
+- Only operations that picklers write for data are supported.
+- Keys are strings or small integers, so that hashing and comparing them is cheap.
+- The number of operations and values, and the result's depth and size, are limited.
 
-Whatever it refuses raises `ForeignFileError`, with a message of one line.
+Everything else raises `ForeignFileError`, with a one-line message.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ from typing import Any
 import numpy as np
 
 MAX_FILE_SIZE = 256 * 1024 * 1024
-"""Bytes of the largest file that is read; real ones have some megabytes at most."""
+"""Maximum file size in bytes; real policies have a few megabytes at most."""
 MAX_OPERATIONS = 250_000
-"""Operations of a pickle; policies have some hundred, and one a re-evaluation."""
+"""Maximum number of operations; policies have a few hundred, plus one per return."""
 MAX_VALUES = 250_000
-"""Values met when the result is visited; shared ones count once for each visit."""
+"""Maximum number of values in the result; shared values count each time they occur."""
 MAX_DEPTH = 50
-"""Containers within each other."""
+"""Maximum depth of nested containers."""
 MAX_KEY = 1_000_000
-"""Largest integer key; far larger ones can be chosen to have the same hash."""
+"""Largest integer key; much larger keys could be chosen to have equal hashes."""
 MAX_INTEGER_BYTES = 16
-"""Bytes of the largest integer: the state of a random generator."""
+"""Size in bytes of the largest integer, the state of a random generator."""
 MAX_DIMENSIONS = 8
-"""Axes of an array."""
+"""Maximum number of array dimensions."""
 
 
 class ForeignFileError(ValueError):
-    """A file that is not what it should be; the message says why in one line."""
+    """A file is not valid; the message gives the reason in one line."""
 
 
 Make = Callable[..., Any]
-"""What stands for a name that is called: takes the budget and the arguments."""
+"""Replacement for a callable in a pickle: called with the budget and its arguments."""
 Names = Mapping[tuple[str, str], Make | None]
-"""What each (module, name) stands for; None for names that are only arguments."""
+"""Replacement of each (module, name); None for names that only occur as arguments."""
 
 
 class Budget:
-    """What reading one file may cost.
+    """Limits the cost of reading one file.
 
     Parameters
     ----------
     size
-        Bytes of the file. Arrays are copied once or twice on their way, so the bytes
-        may be a small multiple of that.
+        Size of the file in bytes. The limit of allocated bytes is a small multiple of
+        it, because arrays are copied once or twice.
     """
 
     def __init__(self, size: int) -> None:
@@ -71,13 +71,13 @@ class Budget:
         self._bytes = 4 * size + 2**16
 
     def spend_operation(self) -> None:
-        """Count an operation of a pickle."""
+        """Count one operation of a pickle."""
         self._operations -= 1
         if self._operations < 0:
             raise ForeignFileError(f"it has more than {MAX_OPERATIONS:,} operations")
 
     def spend_value(self, depth: int) -> None:
-        """Count a value at a depth of the result."""
+        """Count one value of the result, at the given depth."""
         self._values -= 1
         if self._values < 0:
             raise ForeignFileError(f"it has more than {MAX_VALUES:,} values")
@@ -85,19 +85,19 @@ class Budget:
             raise ForeignFileError(f"it is nested more than {MAX_DEPTH} levels deep")
 
     def spend_bytes(self, count: int) -> None:
-        """Count bytes, before they are allocated or gone through."""
+        """Count bytes, before they are allocated or processed."""
         self._bytes -= count
         if self._bytes < 0:
             raise ForeignFileError("it unpacks to much more than its size")
 
 
 class Record:
-    """An object of a pickle: its class's name and its fields, and no behaviour.
+    """An object of a pickle as plain data: its class's name, and its fields.
 
     Parameters
     ----------
     name
-        Module and name of the class, such as "gym.spaces.box.Box".
+        Qualified name of the class, for example "gym.spaces.box.Box".
     """
 
     __slots__ = ("fields", "name")
@@ -108,7 +108,7 @@ class Record:
 
 
 class Name:
-    """A module and name in a pickle, and what stands for it."""
+    """A qualified name in a pickle, and its replacement."""
 
     __slots__ = ("make", "name")
 
@@ -118,7 +118,7 @@ class Name:
 
 
 class DType:
-    """Stands for a `numpy.dtype` of numbers."""
+    """Replaces a `numpy.dtype` of numbers."""
 
     __slots__ = ("dtype",)
 
@@ -127,7 +127,7 @@ class DType:
 
 
 class Array:
-    """Stands for a `numpy.ndarray`, whose numbers come after it is made."""
+    """Replaces a `numpy.ndarray`, whose numbers follow in a later operation."""
 
     __slots__ = ("value",)
 
@@ -156,12 +156,12 @@ def _scalar(_: Budget, dtype: Any, data: Any) -> Any:
     if not isinstance(dtype, DType) or not isinstance(data, bytes):
         raise ForeignFileError("a NumPy scalar is not a number")
     if len(data) != dtype.dtype.itemsize:
-        raise ForeignFileError("a NumPy scalar has another size than its type")
+        raise ForeignFileError("a NumPy scalar does not have the size of its type")
     return np.frombuffer(data, dtype.dtype)[0].item()
 
 
 def _encode(budget: Budget, text: Any, encoding: Any) -> bytes:
-    """Stand for `_codecs.encode`, as which old protocols store bytes."""
+    """Replace `_codecs.encode`, with which old protocols store bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise ForeignFileError("bytes are not stored as latin-1 text")
     budget.spend_bytes(len(text))
@@ -169,7 +169,7 @@ def _encode(budget: Budget, text: Any, encoding: Any) -> bytes:
 
 
 def _no_bytes(_: Budget) -> bytes:
-    """Stand for `bytes()`, as which old protocols store empty bytes."""
+    """Replace `bytes()`, with which old protocols store empty bytes."""
     return b""
 
 
@@ -178,7 +178,7 @@ def _ordered_dict(_: Budget) -> OrderedDict[Any, Any]:
 
 
 def records(*names: str) -> dict[tuple[str, str], Make]:
-    """Return the table in which each name, "module.Class", stands for a `Record`."""
+    """Return a table that replaces each class, "module.Class", by a `Record`."""
     return {
         (name.rpartition(".")[0], name.rpartition(".")[2]): _record_maker(name)
         for name in names
@@ -205,11 +205,11 @@ PLAIN_NAMES: Names = {
         for name, make in (("_reconstruct", _reconstruct), ("scalar", _scalar))
     },
 }
-"""Dictionaries, bytes and NumPy's arrays and numbers."""
+"""Names in pickles of dictionaries, bytes, NumPy arrays and NumPy scalars."""
 
 
 def short(value: Any) -> str:
-    """Return a value of a file for a message: one line, never long."""
+    """Format a value from a file for a message, as one short line."""
     if isinstance(value, str | bytes):
         return repr(value[:60])
     if value is None or isinstance(value, int | float):
@@ -218,15 +218,15 @@ def short(value: Any) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a regular file of at most `MAX_FILE_SIZE`.
+    """Return the content of a regular file of at most `MAX_FILE_SIZE` bytes.
 
     Raises
     ------
     ForeignFileError
-        If it is larger, or a device or a pipe, or cannot be read.
+        If it cannot be read, is larger, or is not a regular file.
     """
     try:
-        # Opening a pipe would wait for its other end.
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
@@ -245,38 +245,38 @@ def safe_load(data: bytes, names: Names) -> Any:
     Parameters
     ----------
     data
-        A pickle, and nothing after it.
+        Exactly one pickle.
     names
-        What the names stand for that it may use, such as `PLAIN_NAMES`.
+        Replacements of the names that the pickle may contain, such as `PLAIN_NAMES`.
 
     Returns
     -------
     Any
-        Builtins, NumPy arrays, records, and what `names` makes.
+        Builtins, NumPy arrays, records, and objects created by `names`.
 
     Raises
     ------
     ForeignFileError
-        If the data is anything else.
+        If the data is not such a pickle, or exceeds a limit.
     """
     budget = Budget(len(data))
     with refusing():
         machine = Machine(data, names, budget)
         value = machine.run()
         if machine.position != len(data):
-            raise ForeignFileError("it continues after its end")
+            raise ForeignFileError("it has data after its end")
         return resolve(value, budget)
 
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Turn whatever goes wrong with damaged data into `ForeignFileError`."""
+    """Convert all errors caused by damaged data to `ForeignFileError`."""
     try:
         yield
     except ForeignFileError:
         raise
     except Exception as error:
-        # Its own words are about this program, not about the file.
+        # The error's own message would be about this program, not about the file.
         raise ForeignFileError(f"it is damaged ({type(error).__name__})") from error
 
 
@@ -286,15 +286,15 @@ class Machine:
     Parameters
     ----------
     data
-        What holds the pickle.
+        Data that contains the pickle.
     names
-        What the names in it stand for.
+        Replacements of the names in it.
     budget
-        What it may cost, shared with other pickles of the same file.
+        The budget of the file, shared by all of its pickles.
     persistent
-        Makes what a persistent id stands for; None if there may be none.
+        Creates the object of a persistent id; None if the pickle may not have any.
     position
-        Where the pickle starts; after `run`, where it ends.
+        Offset of the pickle; after `run`, offset of its end.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ class Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """Return the value of the pickle, before `resolve`."""
+        """Return the value of the pickle; call `resolve` on it afterwards."""
         while True:
             self._budget.spend_operation()
             code = self._take(1)
@@ -335,7 +335,7 @@ class Machine:
         start = self.position
         self.position = start + count
         if self.position > len(self._data):
-            raise ForeignFileError("it is cut short")
+            raise ForeignFileError("it is truncated")
         return bytes(self._data[start : self.position])
 
     def _take_number(self, layout: str) -> Any:
@@ -346,7 +346,7 @@ class Machine:
         # Names of modules and classes are short.
         line, end, _ = bytes(self._data[start : start + 200]).partition(b"\n")
         if not end:
-            raise ForeignFileError("it has a name without an end")
+            raise ForeignFileError("it has an unterminated name")
         self.position = start + len(line) + 1
         return line.decode("ascii")
 
@@ -382,7 +382,7 @@ class Machine:
 
     def _protocol(self) -> None:
         if self._take_number("<B") > pickle.HIGHEST_PROTOCOL:
-            raise ForeignFileError("it has a protocol of a later Python")
+            raise ForeignFileError("it has the protocol of a later Python")
 
     def _integer(self) -> None:
         count = self._take_number("<B")
@@ -426,9 +426,9 @@ class Machine:
 
     def _put(self, layout: str) -> None:
         index = self._take_number(layout)
-        # Python's own unpickler makes room for all indices up to this one.
+        # Python's own unpickler would allocate memory for all indices up to this one.
         if index > MAX_OPERATIONS:
-            raise ForeignFileError("it numbers a value beyond all its values")
+            raise ForeignFileError("it has a memo index that is too large")
         self._memo[index] = self._top()
 
     def _memoize(self) -> None:
@@ -442,7 +442,7 @@ class Machine:
 
     def _push_name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ForeignFileError("it has a name that is not text")
+            raise ForeignFileError("it has a name that is not a string")
         full = f"{module[:100]}.{name[:100]}"
         if (module, name) not in self._names:
             what = full if full.isprintable() else repr(full)
@@ -459,14 +459,14 @@ class Machine:
             self._push(function.make(self._budget, *arguments))
         except TypeError as error:
             raise ForeignFileError(
-                f"it calls {function.name} with other arguments than such files do"
+                f"it calls {function.name} with unexpected arguments"
             ) from error
 
     def _build(self) -> None:
         (state,) = self._pop(1)
         target = self._top()
         if isinstance(target, Record):
-            # Slots and random generators have other states, which nobody needs.
+            # Slots and random generators have other states, which are not needed.
             if isinstance(state, dict):
                 target.fields.update(state)
         elif isinstance(target, DType):
@@ -484,17 +484,17 @@ class Machine:
 
 
 def _is_metadata(state: Any) -> bool:
-    """Return whether this is what PyTorch adds to the dictionary of a module."""
+    """Return whether a state is the metadata that PyTorch adds to a state_dict."""
     return isinstance(state, dict) and set(state) == {"_metadata"}
 
 
 def checked_key(key: Any) -> str | int | None:
-    """Return a key of a dictionary or a member of a set, if it is cheap to hash."""
+    """Return a dictionary key or set member after checking that it is cheap to hash."""
     if key is None or isinstance(key, str):
         return key
     if isinstance(key, int) and abs(key) <= MAX_KEY:
         return key
-    raise ForeignFileError(f"a key is {short(key)}, neither text nor a small integer")
+    raise ForeignFileError(f"a key is {short(key)}, not a string or a small integer")
 
 
 def _build_dtype(target: DType, state: Any) -> None:
@@ -502,7 +502,7 @@ def _build_dtype(target: DType, state: Any) -> None:
         raise ForeignFileError("an array's type is damaged")
     order, *parts = state[1:5]
     if order not in ("<", ">", "|", "=") or parts != [None, None, None]:
-        raise ForeignFileError("an array's type has parts; it is not of numbers")
+        raise ForeignFileError("an array has a structured type, not numbers")
     target.dtype = target.dtype.newbyteorder(order)
 
 
@@ -511,10 +511,10 @@ def _build_array(target: Array, state: Any, budget: Budget) -> None:
     if not isinstance(dtype, DType) or not isinstance(data, bytes):
         raise ForeignFileError("an array does not consist of numbers")
     if len(data) % dtype.dtype.itemsize:
-        raise ForeignFileError("an array ends within a number")
+        raise ForeignFileError("an array ends in the middle of a number")
     flat = np.frombuffer(data, dtype.dtype)
     if check_shape(shape, len(flat)) != len(flat):
-        raise ForeignFileError("an array's shape is not that of its numbers")
+        raise ForeignFileError("an array's shape does not match its data")
     budget.spend_bytes(len(data))
     native = flat.astype(dtype.dtype.newbyteorder("="))
     target.value = native.reshape(shape, order="F" if fortran is True else "C")
@@ -526,22 +526,23 @@ def check_shape(shape: Any, available: int) -> int:
     Raises
     ------
     ForeignFileError
-        If it is not a shape, or an axis or the whole is longer than `available`. An
-        axis of (2**32, 0) takes nothing itself, but its rows are what others allocate.
+        If it is not a valid shape, or the array or one of its axes is longer than
+        `available`. The axes are checked because an array of shape (2**32, 0) has no
+        elements, but code that uses it may allocate memory for each row.
     """
     if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
-        raise ForeignFileError("an array's shape is not a shape")
+        raise ForeignFileError("an array has an invalid shape")
     for length in shape:
         if type(length) is not int or not 0 <= length <= available:
-            raise ForeignFileError("an array is larger than its numbers")
+            raise ForeignFileError("an array's shape is larger than its data")
     count = math.prod(shape)
     if count > available:
-        raise ForeignFileError("an array is larger than its numbers")
+        raise ForeignFileError("an array's shape is larger than its data")
     return count
 
 
 def resolve(value: Any, budget: Budget, depth: int = 0) -> Any:
-    """Return a value with arrays in place of their stand-ins, counting along."""
+    """Replace each `Array` in a value by its NumPy array, counting all values."""
     budget.spend_value(depth)
     if isinstance(value, Array):
         if value.value is None:
@@ -571,14 +572,14 @@ def _empty(kind: type) -> _Operation:
 
 
 def _sized(method: Callable[[Machine, str], None], layout: str) -> _Operation:
-    """Return an operation that is followed by a number of this layout."""
+    """Return an operation whose argument is a number in the given `struct` layout."""
     return lambda machine: method(machine, layout)
 
 
 # What picklers of protocols 2 to 4 write for data.
 _OPERATIONS: dict[bytes, _Operation] = {
     pickle.PROTO: Machine._protocol,
-    # Frames only say how much to read ahead.
+    # Frame sizes only help unpicklers to read ahead.
     pickle.FRAME: lambda machine: machine._take(8),
     pickle.NONE: _constant(None),
     pickle.NEWTRUE: _constant(True),

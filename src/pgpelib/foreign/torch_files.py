@@ -1,11 +1,11 @@
-"""PyTorch's tensors and archives, read from their bytes without PyTorch.
+"""Safe reading of PyTorch's tensors and archives, without PyTorch.
 
-`torch.save` writes a zip archive of a pickle and one entry a storage, or the older
-format of pickles with the storages after them. `torch.load` finds its way through both
-leniently, even with `weights_only=True`: it takes the last of two directories of an
-archive, unpacks compressed entries, and a file can be two formats at once. Here only
-what `torch.save` writes is read, each byte of it accounted for, so that what is checked
-is what every other reader sees, too.
+`torch.save` writes a zip archive with a pickle and one entry per storage, or in an
+older format pickles followed by the storages. `torch.load` reads both leniently, even
+with `weights_only=True`: it uses the last of two directories in an archive, unpacks
+compressed entries, and accepts files that are valid in two formats at once. This
+module accepts only what `torch.save` writes, and accounts for each byte, so that all
+readers of a file see the data that was checked here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _STORAGE_NAMES: Names = {
 }
 
 _ZIP_START = b"PK\x03\x04"
-# Magic number, protocol and sizes of types, the same on all machines of today.
+# Magic number, protocol and sizes of types, which are the same on all current machines.
 _LEGACY_START = (
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}q\x00(X\x10"
     b"\x00\x00\x00protocol_versionq\x01M\xe9\x03X\r\x00\x00\x00little_endianq\x02\x88X"
@@ -54,14 +54,14 @@ _LEGACY_START = (
     b"\x00intq\x06K\x04X\x04\x00\x00\x00longq\x07K\x04uu."
 )
 _NOT_STORAGE = "a storage is not one that PyTorch wrote"
-# Entries besides the pickle and the storages; what they say changes nothing here.
+# Entries other than the pickle and the storages, which do not affect the result.
 _EXTRAS = frozenset(
     {"version", ".format_version", ".storage_alignment", ".data/serialization_id"}
 )
 
 
 class Storage:
-    """The numbers that tensors are views of: a flat array."""
+    """The flat array of numbers that tensors are views of."""
 
     __slots__ = ("numbers",)
 
@@ -79,7 +79,7 @@ def _rebuild_tensor(
     hooks: Any,
     metadata: Any = None,
 ) -> np.ndarray:
-    """Stand for `torch._utils._rebuild_tensor_v2`: return a copy of a view."""
+    """Replace `torch._utils._rebuild_tensor_v2`; return a copy of the view."""
     if not isinstance(storage, Storage) or not isinstance(requires_grad, bool):
         raise ForeignFileError("a tensor has no storage")
     if hooks or metadata:
@@ -88,14 +88,14 @@ def _rebuild_tensor(
     count = check_shape(size, len(flat))
     steps = (offset, *stride)
     if len(stride) != len(size) or any(type(s) is not int or s < 0 for s in steps):
-        raise ForeignFileError("a tensor's strides are not those of its shape")
+        raise ForeignFileError("a tensor's strides do not match its shape")
     last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
     if count and last >= len(flat):
         raise ForeignFileError("a tensor reaches beyond its storage")
     budget.spend_bytes(count * flat.itemsize)
     if not count:
         return np.zeros(size, flat.dtype)
-    # The stride of an axis of one number is never used, and can be any number.
+    # The stride of an axis of length 1 is arbitrary, because it is never used.
     byte_steps = [
         s * flat.itemsize if n > 1 else 0 for n, s in zip(size, stride, strict=True)
     ]
@@ -106,7 +106,7 @@ def _rebuild_tensor(
 def _rebuild_parameter(
     _: Budget, tensor: Any, requires_grad: Any, hooks: Any
 ) -> np.ndarray:
-    """Stand for `torch._utils._rebuild_parameter`."""
+    """Replace `torch._utils._rebuild_parameter`."""
     if not isinstance(tensor, np.ndarray) or not isinstance(requires_grad, bool):
         raise ForeignFileError("a parameter is not a tensor")
     if hooks:
@@ -115,7 +115,7 @@ def _rebuild_parameter(
 
 
 def _storage_from_bytes(budget: Budget, data: Any) -> Storage:
-    """Stand for `torch.storage._load_from_bytes`, for what holds one storage."""
+    """Replace `torch.storage._load_from_bytes`, for data with a single storage."""
     if not isinstance(data, bytes):
         raise ForeignFileError("a storage does not consist of bytes")
     budget.spend_bytes(len(data))
@@ -133,33 +133,34 @@ TENSOR_NAMES: Names = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
 }
-"""Tensors, which become NumPy arrays; needs somewhere to have the storages from."""
+"""Names in pickles of tensors, which become NumPy arrays; without their storages."""
 PICKLED_TENSOR_NAMES: Names = {
     **TENSOR_NAMES,
     ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
 }
-"""Tensors in ordinary pickles, which hold their storages."""
+"""Names in ordinary pickles of tensors, which contain their storages."""
 
 
 def load_archive(data: bytes, names: Names) -> Any:
-    """Read what `torch.save` wrote in its zip format, executing nothing.
+    """Read an archive in the zip format of `torch.save`, without executing anything.
 
     Parameters
     ----------
     data
         The archive.
     names
-        What the names stand for that it may use besides those of tensors.
+        Replacements of the names that it may contain, in addition to those of tensors.
 
     Returns
     -------
     Any
-        Builtins, NumPy arrays (of tensors, too), records, and what `names` makes.
+        Builtins, NumPy arrays (also for tensors), records, and objects created by
+        `names`.
 
     Raises
     ------
     ForeignFileError
-        If it is anything else, or would cost more than its size allows.
+        If it is not such an archive, or exceeds a limit.
     """
     budget = Budget(len(data))
     with refusing():
@@ -202,12 +203,12 @@ def _load_zip(data: bytes, names: Names, budget: Budget) -> Any:
     machine = Machine(parts["data.pkl"], names, budget, storage)
     value = machine.run()
     if machine.position != len(parts["data.pkl"]):
-        raise ForeignFileError("its data.pkl continues after its end")
+        raise ForeignFileError("its data.pkl has data after its end")
     return value
 
 
 def _load_legacy(data: bytes, budget: Budget) -> Storage:
-    """Read the older format, where it holds one storage and nothing else."""
+    """Read a file in the older format that contains exactly one storage."""
     announced = []
 
     def storage(value: Any) -> None:
@@ -221,11 +222,11 @@ def _load_legacy(data: bytes, budget: Budget) -> Storage:
     ((dtype, key, count),) = announced
     keys = Machine(data, {}, budget, position=machine.position)
     if keys.run() != [key]:
-        raise ForeignFileError("a storage has another key than it says")
+        raise ForeignFileError("a storage does not have the announced key")
     start = keys.position + 8
     (length,) = struct.unpack("<q", data[keys.position : start])
     if length != count:
-        raise ForeignFileError("a storage has another length than it says")
+        raise ForeignFileError("a storage does not have the announced length")
     return _storage(memoryview(data)[start:], dtype, count)
 
 
@@ -243,12 +244,12 @@ def _storage_id(value: Any, length: int) -> tuple[np.dtype[Any], str, int]:
 
 def _storage(data: memoryview, dtype: np.dtype[Any], count: int) -> Storage:
     if len(data) != count * dtype.itemsize:
-        raise ForeignFileError("a storage has another size than it says")
+        raise ForeignFileError("a storage does not have the announced size")
     return Storage(np.frombuffer(data, dtype))
 
 
 class _Entry(NamedTuple):
-    """What the directory of an archive says about an entry."""
+    """An entry in the directory of an archive."""
 
     name: bytes
     flags: int
@@ -257,17 +258,17 @@ class _Entry(NamedTuple):
     offset: int
 
 
-# Sizes follow the data ("descriptor"), and names are UTF-8.
+# Flags: sizes follow the data (in a "descriptor"), and names are UTF-8.
 _DESCRIPTOR, _UTF8 = 1 << 3, 1 << 11
 _NOT_ZIP = "its archive is not one of torch.save"
 
 
 def _zip_entries(data: bytes) -> Mapping[str, memoryview]:
-    """Return the entries of a zip archive that consists of nothing but them.
+    """Return the entries of a zip archive without any gaps.
 
-    Entries are stored as they are, follow each other without a gap from the first byte
-    on, then comes the directory, then its end. Readers that start at the front and
-    readers that start at the back see the same.
+    Entries must be uncompressed and follow each other from the first byte on, followed
+    by the directory and its end record. Then readers that start at the front and
+    readers that start at the back see the same entries.
     """
     entries, directory_start = _directory(data)
     view = memoryview(data)
@@ -287,7 +288,7 @@ def _zip_entries(data: bytes) -> Mapping[str, memoryview]:
 
 
 def _directory(data: bytes) -> tuple[list[_Entry], int]:
-    """Return the entries by their place, and where the directory starts."""
+    """Return the entries in order of their offsets, and the directory's offset."""
     end = len(data) - 22
     _require(end >= 0)
     magic, *disks, count, size, start, comment = struct.unpack_from(
@@ -296,7 +297,7 @@ def _directory(data: bytes) -> tuple[list[_Entry], int]:
     _require(magic == b"PK\x05\x06" and not any(disks[:2]) and not comment)
     _require(disks[2] == count)
     if data[max(end - 20, 0) : end].startswith(b"PK\x06\x07"):
-        # The larger form, which PyTorch always writes too: both must agree.
+        # The zip64 records, which PyTorch always writes in addition: both must agree.
         end -= 76
         _require(end >= 0)
         large = struct.unpack_from("<4sQ2H2I4Q", data, end)
@@ -326,7 +327,7 @@ def _directory(data: bytes) -> tuple[list[_Entry], int]:
 
 
 def _entry_data(view: memoryview, entry: _Entry, start: int, end: int) -> memoryview:
-    """Return the data of an entry that takes the bytes from `start` to `end`."""
+    """Return the data of an entry that occupies the bytes from `start` to `end`."""
     _require(entry.offset == start and start + 30 <= end)
     fields = struct.unpack_from("<4s5H3I2H", view, start)
     flags, method, name_size, extra = fields[2], fields[3], fields[9], fields[10]
@@ -336,7 +337,7 @@ def _entry_data(view: memoryview, entry: _Entry, start: int, end: int) -> memory
     first += extra
     last = first + entry.size
     if flags & _DESCRIPTOR:
-        # Its sizes have 4 or 8 bytes.
+        # The descriptor's sizes have 4 or 8 bytes.
         _require(end - last in (16, 24) and view[last : last + 4] == b"PK\x07\x08")
     else:
         _require(last == end and fields[6:9] == (entry.checksum, *[entry.size] * 2))

@@ -1,8 +1,8 @@
-"""What is known about a policy besides its network: whose it is and how well it plays.
+"""Metadata of policies: their training, their provenance and their results.
 
-Files keep it as a dictionary called `notes`. `PolicyMetadata.from_notes` reads one, and
-checks it, where a file is read; `PolicyMetadata.to_notes` makes one where a file is
-written. Everything in between has attributes.
+Policy files store it as a dictionary called `notes`, which `PolicyMetadata.from_notes`
+checks and converts when a file is read, and `PolicyMetadata.to_notes` creates when one
+is written.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pgpelib.utils.plain_data import is_integer, is_line, plain
 
 
 def comparable_mean(returns: Sequence[float] | None) -> float:
-    """Return the mean of returns; minus infinity without any, or if it is NaN.
+    """Return the mean of returns; minus infinity if it is NaN or there are no returns.
 
-    NaN would be the best or the worst, depending on where it stands.
+    NaN itself cannot be compared: the result would depend on the order of operands.
     """
     mean = float(np.mean(returns)) if returns else -np.inf
     return -np.inf if np.isnan(mean) else mean
@@ -27,7 +27,7 @@ def comparable_mean(returns: Sequence[float] | None) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Returns of a policy before its conversion, to compare a registered agent with.
+    """Returns of a policy before its conversion, to compare the registered agent with.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Reference:
     Raises
     ------
     ValueError
-        If they are not as many numbers as seeds.
+        If these are not lists of numbers of the same length.
     """
 
     returns: list[float]
@@ -51,24 +51,24 @@ class Reference:
             or not _are_numbers(self.seeds)
             or len(self.returns) != len(self.seeds)
         ):
-            raise ValueError("reference is not returns and as many seeds")
+            raise ValueError("reference does not have one seed per return")
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """The file that a policy was read from.
+    """The file that a policy was extracted from.
 
     Parameters
     ----------
     file
-        Its name, without folders.
+        Name of the file, without folders.
     sha256
-        Of its content, in hexadecimal.
+        SHA-256 of the file's content, in hexadecimal.
 
     Raises
     ------
     ValueError
-        If one is not text of one line.
+        If either is not a single line of text.
     """
 
     file: str
@@ -76,55 +76,55 @@ class Origin:
 
     def __post_init__(self) -> None:
         if not is_line(self.file) or not is_line(self.sha256):
-            raise ValueError("origin is not the name of a file and its SHA-256")
+            raise ValueError("origin is not a file's name and its SHA-256")
 
 
 @dataclasses.dataclass(frozen=True)
 class PolicyMetadata:
-    """What is known about a policy; None stands for what is not.
+    """Metadata of a policy; None if unknown or not applicable.
 
     Parameters
     ----------
     generation
-        Generation of the search that the policy is the center of.
+        Number of completed generations when the policy was saved.
     role
-        The agent id that the policy plays; None for all, or the only one.
+        The agent id that the policy plays; None if it plays all agents.
     timesteps
-        Simulator steps of the training so far.
+        Simulator steps of training until then.
     seed
         Seed of the training run.
     commit
-        Commit of the trainer.
+        Commit of this project that trained the policy.
     config
-        The trainer's settings, as plain data.
+        Settings of the trainer, as plain data.
     re_eval_env_name
         The environment of re-evaluations, which agents are registered for.
     re_eval_returns
         Returns of the trainer's re-evaluation.
     best_generation
-        Of a run that keeps its best center, the generation that the policy is from.
+        With `keep_best`, the generation that the policy is the center of.
     algorithm
-        What trained the policy, if not this trainer.
+        Name of the training algorithm, if not this project's.
     policy_id
-        The policy's name in its population.
+        Name of the policy in its population.
     update
-        Number of the last update of its weights by gradients.
+        Number of the last gradient update of its weights.
     partners
         Ids of registered policies that play the other agents in reference episodes, or
-        their weights, if not those of `config`.
+        their weights, if these are not the partners in `config`.
     origin
         The file that the policy was extracted from.
     reference
         Returns that verification compares with.
     extra
-        What files say besides, as plain data: it is kept, and nothing reads it.
+        Unknown keys of the file, as plain data; preserved, but not used.
     stated
-        Keys of the file in its order. They are written back, those of None as null.
+        Keys of the file, in order. They are written back even if their value is None.
 
     Raises
     ------
     ValueError
-        If a value has another type; the message names it.
+        If a value has the wrong type; the message names it.
     """
 
     generation: int | None = None
@@ -157,7 +157,7 @@ class PolicyMetadata:
 
     @classmethod
     def from_notes(cls, notes: Any) -> PolicyMetadata:
-        """Return the metadata in the `notes` of a file.
+        """Create metadata from the `notes` of a file.
 
         Parameters
         ----------
@@ -167,8 +167,8 @@ class PolicyMetadata:
         Raises
         ------
         ValueError
-            If it is not, or a value that steps after training read has another type;
-            the message names it.
+            If it is not one, or a known key has a value of the wrong type; the message
+            names it.
         """
         if not isinstance(notes, dict):
             raise ValueError("the notes are not a dictionary")
@@ -184,7 +184,7 @@ class PolicyMetadata:
             raise ValueError(f"notes.{error}") from error
 
     def to_notes(self) -> dict[str, Any]:
-        """Return the metadata as the `notes` of a file; inverse of `from_notes`."""
+        """Return the metadata as the `notes` of a file, the inverse of `from_notes`."""
         values: dict[str, Any] = {
             name: dataclasses.asdict(value) if name in _RECORDS and value else value
             for name in _FIELDS
@@ -197,12 +197,12 @@ class PolicyMetadata:
 
     @property
     def extracted_reference(self) -> Reference:
-        """The reference, which policies have after extraction.
+        """The reference, which extraction adds to policies.
 
         Raises
         ------
         ValueError
-            If there is none.
+            If the policy has no reference.
         """
         if self.reference is None:
             raise ValueError(
@@ -225,24 +225,24 @@ class PolicyMetadata:
 
     @property
     def episode_limit(self) -> int | None:
-        """The trainer's own limit of steps of an episode; None if it had none."""
+        """The trainer's limit of steps per episode; None for the environment's own."""
         length = self._settings.get("max_episode_length")
         return length if is_integer(length) and length > 0 else None
 
     @property
     def method(self) -> str | None:
-        """What trained the policy, for people; None if nothing says so."""
+        """Human-readable name of the training algorithm; None if unknown."""
         optimizer = self._settings.get("optimizer")
         return f"PGPE with {_OPTIMIZERS[optimizer]}" if optimizer else self.algorithm
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the trainer chose the center of the best re-evaluation."""
+        """Whether the trainer saves the center with the best re-evaluation."""
         return self._settings.get("keep_best") is True
 
     @property
     def re_eval_num_episodes(self) -> int:
-        """Episodes of a re-evaluation by the trainer; 0 if it made none."""
+        """Number of episodes per re-evaluation by the trainer; 0 if unknown."""
         return int(self._settings.get("re_eval_num_episodes", 0))
 
     @property
@@ -251,7 +251,7 @@ class PolicyMetadata:
 
 
 _OPTIMIZERS = {"clipup": "ClipUp", "adam": "Adam"}
-# What a policy of this trainer states, known or not.
+# Keys that this trainer always writes, even if their value is None.
 TRAINING_KEYS = (
     *("generation", "role", "timesteps", "seed", "commit", "config"),
     *("re_eval_env_name", "re_eval_returns"),
@@ -296,7 +296,7 @@ def _are_partners(value: Any) -> bool:
 
 _COUNT = _is_count, "a count"
 _PARTNERS = "a list of policy ids or their weights"
-_LINE = is_line, "text of one line"
+_LINE = is_line, "a single line of text"
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "generation": _COUNT,
     "role": _LINE,

@@ -1,8 +1,8 @@
-"""Networks: layers, and forward passes of many networks at a time, in float64.
+"""Network layers, and forward passes of one or many networks in float64.
 
 A network is a list of layers. A feed-forward network has linear layers with an
-activation in between; a recurrent one has LSTMs between its trunk and its head, the
-architecture of POSGGym's own policies.
+activation in between; a recurrent network has LSTM layers between trunk and head, like
+POSGGym's own policies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LSTM(NamedTuple):
         Shape (4n, inputs) and (4n, n): input gate, forget gate, cell candidate and
         output gate, n rows each.
     bias
-        Shape (4n,). PyTorch's second bias adds nothing, so it is not evolved.
+        Shape (4n,). PyTorch's second bias would be redundant, so there is only one.
     """
 
     weight_ih: Array
@@ -50,10 +50,17 @@ ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {"tanh": np.tanh, "relu": r
 def fold_normalization(
     layers: Sequence[Layer], mean: Vector | None, stdev: Vector | None
 ) -> list[Layer]:
-    """Put `(x - mean) / stdev` into the first layer, in float64.
+    """Fold `(x - mean) / stdev` into the first layer, and convert layers to float64.
 
-    `W ((x - m) / s) + b` equals `(W / s) x + (b - (W / s) m)`, so a normalised policy
-    costs no more than a plain one.
+    `W ((x - m) / s) + b` equals `(W / s) x + (b - (W / s) m)`, so the normalisation is
+    free in forward passes.
+
+    Parameters
+    ----------
+    layers
+        Layers before folding.
+    mean, stdev
+        Shape (d,); both None for no normalisation.
     """
     folded = [
         _map(layer, lambda array: np.asarray(array, np.float64)) for layer in layers
@@ -77,13 +84,13 @@ def _map(layer: Layer, function: Callable[[Array], Array]) -> Layer:
 
 
 class _Forward:
-    """The forward pass of layers, whose arrays may be stacked along a first axis."""
+    """Forward pass through layers, whose arrays may be stacked along a first axis."""
 
     def __init__(self, layers: Sequence[Layer], activation: str, *lanes: int) -> None:
         self._layers = list(layers)
         self._last = len(layers) - 1
         self._activation = ACTIVATIONS[activation]
-        # Output and state of each LSTM, shape (..., cells) each, by the layer's number.
+        # Output and state of each LSTM layer, of shape (..., cells), by layer index.
         self._memory: dict[int, tuple[Vector, Vector]] = {}
         for number, layer in enumerate(layers):
             if isinstance(layer, LSTM):
@@ -114,7 +121,7 @@ class _Forward:
             + layer.bias
         )
         n = output.shape[-1]
-        # The sigmoid by tanh, which cannot overflow; its scaling is exact.
+        # The sigmoid in terms of tanh, which cannot overflow; the scaling is exact.
         opened = 0.5 * np.tanh(0.5 * gates) + 0.5
         candidate = np.tanh(gates[..., 2 * n : 3 * n])
         state = opened[..., n : 2 * n] * state + opened[..., :n] * candidate
@@ -124,14 +131,14 @@ class _Forward:
 
 
 class Network(_Forward):
-    """Forward pass of one policy, one observation at a time.
+    """The network of one policy, applied to one observation at a time.
 
     Parameters
     ----------
     layers
         Layers with the observation normalisation folded in.
     activation
-        Name of the activation after every linear layer but the last.
+        Name of the activation after every linear layer except the last.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: str) -> None:
@@ -140,32 +147,32 @@ class Network(_Forward):
         self.activation = activation
 
     def start(self) -> Network:
-        """Return the network for a new episode of one agent.
+        """Return a copy for a new episode of one agent, with a zero LSTM state.
 
-        Agents that share a policy each need one, because an LSTM keeps a state.
+        Agents that share a policy need one copy each.
         """
         return type(self)(self.layers, self.activation)
 
     def __call__(self, observation: Array) -> Vector:
-        """Return the outputs, shape (output_size,), of the next observation (d,)."""
+        """Return the outputs (output_size,) for the next observation (d,)."""
         return self.forward(observation)
 
 
 class NetworkBatch(_Forward):
-    """Forward passes of several networks of one architecture at a time.
+    """Several networks of the same architecture, with a common forward pass.
 
-    Each network has its own lane, with its own weights and, with an LSTM, its own
-    state. A lane gives the outputs of a `Network`, to the last bit: NumPy multiplies a
-    stack of matrices one by one.
+    Each network has its own lane, with its own weights and LSTM state. The outputs of a
+    lane are bit-identical to those of a `Network`, because NumPy multiplies a stack of
+    matrices one by one.
 
     Parameters
     ----------
     layers
-        Layers of one of the networks, for their shapes.
+        Layers of any of the networks, for their shapes.
     activation
-        Name of the activation after every linear layer but the last.
+        Name of the activation after every linear layer except the last.
     lanes
-        Networks, n.
+        Number of networks.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: str, lanes: int) -> None:
@@ -181,7 +188,7 @@ class NetworkBatch(_Forward):
         return np.matmul(weight, x[:, :, None])[:, :, 0]
 
     def load(self, lane: int, layers: Sequence[Layer]) -> None:
-        """Put a network, with the normalisation folded in, into a lane."""
+        """Load a network's folded layers into a lane, and reset the lane's state."""
         for stack, layer in zip(self._layers, layers, strict=True):
             for arrays, array in zip(stack, layer, strict=True):
                 arrays[lane] = array

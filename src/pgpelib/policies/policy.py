@@ -1,4 +1,4 @@
-"""Policies: parameter vectors, actions, saved policies."""
+"""Policies: their architecture, their actions, and saved policies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Architecture:
     observation_size
         Length of the (flat) observation.
     output_size
-        Actions of a Box, or number of discrete actions.
+        Dimensions of a Box action, or number of discrete actions.
     hidden
-        Sizes of the hidden layers, with an LSTM those of its trunk; may be empty.
+        Sizes of the hidden layers, or of the trunk's layers with an LSTM; may be empty.
     activation
         "tanh" or "relu", after every hidden layer.
     lstm_size
-        Cells of the LSTM; 0 for a feed-forward policy.
+        Number of LSTM cells; 0 for a feed-forward policy.
     head
         Sizes of the hidden layers after the LSTM.
     """
@@ -55,7 +55,7 @@ class Architecture:
                 f"unknown activation {self.activation!r}; choose tanh or relu"
             )
         if self.head and not self.lstm_size:
-            raise ValueError("head: only follows an LSTM; set lstm_size, or use hidden")
+            raise ValueError("head needs an LSTM; set lstm_size, or use hidden")
 
     @property
     def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
@@ -77,10 +77,10 @@ class Architecture:
         return sum(math.prod(shape) for layer in self.shapes for shape in layer)
 
     def layers(self, parameters: Array) -> list[Layer]:
-        """Split a parameter vector (n,) into layers.
+        """Split a parameter vector of shape (n,) into layers.
 
-        The order is PyTorch's `parameters_to_vector`: per layer the weights by rows,
-        then the bias.
+        The order is that of PyTorch's `parameters_to_vector`: for each layer the
+        weights row by row, then the bias.
         """
         layers: list[Layer] = []
         start = 0
@@ -100,7 +100,7 @@ def _linear_shapes(sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], ...]]:
 
 @dataclasses.dataclass(frozen=True)
 class ActionSpec:
-    """How network outputs become actions.
+    """How network outputs are converted to actions.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class ActionSpec:
     Raises
     ------
     ValueError
-        If the kind is unknown, or bounds or number are not those of an action space.
+        If the kind is unknown, or the bounds or `n` are invalid.
     """
 
     kind: str
@@ -141,11 +141,11 @@ class ActionSpec:
                 raise ValueError(
                     f"action bounds of shapes {low.shape} and {high.shape} do not fit"
                 )
-            # NaN is not below anything.
+            # Comparisons with NaN are false.
             if not (low <= high).all():
                 raise ValueError("an action bound is NaN, or the lower above the upper")
         else:
-            raise ValueError(f"actions of kind {self.kind!r}, not box or discrete")
+            raise ValueError(f"unknown kind of actions {self.kind!r}")
 
     @property
     def output_size(self) -> int:
@@ -168,26 +168,31 @@ class ActionSpec:
 
 @dataclasses.dataclass(frozen=True)
 class SavedPolicy:
-    """A policy with all that is needed to run it and to know where it comes from.
+    """A policy with everything needed to run it, and its provenance.
 
     Parameters
     ----------
     layers
-        Layers before folding: linear ones, at most one LSTM, and a linear one last.
+        Layers without the normalisation: linear layers and at most one LSTM; the last
+        layer is linear.
     activation
         "tanh" or "relu".
     obs_mean, obs_stdev
-        Observation normalisation, shape (d,), float64; None without any.
+        Observation normalisation, shape (d,), float64; None for no normalisation.
     action
-        How outputs become actions.
+        How network outputs are converted to actions.
     env_name, env_config
-        The environment trained on and its keyword arguments.
+        The training environment and its keyword arguments.
     obs_processor, action_processor
-        Name and keyword arguments of the POSGGym processors that stood between
+        Name and keyword arguments of the POSGGym processors that were between
         environment and network in training.
     metadata
-        What else is known: generation, timesteps, seed, the training configuration,
-        the re-evaluation.
+        Further information, such as seed, training config and re-evaluation.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together, or a number is NaN or infinite.
     """
 
     layers: Sequence[Layer]
@@ -205,7 +210,7 @@ class SavedPolicy:
         if self.activation not in list(ACTIVATIONS):
             raise ValueError(f"unknown activation {self.activation!r}")
         if not isinstance(self.env_name, str):
-            raise ValueError(f"the environment's name is {self.env_name!r}")
+            raise ValueError(f"env_name must be a string, not {self.env_name!r}")
         if not self.layers:
             raise ValueError("the policy has no layers")
         arrays = [array for layer in self.layers for array in layer]
@@ -216,23 +221,24 @@ class SavedPolicy:
             size = _check_layer(layer, size)
         if self.num_lstm > 1 or isinstance(self.layers[-1], LSTM):
             raise ValueError(
-                "the policy needs a linear last layer and at most one LSTM"
+                "the last layer must be linear, and at most one layer can be an LSTM"
             )
         if size != self.action.output_size:
             raise ValueError(
-                f"the network has {size} outputs for {self.action.output_size} actions"
+                f"the network has {size} outputs, but the action space needs "
+                f"{self.action.output_size}"
             )
         for norm in (self.obs_mean, self.obs_stdev):
             if norm is not None:
                 _check_array(norm, "an observation statistic")
                 if norm.shape != (self.observation_size,):
                     raise ValueError(
-                        f"observation statistics of shape {norm.shape} do not fit "
-                        f"{self.observation_size} inputs"
+                        f"observation statistics of shape {norm.shape} do not match "
+                        f"the network's {self.observation_size} inputs"
                     )
                 arrays.append(norm)
         if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError("the policy has weights that are NaN or infinite")
+            raise ValueError("the policy has NaN or infinite weights")
         if (self.obs_mean is None) != (self.obs_stdev is None):
             raise ValueError("observation statistics need both mean and stdev")
         if self.obs_stdev is not None and not (self.obs_stdev > 0).all():
@@ -254,7 +260,7 @@ class SavedPolicy:
         return fold_normalization(self.layers, self.obs_mean, self.obs_stdev)
 
     def network(self) -> Network:
-        """Return the forward pass from a raw observation to the outputs."""
+        """Return the network, which maps raw observations to outputs."""
         return Network(self.folded_layers, self.activation)
 
 
@@ -266,11 +272,11 @@ def _check_array(array: Any, what: str) -> None:
 
 
 def _check_layer(layer: Layer, inputs: int) -> int:
-    """Return the outputs of a layer, after checking that its arrays fit together."""
+    """Check that a layer's arrays fit together, and return its number of outputs."""
     weight, bias = layer[0], layer[-1]
     if weight.ndim != 2 or weight.shape[1] != inputs:
         raise ValueError(
-            f"a weight of shape {weight.shape} cannot follow {inputs} inputs"
+            f"a weight has shape {weight.shape}, but its layer has {inputs} inputs"
         )
     rows = weight.shape[0]
     if bias.shape != (rows,):

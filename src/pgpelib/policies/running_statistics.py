@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
 
-# Below this variance an observation counts as constant; without a floor its noise
-# would be blown up to unit variance.
+# An observation with a smaller variance counts as constant; without this floor, its
+# noise would be amplified to unit variance.
 VARIANCE_FLOOR = 1e-2
 
 
@@ -19,9 +19,9 @@ VARIANCE_FLOOR = 1e-2
 class RunningStat:
     """Count, sum and sum of squares of a stream of vectors.
 
-    Everything is float64: float32 sums stop growing after some 10^7 observations.
-    Merging is a plain addition, so the result depends on the order only through
-    float64 rounding; the trainer merges in solution order to exclude even that.
+    Sums are float64, because float32 sums stop growing after about 10^7 observations.
+    Merging adds them up, so the order affects only their rounding; the trainer merges
+    in solution order to rule out even that.
 
     Parameters
     ----------
@@ -37,23 +37,23 @@ class RunningStat:
 
     @classmethod
     def empty(cls, size: int) -> RunningStat:
-        """No observations of `size` numbers."""
+        """Create statistics without observations; `size` is their length, d."""
         return cls(0, np.zeros(size), np.zeros(size))
 
     @classmethod
     def of(cls, observations: npt.NDArray[np.floating]) -> RunningStat:
-        """Summarise observations of shape (t, d)."""
+        """Create statistics of observations of shape (t, d)."""
         values = np.asarray(observations, dtype=np.float64)
         return cls(len(values), values.sum(axis=0), np.square(values).sum(axis=0))
 
     @property
     def is_finite(self) -> bool:
         """Whether no observation was NaN, infinite or too large to be squared."""
-        # Not element by element: this is asked for each solution.
+        # Not element by element, for speed: this is called for each solution.
         return math.isfinite(float(self.sum.sum()) + float(self.sumsq.sum()))
 
     def merge(self, other: RunningStat) -> None:
-        """Add the observations of `other`."""
+        """Add the observations of `other` in place."""
         self.count += other.count
         self.sum = self.sum + other.sum
         self.sumsq = self.sumsq + other.sumsq

@@ -1,4 +1,4 @@
-"""The policy files that training writes: pickles that name nothing but NumPy arrays."""
+"""Policy files written by training: pickles of builtins and NumPy arrays only."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pgpelib.utils.plain_data import is_line, plain
 
 FORMAT = "pgpelib-policy"
 FORMAT_VERSION = 1
-# POSGGym's, which policies are trained with.
+# The processors of POSGGym that training uses.
 PROCESSORS = ["IdentityProcessor", "FlattenProcessor", "RescaleProcessor"]
 
 
 def policy_file_name(
     date: str, env_name: str, pid: int, generation: int, role: str | None = None
 ) -> str:
-    """Return `<date>_<env>_<pid>_iter<N>.pickle`, as the original trainer names it.
+    """Return `<date>_<env>_<pid>_iter<N>.pickle`, the original trainer's file name.
 
-    The policy of one agent id of several has `_agent<id>` before the generation.
+    With a role, it has `_agent<role>` before the generation.
     """
     agent = "" if role is None else f"_agent{role}"
     return f"{date}_{env_name.rpartition(':')[2]}_{pid}{agent}_iter{generation}.pickle"
@@ -80,8 +80,8 @@ def from_plain(data: dict[str, Any]) -> SavedPolicy:
     unknown = set(fields) - known
     if missing or unknown:
         raise ValueError(
-            f"the policy lacks {', '.join(sorted(missing)) or 'nothing'} and has "
-            f"{len(unknown)} unknown fields"
+            f"the policy has {len(unknown)} unknown fields and lacks "
+            f"{', '.join(sorted(missing)) or 'none'}"
         )
     action = fields["action"]
     if not isinstance(action, dict) or set(action) != {"kind", "low", "high", "n"}:
@@ -99,7 +99,7 @@ def from_plain(data: dict[str, Any]) -> SavedPolicy:
     )
 
 
-# Policies saved by earlier versions lack them.
+# Fields that policies saved by earlier versions lack.
 _ADDED_LATER = {"notes", "obs_processor", "action_processor"}
 
 
@@ -115,17 +115,17 @@ def _layers(layers: Any) -> list[Layer]:
 
 
 def checked(policy: SavedPolicy) -> SavedPolicy:
-    """Return a policy whose environment and processors are what they should be.
+    """Check the environment and processors of a policy from a file, and return it.
 
-    For policies from files: those fields end up in paths, pages and command lines.
+    These fields are used in paths, pages and command lines.
 
     Raises
     ------
     ValueError
-        If one is of another type; the message names it.
+        If a field is invalid; the message names it.
     """
     if not is_line(policy.env_name):
-        raise ValueError(f"the environment's name is {policy.env_name!r:.60}")
+        raise ValueError(f"env_name {policy.env_name!r:.60} is not a name")
     if not isinstance(policy.env_config, dict):
         raise ValueError("env_config is not a dictionary")
     return dataclasses.replace(
@@ -138,7 +138,7 @@ def checked(policy: SavedPolicy) -> SavedPolicy:
 
 def _processor(value: Any, name: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f"{name} is not the name of a processor and its arguments")
+        raise ValueError(f"{name} is not a processor's name and its arguments")
     kind, config = value
     if kind not in PROCESSORS:
         raise ValueError(f"{name}: {str(kind)[:60]!r} is not one of {PROCESSORS}")

@@ -11,19 +11,24 @@ Vector = npt.NDArray[np.float64]
 
 
 class Optimizer(Protocol):
-    """Gradient ascent with a memory."""
+    """A stateful method of gradient ascent."""
 
     def ascent(self, gradient: Vector, scale: float = 1.0) -> Vector:
-        """Return what to add to the center, shape (n,), given its gradient (n,).
+        """Return the step to add to the center, shape (n,), and update the state.
 
-        Step sizes and bounds of this step are multiplied by `scale`.
+        Parameters
+        ----------
+        gradient
+            Gradient of the expected fitness, shape (n,).
+        scale
+            Factor for the step size, and for the bound on the speed, of this step.
         """
 
     def state(self) -> dict[str, Vector]:
-        """Return the memory as arrays, for a checkpoint."""
+        """Return the state as arrays, for a checkpoint."""
 
     def load_state(self, state: dict[str, Vector]) -> None:
-        """Set the memory to what `state` returned."""
+        """Restore what `state` returned."""
 
 
 class ClipUp:
@@ -34,11 +39,11 @@ class ClipUp:
     solution_length
         Number of parameters, n.
     step_size
-        Length of each step before momentum.
+        Length of each step before momentum is added.
     max_speed
-        Bound on the length of the velocity, and so of each update.
+        Maximum length of the velocity, and thus of each update.
     momentum
-        Share of the velocity kept, in [0, 1).
+        Fraction of the velocity that is kept, in [0, 1).
     """
 
     def __init__(
@@ -60,8 +65,8 @@ class ClipUp:
     def ascent(self, gradient: Vector, scale: float = 1.0) -> Vector:
         """Return the new velocity, shape (n,).
 
-        Its length is at most `scale * max_speed`. A zero gradient has no direction: the
-        velocity then only decays.
+        Its length is at most `scale * max_speed`. With a zero gradient, the velocity
+        only decays.
         """
         max_speed = scale * self.max_speed
         length = float(np.linalg.norm(gradient))
@@ -79,12 +84,12 @@ class ClipUp:
         return {"velocity": self.velocity}
 
     def load_state(self, state: dict[str, Vector]) -> None:
-        """Set the velocity."""
+        """Restore the velocity."""
         self.velocity = np.array(state["velocity"], dtype=np.float64)
 
 
 class Adam:
-    """Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), ascending.
+    """Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), for gradient ascent.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ class Adam:
     beta1, beta2
         Decay rates of the moment estimates.
     epsilon
-        Added to the root of the second moment.
+        Added to the square root of the second moment.
     """
 
     def __init__(
@@ -134,7 +139,7 @@ class Adam:
         }
 
     def load_state(self, state: dict[str, Vector]) -> None:
-        """Set the moments and the step count."""
+        """Restore the moments and the step count."""
         self.first_moment = np.array(state["first_moment"], dtype=np.float64)
         self.second_moment = np.array(state["second_moment"], dtype=np.float64)
         self.step_count = int(state["step_count"])

@@ -20,18 +20,18 @@ from pgpelib.search.ranking import centered_ranks
 
 Vector = npt.NDArray[np.float64]
 
-# Streams of the counter-based generator: one purpose each, so that no two purposes
-# ever share random numbers.
+# Streams of the counter-based generator, one per purpose, so that no two purposes share
+# random numbers.
 NOISE_STREAM = 0
 EPISODE_STREAM = 1
 RE_EVAL_STREAM = 2
 
-# Pairs whose noise is held in memory at a time while gradients are summed.
+# Number of pairs whose noise is in memory at a time while gradients are summed.
 GRADIENT_CHUNK = 256
 
 
 class _Reused(threading.local):
-    """A generator of each thread: making one takes longer than setting its state."""
+    """One generator per thread: creating one takes longer than setting its state."""
 
     def __init__(self) -> None:
         self.generator = np.random.Generator(np.random.Philox(0))
@@ -43,29 +43,29 @@ _reused = _Reused()
 def random_stream(
     seed: int, stream: int, generation: int, index: int, learner: int = 0
 ) -> np.random.Generator:
-    """Return the random numbers of one item, whoever asks and in whatever order.
+    """Return the random generator of one solution or episode.
 
-    Philox is counter-based: a worker on any machine makes the numbers of solution
-    `index` without making those of the others. The generator is good until the next
-    call in the same thread, which gives the same object another state.
+    Philox is counter-based: any worker can generate the numbers of solution `index`
+    without generating those of other solutions. The returned generator is valid until
+    the next call in the same thread, which resets the state of the same object.
 
     Parameters
     ----------
     seed
         Seed of the run, >= 0.
     stream
-        Purpose, one of the `*_STREAM` constants.
+        Purpose of the numbers, one of the `*_STREAM` constants.
     generation, index
-        What the numbers are for.
+        Generation, and index of the solution or episode in it.
     learner
-        Number of the search, where a run has several.
+        Index of the search, in runs with several.
     """
     counter = np.array([0, index, generation, stream], np.uint64)
     key = np.array([seed, learner], np.uint64)
     _reused.generator.bit_generator.state = {
         "bit_generator": "Philox",
         "state": {"counter": counter, "key": key},
-        # Nothing is left over from before.
+        # Discard buffered numbers.
         "buffer": np.zeros(4, np.uint64),
         "buffer_pos": 4,
         "has_uint32": 0,
@@ -86,7 +86,8 @@ def episode_seeds(
 ) -> list[int]:
     """Return environment seeds of `count` episodes, in [0, 2**31).
 
-    The first ones do not depend on `count`.
+    A larger `count` appends seeds without changing the first ones. For the other
+    parameters see `random_stream`.
     """
     stream_of_numbers = random_stream(seed, stream, generation, index, learner)
     return [int(number) for number in stream_of_numbers.integers(2**31, size=count)]
@@ -97,8 +98,8 @@ class SearchDistribution:
     """A Gaussian with diagonal covariance, sampled in pairs around its center.
 
     Solution 2p is `center + stdev * noise(p)` and solution 2p+1 is
-    `center - stdev * noise(p)`. Noise is made from the seed, so a distribution of a
-    few kilobytes stands for any number of solutions.
+    `center - stdev * noise(p)`. Noise is generated from the seed, so a few kilobytes
+    represent any number of solutions.
 
     Parameters
     ----------
@@ -107,9 +108,9 @@ class SearchDistribution:
     seed
         Seed of the run.
     generation
-        Number of updates before this distribution.
+        Number of updates that led to this distribution.
     learner
-        Number of the search, where a run has several.
+        Index of the search, in runs with several.
     """
 
     center: Vector
@@ -119,7 +120,7 @@ class SearchDistribution:
     learner: int = 0
 
     def noise(self, pair: int) -> npt.NDArray[np.float32]:
-        """Return standard normal noise of a pair, shape (n,), float32."""
+        """Return the standard normal noise of a pair, shape (n,), float32."""
         generator = random_stream(
             self.seed, NOISE_STREAM, self.generation, pair, self.learner
         )
@@ -142,7 +143,7 @@ class SearchDistribution:
         Parameters
         ----------
         fitnesses
-            Shape (2 * pairs,), in solution order.
+            Fitnesses of all solutions in order, shape (2 * pairs,).
 
         Returns
         -------
@@ -158,7 +159,7 @@ class SearchDistribution:
         for start in range(0, pairs, GRADIENT_CHUNK):
             stop = min(start + GRADIENT_CHUNK, pairs)
             noise = np.stack([self.noise(pair) for pair in range(start, stop)])
-            # einsum, not BLAS: BLAS sums in an order that depends on its threads.
+            # einsum, because BLAS sums in an order that depends on its threads.
             center_sum += np.einsum("i,ij->j", difference[start:stop], noise)
             noise *= noise
             noise -= 1
@@ -167,14 +168,14 @@ class SearchDistribution:
 
 
 class PGPE:
-    """PGPE with symmetric sampling; `ask` for solutions, `tell` their fitnesses.
+    """PGPE with symmetric sampling: `ask` for solutions, then `tell` their fitnesses.
 
     Parameters
     ----------
     solution_length
         Number of parameters, n.
     popsize
-        Solutions of a generation (even); with `num_interactions`, of each batch.
+        Number of solutions per generation (even); with `num_interactions`, per batch.
     center_init
         Initial center, shape (n,) or a number; 0 by default.
     center_learning_rate
@@ -184,30 +185,33 @@ class PGPE:
     stdev_learning_rate
         Learning rate of the standard deviations.
     stdev_max_change
-        Largest relative change of a standard deviation in one update; None for any.
+        Largest relative change of a standard deviation in one update; None for no
+        limit.
     solution_ranking
         Replace fitnesses by centered ranks.
     optimizer, optimizer_config
-        "clipup" or "adam", and the keyword arguments of its class besides the length
-        and the step size.
+        "clipup" or "adam", and keyword arguments of its class other than the solution
+        length and the step size.
     max_speed_decay
-        The optimizer's step size and bound on the speed are multiplied by it after each
-        generation.
+        Factor for the optimizer's step size and maximum speed, applied after each
+        generation; in (0, 1].
     stdev_decay
-        The standard deviations are multiplied by it after each update.
+        Factor for the standard deviations, applied after each update; in (0, 1].
     num_interactions
-        Adaptive population: keep asking until this many simulator steps are made.
+        Adaptive population: a generation is complete only after this many simulator
+        steps. None for one batch per generation.
     popsize_max
-        Adaptive population: stop asking at this many solutions.
+        Adaptive population: a generation is complete with this many solutions, whatever
+        the number of steps. None for no limit.
     seed
-        Seed, >= 0. The run is a function of it; without one it is drawn at random.
+        Seed, >= 0, which determines all random numbers; drawn at random if None.
     learner
-        Number of this search among several of one seed: each has its own noise.
+        Index of this search, if several share a seed; each gets its own noise.
 
     Raises
     ------
     ValueError
-        If an argument makes no sense, naming it.
+        If an argument is invalid.
     """
 
     def __init__(
@@ -268,9 +272,10 @@ class PGPE:
         self.restart()
 
     def restart(self) -> None:
-        """Begin a new search where the first one began.
+        """Start a new search from the initial distribution.
 
-        Generations keep counting, so it gets other random numbers.
+        The generation number keeps counting, so the new search uses other random
+        numbers.
         """
         self.center: Vector = self._center_init.copy()
         self.stdev: Vector = self._stdev_init.copy()
@@ -286,7 +291,7 @@ class PGPE:
 
     @property
     def num_asked(self) -> int:
-        """Solutions of this generation whose fitness is told already."""
+        """Number of solutions in this generation whose fitness has been told."""
         return sum(len(batch) for batch in self._fitnesses)
 
     def ask(self) -> list[Vector]:
@@ -302,12 +307,12 @@ class PGPE:
     def tell(
         self, fitnesses: Sequence[float] | Vector, interactions: Any = None
     ) -> bool:
-        """Take the fitnesses of the solutions last asked for.
+        """Report the fitnesses of the solutions that `ask` last returned.
 
         Parameters
         ----------
         fitnesses
-            Shape (popsize,), higher is better. NaN and infinite ones count as the
+            Shape (popsize,), higher is better. NaN and infinite values count as the
             worst.
         interactions
             Simulator steps of each solution, shape (popsize,); required with
@@ -316,8 +321,8 @@ class PGPE:
         Returns
         -------
         bool
-            True when the generation is complete and the distribution was updated;
-            False when more solutions are to be asked for.
+            True if the generation is complete and the distribution was updated; False
+            if it needs more solutions: call `ask` again.
         """
         batch = np.array(fitnesses, dtype=np.float64)
         if batch.shape != (self.popsize,):
@@ -358,7 +363,7 @@ class PGPE:
     def state(self) -> dict[str, Vector]:
         """Return everything that the next generation depends on, as arrays."""
         if self._fitnesses:
-            raise RuntimeError("state() is only defined between generations")
+            raise RuntimeError("state() can only be called between generations")
         return {
             "center": self.center,
             "stdev": self.stdev,
@@ -369,13 +374,13 @@ class PGPE:
 
     def _decay_state(self) -> dict[str, Vector]:
         if self.max_speed_decay == 1:
-            # Nothing depends on it, and states of earlier versions do not have it.
+            # It has no effect, and states saved by earlier versions lack it.
             return {}
         first = np.array(self.first_generation, dtype=np.float64)
         return {"first_generation": first}
 
     def load_state(self, state: dict[str, Vector]) -> None:
-        """Go on from what `state` returned."""
+        """Restore what `state` returned."""
         self.first_generation = int(state.get("first_generation", 0))
         self.center = np.array(state["center"], dtype=np.float64)
         self.stdev = np.array(state["stdev"], dtype=np.float64)

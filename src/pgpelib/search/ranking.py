@@ -9,10 +9,9 @@ import numpy.typing as npt
 def centered_ranks(fitnesses: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Replace fitnesses by their ranks, scaled to [-0.5, 0.5].
 
-    The best solution gets 0.5 and the worst -0.5. Equal fitnesses share the mean of
-    their ranks, so that a population without any difference in fitness gives no
-    gradient at all (sparse rewards make whole populations equal). Non-finite fitnesses
-    rank below all finite ones.
+    The best solution gets 0.5 and the worst -0.5. Equal fitnesses share their mean
+    rank, so a population of equal fitness, as sparse rewards often give, has a zero
+    gradient. NaN and infinite fitnesses rank below all finite ones.
 
     Source: Salimans et al. 2017 (arXiv 1703.03864), section 2.1, as used with ClipUp
     (arXiv 2008.02387).

@@ -17,23 +17,23 @@ from pgpelib.tasks import lockstep
 
 # Networks of the agent ids that the learner does not play.
 Others = Mapping[str, Network]
-# Forward passes of this many networks cost little more than one.
+# Forward passes of this many networks together cost little more than one.
 MAX_SLOTS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """One episode, or all episodes of a solution.
+    """The result of one episode, or of all episodes of a solution.
 
     Parameters
     ----------
     fitness
-        Return of the episode (the mean over the agents that the network plays),
-        reduced by `decrease_rewards_by` a step; the mean over several episodes.
+        Return minus `decrease_rewards_by` per step, averaged over the agents that the
+        network plays and over the episodes.
     steps
-        Simulator steps, of several episodes together.
+        Total number of simulator steps.
     obs_stats
-        Statistics of the observations, as the network saw them.
+        Statistics of the network's observations, before normalisation.
     """
 
     fitness: float
@@ -43,18 +43,18 @@ class Rollout:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Solutions and the episodes that they play.
+    """Solutions to evaluate, and the seeds of their episodes.
 
     Parameters
     ----------
     architecture
-        The learner's network.
+        Architecture of the solutions' networks.
     solutions
-        Its parameters, n vectors of shape (num_parameters,).
+        Parameter vectors of n solutions, each of shape (num_parameters,).
     seeds
-        Seeds of m episodes of each solution, shape (n, m).
+        Seeds of m episodes per solution, shape (n, m).
     mean, stdev
-        Observation normalisation, shape (observation_size,); None without any.
+        Observation normalisation, shape (observation_size,); None for no normalisation.
     others
         Layers of the networks that play the other agent ids, with the observation
         normalisation folded in.
@@ -69,7 +69,7 @@ class Batch:
 
 
 def merged(rollouts: Sequence[Rollout]) -> Rollout:
-    """Return the episodes of one solution as one rollout."""
+    """Combine the episodes of one solution into one rollout."""
     if len(rollouts) == 1:
         return rollouts[0]
     stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
@@ -83,31 +83,31 @@ def merged(rollouts: Sequence[Rollout]) -> Rollout:
 
 
 Partners = Sequence[str] | Mapping[str, float]
-"""Ids of policies that play the other agents: they take turns, or are drawn for each
-episode by their weights."""
+"""Ids of policies that play the other agents: a list takes turns, and a mapping to
+weights is drawn from for each episode."""
 
-# Suspended whenever it needs the outputs for the observations that it has written.
+# Yields whenever it has written observations and needs the network's outputs for them.
 Episode = Generator[None, None, Rollout]
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskOptions:
-    """How the episodes of a task are played.
+    """Options of a task, independent of its environment.
 
     Parameters
     ----------
     max_episode_length
         Stop an episode after this many steps; -1 for the environment's own limit.
     decrease_rewards_by
-        Subtracted from the rewards of every step of the agents that learn.
+        Subtracted from each reward of the learning agents.
     role
-        The agent id that the learner plays; None for all of them or, with partners, for
-        each in turn.
+        The agent id that the learner plays; None for all agents, or with partners for
+        each agent in turn.
     partners
         Who plays the other agents.
     only_if_endless
-        Use `max_episode_length` only if the environment has no time limit, as
-        re-evaluations do.
+        Whether `max_episode_length` applies only if the environment has no time limit,
+        as in re-evaluations.
     """
 
     max_episode_length: int = -1
@@ -120,27 +120,27 @@ class TaskOptions:
 def episode_limit(
     env_name: str, endless: bool, max_episode_length: int, only_if_endless: bool
 ) -> int | None:
-    """Return the steps after which a task stops an episode; None for never.
+    """Return the number of steps after which a task stops an episode; None for never.
 
     Parameters
     ----------
     env_name
-        The environment, for errors.
+        The environment, for error messages.
     endless
-        Whether the environment has no time limit.
+        Whether the environment itself has no time limit.
     max_episode_length
-        The limit that was set; -1 for none.
+        The setting; -1 for no limit.
     only_if_endless
-        Whether that limit applies only to environments that have none.
+        Whether the setting applies only to environments without a time limit.
 
     Raises
     ------
     ValueError
-        If there is no limit at all.
+        If episodes would have no limit at all.
     """
     if endless and max_episode_length < 1:
         raise ValueError(
-            f"{env_name}: has no time limit, so its episodes may never end; set "
+            f"{env_name} has no time limit, so its episodes may never end; set "
             "max_episode_length"
         )
     if max_episode_length < 1 or (only_if_endless and not endless):
@@ -149,20 +149,20 @@ def episode_limit(
 
 
 class Task(abc.ABC):
-    """An environment that can play episodes with given networks.
+    """An environment in which networks can play episodes.
 
     Attributes
     ----------
     observation_size
-        Length of the observations that networks see.
+        Length of the network's observations.
     action
-        How outputs become actions.
+        How network outputs are converted to actions.
     obs_processor, action_processor
         POSGGym processors (name, keyword arguments) between environment and network.
     lanes
-        Agents that the learner's network plays at most.
+        Maximum number of agents that the learner's network plays in an episode.
     max_slots
-        Episodes that can be played side by side, each in its own environment.
+        Maximum number of episodes played in lockstep, each in its own environment.
     """
 
     observation_size: int
@@ -181,20 +181,20 @@ class Task(abc.ABC):
         outputs: Array,
         others: Others | None = None,
     ) -> Episode:
-        """Play one episode, a function of seed, outputs and other networks alone.
+        """Play one episode, which depends only on seed, outputs and other networks.
 
         Parameters
         ----------
         slot
-            Which of the environments to play in, from 0.
+            Index of the environment to play in.
         seed
             Seed of the episode.
         observations
-            Shape (lanes, observation_size). The episode writes what the learner sees,
-            and yields.
+            Shape (lanes, observation_size). Before each yield, the episode writes the
+            learner's observations here.
         outputs
-            Shape (lanes, output_size). The episode reads the network's answers there
-            when it continues.
+            Shape (lanes, output_size). After each yield, the episode reads the
+            network's outputs from here.
         others
             Networks of the agents that the learner does not play.
         """
@@ -205,8 +205,8 @@ class Task(abc.ABC):
         Returns
         -------
         list of Rollout
-            One for each solution. It depends on the solution, its seeds, the
-            normalisation and the other networks alone.
+            One per solution, which depends only on the solution, its seeds, the
+            normalisation and the other networks.
         """
         activation = batch.architecture.activation
         layers = [
@@ -230,7 +230,7 @@ class Task(abc.ABC):
     def rollout(
         self, network: Network, seed: int, others: Others | None = None
     ) -> Rollout:
-        """Play one episode with one network."""
+        """Play the episode of a seed with one network for all lanes."""
         acts = [network.start() for _ in range(self.lanes)]
         observations = np.zeros((self.lanes, self.observation_size))
         outputs = np.zeros((self.lanes, self.action.output_size))
@@ -246,7 +246,7 @@ class Task(abc.ABC):
 
 
 class ObservationRecorder:
-    """Keeps the observations of an episode in one growing array.
+    """Records the observations of an episode in a growing array.
 
     Parameters
     ----------
@@ -259,16 +259,16 @@ class ObservationRecorder:
         self._count = 0
 
     def start(self) -> None:
-        """Forget the observations of the last episode."""
+        """Discard the observations of the previous episode."""
         self._count = 0
 
     def add(self, observation: Array) -> None:
-        """Keep a copy of an observation."""
+        """Append a copy of an observation."""
         if self._count == len(self._buffer):
             self._buffer = np.concatenate([self._buffer, np.empty_like(self._buffer)])
         self._buffer[self._count] = observation
         self._count += 1
 
     def stats(self) -> RunningStat:
-        """Summarise the episode."""
+        """Return the statistics of the episode's observations."""
         return RunningStat.of(self._buffer[: self._count])

@@ -1,28 +1,28 @@
-"""PyBullet's humanoid with little Python around the physics, bit for bit the same.
+"""A fast, bit-identical version of PyBullet's humanoid.
 
-The reference is `HumanoidBulletEnv` of pybullet-envs-gymnasium 0.6.0. It asks PyBullet
-for one link or joint at a time, hundreds of times a step, which takes longer than the
-physics. `FastHumanoidBullet` lets the reference set up its world and then works on the
-same physics client with nine calls a step. Where a result depends on how NumPy or a
-BLAS library sums up, the expression is the reference's own.
+The reference is `HumanoidBulletEnv` of pybullet-envs-gymnasium 0.6.0. It queries
+PyBullet for one link or joint at a time, hundreds of times per step, which takes longer
+than the physics. `FastHumanoidBullet` lets the reference set up its world, and then
+works on the same physics client with nine calls per step. Where a result depends on the
+order in which NumPy or BLAS sums numbers, it uses the reference's own expression.
 
 Which episode is the right one
 ------------------------------
-In the reference an episode depends on the ones before: `restoreState` puts back
-positions and velocities, but Bullet's broad phase keeps its pairs of nearby shapes,
-with their collision algorithms, from the end of the last episode. With many contacts,
-as when lying on the floor, that changes results. What is reproduced here is the second
+In the reference, an episode depends on earlier ones: `restoreState` restores positions
+and velocities, but Bullet's broad phase keeps its pairs of nearby shapes, with their
+collision algorithms, from the end of the previous episode. With many contacts, as when
+the robot lies on the floor, this changes results. This module reproduces the second
 episode of a new reference environment,
 
     env = HumanoidBulletEnv()
     env.reset(seed=0)
     env.reset(seed=seed)
 
-which has the same bits in every process. (The first episode differs: the reference
-takes the floor for a part of the robot from the first step on, so that only the very
-first observation of an environment is without it.)
+which is bit-identical in every process. (The first episode differs: from the first step
+on, the reference counts the floor as a part of the robot, so only the very first
+observation of an environment is without it.)
 
-What happens below PyBullet's interface is described after the sources of version 3.2.7.
+Comments on PyBullet's internals refer to the sources of version 3.2.7.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _NO_COLLISIONS = (0, 0)
 
 
 class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]]):
-    """PyBullet's humanoid; an episode depends on its seed and actions alone.
+    """PyBullet's humanoid, whose episodes depend only on their seed and actions.
 
     Observations, rewards, terminations and random numbers are bit for bit those of
     `pybullet_envs_gymnasium.gym_locomotion_envs.HumanoidBulletEnv` (see the module).
@@ -64,16 +64,16 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
     left foot touched the floor one step ago.
 
     Actions are floats of shape (17,), clipped to [-1, 1]: the torque of each motor as a
-    fraction of its strongest. Both float32 and float64 give what the reference gives
-    for them; other types are taken as float64.
+    fraction of its maximum. float32 and float64 actions give the reference's results
+    for these types; other types are converted to float64.
 
     Parameters
     ----------
     max_episode_steps
         Steps of 16.5 ms after which an episode is truncated.
     alive_bonus
-        Whether rewards include the bonus of 2 for not having fallen (-1 for having
-        fallen); without it they are those of TinyTrajHumanoidBulletEnv-v0.
+        Whether rewards include the alive bonus: 2, or -1 if the robot has fallen.
+        Without it, rewards are those of TinyTrajHumanoidBulletEnv-v0.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._stall_torque_cost = world.stall_torque_cost
         self._joints_at_limit_cost = world.joints_at_limit_cost
 
-        # Written to in every step; what is returned is always a new array.
+        # Buffers reused in every step; returned arrays are always new.
         self._rotation = np.identity(3)
         self._loads = {}
         for kind in (np.float32, np.float64):
@@ -121,8 +121,8 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
     def _bind_physics(self, world: HumanoidBulletEnv) -> None:
         """Bind PyBullet's functions to the client, bodies and links of a world.
 
-        The reference goes through `BulletClient.__getattr__`, which inspects, in each
-        call; positional arguments spare PyBullet the parsing of names.
+        The reference goes through `BulletClient.__getattr__`, which uses `inspect` in
+        each call. Positional arguments are faster than keywords for PyBullet to parse.
         """
         robot, client = world.robot, world.physicsClientId
         torso = robot.robot_body
@@ -145,7 +145,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             pybullet.getBasePositionAndOrientation, humanoid, client
         )
         self._get_velocity = partial(pybullet.getBaseVelocity, humanoid, client)
-        # The reference asks for all contacts of a foot and looks for the floor in them.
+        # The reference gets all contacts of a foot and searches them for the floor.
         self._right_contacts, self._left_contacts = (
             partial(
                 pybullet.getContactPoints,
@@ -169,10 +169,10 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             physicsClientId=client,
         )
 
-        # The bits of the reference's mean over all parts depend on their order. Parts
-        # are, among others, the massless links between the axes of a joint. Links that
-        # coincide to the last bit in a random pose, such as the one of this first
-        # reset, have no distance between them, and always coincide: ask for one only.
+        # The reference averages over all parts, and the last bits depend on their
+        # order. Parts include massless links between the axes of a joint. Links that
+        # coincide to the last bit in a random pose, as after this first reset, always
+        # coincide, so only one of them is queried.
         self._floor_position, _ = pybullet.getBasePositionAndOrientation(floor, client)
         distinct: dict[tuple[float, ...], int] = {}
         order: list[tuple[int, int]] = []
@@ -187,19 +187,19 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._all_parts = itemgetter(*(places.index(part) for part in order))
         self._get_links = partial(pybullet.getLinkStates, humanoid, links, 0, 0, client)
 
-        # PyBullet takes a shape out of the broad phase and puts it back when it is
-        # given a group and a mask, even if they are the ones it had
-        # (processCollisionFilterCommand). That clears all that is remembered of it:
-        # pairs, algorithms and contacts. Contacts are solved in the order in which the
-        # shapes were put in, so this is the order in which the reference loads them.
+        # When a shape is assigned a group and a mask, even unchanged ones, PyBullet
+        # removes it from the broad phase and adds it again
+        # (processCollisionFilterCommand). This clears its pairs, algorithms and
+        # contacts. Contacts are solved in the order in which shapes were added, so the
+        # order here is that in which the reference loads them.
         self._refresh_collisions = [
             partial(
                 pybullet.setCollisionFilterGroupMask, floor, -1, *_FLOOR_FILTER, client
             )
         ]
         for link in range(-1, pybullet.getNumJoints(humanoid, client)):
-            # Massless links have no shape to collide with. PyBullet checks them for
-            # collisions all the same, which takes an eighth of a simulation step.
+            # Massless links have no shape to collide with. PyBullet nevertheless checks
+            # them for collisions, which takes an eighth of a simulation step.
             massless = pybullet.getDynamicsInfo(humanoid, link, client)[0] == 0
             set_filter = partial(
                 pybullet.setCollisionFilterGroupMask,
@@ -216,12 +216,12 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode.
+        """Start an episode.
 
         Parameters
         ----------
         seed
-            Seed of the joint positions; None for the next ones of the generator.
+            Seed of the joint positions; None to continue with the current generator.
         options
             Not used.
 
@@ -233,7 +233,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             Always empty.
         """
         super().reset(seed=seed)
-        # The reference draws one number per joint, which gives the same numbers.
+        # The reference draws one number at a time, which gives the same numbers.
         self.reset_physics(self.np_random.uniform(-0.1, 0.1, 17).tolist())
         self._steps = 0
         self._right_foot = self._left_foot = 0.0
@@ -283,7 +283,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         alive = _ALIVE if height > _LOWEST_ALIVE_Z else _FALLEN
         terminated = alive < 0
         if math.isnan(observation.dot(observation)):
-            terminated = True  # NaN is all that can be wrong with a clipped number
+            terminated = True  # a clipped number is finite or NaN
 
         # `numpy.mean` in the precision of the action, and sums as `numpy.mean` does.
         loads, powers, squares, size = self._loads[action.dtype]
@@ -295,7 +295,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         electricity += self._stall_torque_cost * heat
         at_limit = np.count_nonzero(np.abs(positions) > 0.99)
 
-        # In the reference, too, observations show the contacts of the step before.
+        # As in the reference, observations show the contacts of the previous step.
         self._right_foot = 1.0 if self._right_contacts() else 0.0
         self._left_foot = 1.0 if self._left_contacts() else 0.0
 
@@ -304,7 +304,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             self._potential - potential_before,
             electricity,
             self._joints_at_limit_cost * at_limit,
-            0.0,  # feet that collide cost nothing in the reference, either
+            0.0,  # the reference's cost of colliding feet, which is always 0
         ]
         self._steps += 1
         return (
@@ -316,7 +316,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         )
 
     def torques(self, action: npt.NDArray[np.floating]) -> list[float]:
-        """Return the torques in N m that an action of shape (17,) asks for.
+        """Convert an action of shape (17,) to the torques of the motors in N m.
 
         Raises
         ------
@@ -324,7 +324,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             If the action is not finite.
         """
         fractions = action.tolist()
-        # A finite sum tells that all are finite, and is faster than asking each.
+        # If the sum is finite, so are all summands; this is faster than testing each.
         if not math.isfinite(sum(fractions)) and not np.isfinite(action).all():
             raise ValueError(f"the action is not finite: {action}")
         return [
@@ -333,7 +333,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         ]
 
     def step_physics(self, torques: list[float]) -> None:
-        """Advance the simulator by 16.5 ms, and nothing else.
+        """Advance only the simulator, by 16.5 ms.
 
         Parameters
         ----------
@@ -344,11 +344,11 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._step_simulation()
 
     def reset_physics(self, joint_positions: list[float]) -> None:
-        """Put the simulator into the state at the beginning of an episode.
+        """Put the simulator into an episode's initial state.
 
-        Of what the reference does in a reset, restoring the state and moving the
-        joints is all that has an effect. Its motors of force 0 stay disabled, gravity
-        and solver stay set, and the floor that it adds again is only looked up.
+        Of what the reference does in a reset, only restoring the state and moving the
+        joints has an effect: motors of force 0 remain disabled, gravity and solver
+        remain set, and the floor is looked up but not added again.
 
         Parameters
         ----------
@@ -363,8 +363,8 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
     def _observe(self) -> npt.NDArray[np.float32]:
         """Return the observation before it is clipped, and update the potential.
 
-        These are `WalkerBase.calc_state` and `WalkerBase.calc_potential`. Operations on
-        single numbers have the same bits in Python and NumPy.
+        This combines `WalkerBase.calc_state` and `WalkerBase.calc_potential`.
+        Operations on single numbers are bit-identical in Python and NumPy.
         """
         joints = self._get_joints()
         pose = self._get_pose()
@@ -374,16 +374,17 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         x, y, _ = zip(*self._all_parts(positions), strict=True)
         count = len(x)
         parts = np.fromiter(x + y, np.float64, 2 * count).reshape(2, count)
-        # Like the reference's sums of 1-d arrays, sums over the last axis are pairwise.
+        # Sums over the last axis are pairwise, like the reference's sums of 1-d arrays.
         sum_x, sum_y = np.add.reduce(parts, 1).tolist()
 
         roll, pitch, yaw = pybullet.getEulerFromQuaternion(orientation)
-        # NumPy's functions and BLAS, not `math`: their last bits can differ.
+        # NumPy's functions and BLAS instead of `math`, which can differ in the last
+        # bits.
         to_target = np.array(
             (self._target_y - sum_y / count, self._target_x - sum_x / count)
         )
         angle = np.arctan2(to_target[0], to_target[1]) - yaw
-        # The square root of that product is `numpy.linalg.norm`.
+        # This is how `numpy.linalg.norm` computes the distance.
         self._potential = -math.sqrt(to_target.dot(to_target)) / self._dt
         rotation = self._rotation
         rotation[0, 0] = rotation[1, 1] = np.cos(-yaw)

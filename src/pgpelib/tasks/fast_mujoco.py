@@ -1,9 +1,9 @@
 """Gymnasium's Walker2d-v4 and Humanoid-v4 with less Python around MuJoCo.
 
-They give the bits of the reference environments (a test plays both): every number that
-enters an observation or a reward comes from the same operations in the same order.
-What is left out enters none: wrappers, `info`, repeated look-ups of MuJoCo's arrays,
-and what the last step computed already.
+Observations and rewards are bit-identical to those of the reference environments (a
+test plays both), because they come from the same operations in the same order. What is
+left out does not affect them: wrappers, `info`, repeated look-ups of MuJoCo's arrays,
+and values that the last step has already computed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Action = npt.NDArray[np.float32]
 
 
 class FastMujoco(gymnasium.Env[Any, Any]):
-    """What both environments share: resets, time limit, and the simulation's arrays.
+    """Base class with resets, time limit, and views of the simulation's arrays.
 
     Parameters
     ----------
     reference
         The environment whose simulation, spaces and settings are used.
     max_episode_steps
-        Time limit.
+        Number of steps after which an episode is truncated.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FastMujoco(gymnasium.Env[Any, Any]):
         return self._observation(), {}
 
     def step(self, action: Action) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
-        """Simulate one step; the info is empty."""
+        """Advance the simulation by one control step; the info is empty."""
         velocity = self._simulate(action)
         healthy = self._is_healthy()
         reward = (
@@ -84,7 +84,7 @@ class FastMujoco(gymnasium.Env[Any, Any]):
         raise NotImplementedError
 
     def _effort(self, action: Action) -> float:
-        """Return what the control cost is proportional to."""
+        """Return the effort, which the control cost is proportional to."""
         raise NotImplementedError
 
     def _is_healthy(self) -> bool:
@@ -116,7 +116,7 @@ class FastWalker2d(FastMujoco):
         before = self._qpos.item(0)
         self._ctrl[:] = action
         mujoco.mj_step(self._model, self._data, self._frame_skip)
-        # The reference also computes contact forces here, which nothing reads.
+        # The reference also computes contact forces here, which it does not use.
         return (self._qpos.item(0) - before) / self._dt
 
     def _effort(self, action: Action) -> float:

@@ -24,7 +24,7 @@ from pgpelib.tasks.base import (
 
 
 class Episodes(Protocol):
-    """An environment whose episodes depend on their seed and actions alone."""
+    """An environment whose episodes depend only on their seed and actions."""
 
     @property
     def env(self) -> gymnasium.Env[Any, Any]:
@@ -35,11 +35,11 @@ class Episodes(Protocol):
         """Whether the environment has no time limit."""
 
     def reset(self, seed: int) -> Any:
-        """Begin the episode of a seed and return its first observation."""
+        """Start the episode of a seed, and return its first observation."""
 
 
 class _FastEpisodes:
-    """The fast form of an environment, which resets exactly by itself."""
+    """Episodes of a fast environment, whose resets are already exact."""
 
     endless = False
 
@@ -58,10 +58,10 @@ _FAST_HUMANOIDS = {
 
 
 def make_episodes(env_name: str, env_config: dict[str, Any]) -> Episodes:
-    """Return the episodes of an environment, in its fast form if it has one.
+    """Return the episodes of an environment, using its fast implementation if any.
 
-    Fast forms give the same bits. Their modules are imported on demand: a worker of one
-    simulator does not pay for the other.
+    Fast implementations give bit-identical results. Their modules are imported on
+    demand, so that workers load only the simulator that they use.
     """
     env_id = canonical_env_id(env_name)
     if env_id in _FAST_HUMANOIDS and not env_config:
@@ -83,21 +83,21 @@ class GymnasiumTask(Task):
     Parameters
     ----------
     env_name
-        Gymnasium id; ids written the old way are understood.
+        Gymnasium id; old spellings are accepted.
     env_config
         Keyword arguments of `gymnasium.make`.
     max_episode_length
         Stop an episode after this many steps; -1 for the environment's own limit.
     decrease_rewards_by
-        Subtracted from the reward of every step (the paper's way of taking a
-        constant alive bonus out of the fitness).
+        Subtracted from each reward (how the paper removes a constant alive bonus from
+        the fitness).
     only_if_endless
-        Use `max_episode_length` only if the environment itself has no limit.
+        Whether `max_episode_length` applies only if the environment has no time limit.
 
     Raises
     ------
     ValueError
-        If a space cannot be represented by a policy, or episodes have no limit.
+        If policies do not support a space, or episodes have no limit.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class GymnasiumTask(Task):
         self._episodes = [self._make()]
         self._recorders: list[ObservationRecorder] = []
         if canonical_env_id(env_name) in _FAST_HUMANOIDS:
-            # Measured: several PyBullet simulations side by side run at 0.75 of the
-            # speed of one, far more than batched forward passes gain.
+            # Measured: alternating between PyBullet simulations reduces their speed to
+            # 0.75, which costs far more than batched forward passes gain.
             self.max_slots = 1
         self._max_steps = episode_limit(
             env_name, self._episodes[0].endless, max_episode_length, only_if_endless
@@ -172,7 +172,7 @@ class GymnasiumTask(Task):
 
 
 def flat_size(space: spaces.Space[Any], env_name: str) -> int:
-    """Return the length of the flattened observations of a space.
+    """Return the length of flattened observations; `env_name` is for the error.
 
     Raises
     ------
@@ -188,12 +188,12 @@ def flat_size(space: spaces.Space[Any], env_name: str) -> int:
 
 
 def action_spec(space: spaces.Space[Any], env_name: str) -> ActionSpec:
-    """Return how outputs become actions of a space.
+    """Return how network outputs are converted to actions of a space.
 
     Raises
     ------
     ValueError
-        If the space is neither a one-dimensional Box nor a Discrete from 0.
+        If the space is neither a one-dimensional Box nor a Discrete starting at 0.
     """
     if isinstance(space, spaces.Discrete):
         if space.start != 0:

@@ -1,4 +1,4 @@
-"""Several episodes side by side, with one forward pass for all of them."""
+"""Playing several episodes in lockstep, with one forward pass for all of them."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ def play(
     seeds: Sequence[int],
     others: Others | None = None,
 ) -> list[Rollout]:
-    """Play an episode with each of some networks.
+    """Play one episode with each network.
 
-    The results are those of playing them one after the other, to the last bit.
+    The results are bit for bit those of playing the episodes one after the other.
 
     Parameters
     ----------
     task
-        Makes as many environments as are played in at a time.
+        The task, which creates one environment per simultaneous episode.
     solutions
         Layers of each network, with the observation normalisation folded in.
     activation
-        See `NetworkBatch`.
+        Activation of the hidden layers, see `NetworkBatch`.
     seeds
-        Seed of each episode.
+        Seed of each network's episode.
     others
-        See `Task.episode`.
+        Networks of the agents that the learner does not play.
 
     Returns
     -------
     list of Rollout
-        In the order of the solutions.
+        One per network, in the given order.
     """
-    # A linear network is so cheap that changing between simulations costs more.
+    # Linear networks are so cheap that switching between simulations would cost more.
     slots = min(task.max_slots, len(solutions)) if len(solutions[0]) > 1 else 1
     if slots == 1:
         return [
@@ -69,7 +69,7 @@ def play(
             slot, seeds[index], observations[own], outputs[own], others
         )
         running[slot] = index, episode
-        # To its first observation.
+        # Run to the first observation.
         next(episode)
 
     for slot in range(slots):

@@ -1,4 +1,4 @@
-"""From an environment name in a config to a task."""
+"""Creating tasks by the names of their environments."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pgpelib.tasks.base import Partners, Task, TaskOptions
 FAMILIES = "pgpelib.tasks"
 """Entry point group of packages that add environments of other suites.
 
-The name of an entry point is what stands before an environment's id in the config, with
-a colon; it loads a `TaskFamily`.
+The name of an entry point is the prefix of environment names in the config, as in
+"posggym:Driving-v1"; it loads a `TaskFamily`.
 """
 
 # Training environments that only change the reward or the length of another one.
@@ -21,15 +21,16 @@ _STANDARD_ENVS = {"TinyTrajHumanoidBulletEnv-v0": "HumanoidBulletEnv-v0"}
 
 
 def standard_env_name(env_name: str) -> str:
-    """Return the environment that policies trained in `env_name` are judged in.
+    """Return the environment that policies trained in `env_name` are evaluated in.
 
-    That is the environment itself, except for those that only serve training.
+    This is the environment itself, unless it is a variant that exists only for
+    training.
     """
     return _STANDARD_ENVS.get(canonical_env_id(env_name), env_name)
 
 
 class TaskFamily(Protocol):
-    """Environments of one suite, as a module or an object."""
+    """The environments of one suite; implemented by a module or an object."""
 
     def make_task(
         self,
@@ -38,7 +39,7 @@ class TaskFamily(Protocol):
         options: TaskOptions,
         compiled: bool,
     ) -> Task:
-        """Make the task of an environment; `compiled` as in `make_task`."""
+        """Create the task of an environment; for `compiled` see `make_task`."""
 
     def uncompiled_reason(
         self, env_id: str, env_config: dict[str, Any], partners: Partners = ()
@@ -46,7 +47,7 @@ class TaskFamily(Protocol):
         """Return why compiled kernels cannot play a task, or None if they can."""
 
     def has_env(self, env_id: str) -> bool:
-        """Return whether the family has an environment of this id."""
+        """Return whether the family has an environment with this id."""
 
 
 @cache
@@ -57,7 +58,7 @@ def _families() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def family_of(env_name: str) -> TaskFamily | None:
-    """Return the family of an environment by its prefix; None for Gymnasium tasks."""
+    """Return the family that an environment's prefix names; None for Gymnasium ids."""
     point = _families().get(env_name.partition(":")[0])
     if point is None or ":" not in env_name:
         return None
@@ -71,7 +72,8 @@ def require_known_env(env_name: str) -> str:
     Raises
     ------
     ValueError
-        If Gymnasium has none; proposes close ids, or the family that has it.
+        If Gymnasium has no such environment; the message suggests close ids, or the
+        family that has it.
     """
     try:
         return require_known(env_name)
@@ -95,24 +97,24 @@ def make_task(
     only_if_endless: bool = False,
     compiled: bool = False,
 ) -> Task:
-    """Make the task of an environment.
+    """Create the task of an environment.
 
     Parameters
     ----------
     env_name
-        A Gymnasium id, or the name of a family, a colon and an id of it, such as
+        A Gymnasium id, or an id with the prefix of its family, such as
         "posggym:Driving-v1".
     env_config
         Keyword arguments of the environment.
     max_episode_length, decrease_rewards_by, role, partners, only_if_endless
         See `TaskOptions`.
     compiled
-        Play with compiled kernels; `uncompiled_reason` says whether they can.
+        Whether to play with compiled kernels; only if `uncompiled_reason` is None.
 
     Raises
     ------
     ValueError
-        If the environment is unknown or cannot be used.
+        If the environment is unknown or not supported.
     """
     family = family_of(env_name)
     if family is not None:
@@ -124,10 +126,10 @@ def make_task(
     if role is not None or partners:
         known = " or ".join(f"{prefix}:..." for prefix in sorted(_families()))
         raise ValueError(
-            f"{env_name}: roles and partners need environments with several agents "
+            f"{env_name}: roles and partners need an environment with several agents "
             f"({known})"
         )
-    # Imported on demand: a worker of one suite does not pay for the other's packages.
+    # Imported on demand, so that workers load only the packages that they use.
     from pgpelib.tasks.gymnasium_task import GymnasiumTask
 
     return GymnasiumTask(
@@ -152,7 +154,7 @@ def uncompiled_reason(
     Raises
     ------
     ValueError
-        If the environment or an argument of it is unknown.
+        If the environment or one of its arguments is unknown.
     """
     family = family_of(env_name)
     if family is None:

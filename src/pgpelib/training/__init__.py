@@ -1,1 +1,1 @@
-"""Training runs: settings, the loop over generations, and the run folder."""
+"""Training runs: settings, the training loop, and the run folder."""

@@ -1,8 +1,8 @@
-"""The settings on the trainer's command line, read as plain data.
+"""Parsing of the settings on the trainer's command line, as plain data.
 
-Sacred reads them with jsonpickle and its config files also with pickle, both of which
-execute what is written in the right way. Here they are read first, and Sacred is given
-nothing but literals. The names of the original trainer are understood.
+Sacred decodes settings with jsonpickle and config files also with pickle, and both can
+be made to execute code. So this module parses the settings first, and passes only
+literals on to Sacred. It also accepts the original trainer's setting names.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from pgpelib.utils.settings import has_no_limit
 
 
 class ScriptSettings(TrainingConfig):
-    """`TrainingConfig`, and settings of the script that no run depends on."""
+    """`TrainingConfig`, plus settings of the script that do not affect results."""
 
     tensorboard: bool = False
     """Also write TensorBoard's event files."""
     run_dir: str | None = None
-    """Folder to work in, and to resume from after an interruption."""
+    """Folder of the run; an interrupted run resumes from it."""
 
 
-# Where no limit is -1 and not None: Sacred warns of another type otherwise.
+# For these, "no limit" is -1 instead of None, or Sacred would warn of a changed type.
 _LIMITS = [
     name for name, field in ScriptSettings.model_fields.items() if has_no_limit(field)
 ]
-# What Sacred shows beside the values.
+# What Sacred shows next to the values.
 DESCRIPTIONS = {
     name: " ".join((field.description or "").split()).split(". ")[0].rstrip(".")
     for name, field in ScriptSettings.model_fields.items()
 }
-# Neither jsonpickle's tags nor what databases and dotted paths read as something else.
+# Excludes jsonpickle's tags, and characters special to databases and dotted paths.
 _KEY = re.compile(r"[\w -]+")
 # The original trainer's two settings for `hidden`, and their defaults.
 _MAX_LAYERS = 1000
@@ -47,28 +47,27 @@ _ORIGINAL_LAYERS = {"hidden_size": 64, "num_hidden": 1}
 
 
 def read_settings(updates: Sequence[str]) -> dict[str, Any]:
-    """Return the settings that a command line gives.
+    """Parse the settings given on a command line.
 
     Parameters
     ----------
     updates
-        What stands behind `with`: `NAME=VALUE`, where the value is a Python literal or
+        The arguments after `with`: `NAME=VALUE`, where the value is a Python literal or
         text; `NAME.KEY=VALUE` for a key of a mapping; and YAML or JSON files, whose
-        settings count less than those of the command line. `hidden_size`, `num_hidden`
-        and the empty `re_eval_env_name` of the original trainer are understood.
+        settings the other arguments override. The original trainer's `hidden_size`,
+        `num_hidden` and empty `re_eval_env_name` are accepted.
 
     Returns
     -------
     dict
-        Plain data (JSON types) by the names of `ScriptSettings`. A run folder without a
-        seed beside it gives its own seed. No limit is -1 and not None, and partners
-        with weights are pairs.
+        Plain data (JSON types), keyed by the names of `ScriptSettings`. Without a seed,
+        an existing run folder's seed is used. "No limit" is -1, not None, and partners
+        with weights are lists of pairs.
 
     Raises
     ------
     ValueError
-        If a setting is unknown, makes no sense or is no plain data, or a file cannot be
-        read.
+        If a setting is unknown, invalid or not plain data, or a file cannot be read.
     """
     settings: dict[str, Any] = {}
     for update in updates:
@@ -92,23 +91,23 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
 
 
 def defaults_beside(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of each setting of a run that is given some, for Sacred.
+    """Return the defaults of all settings, for Sacred.
 
     Parameters
     ----------
     given
-        Settings, which change those that follow from them.
+        Settings given by the user, which other settings' defaults may depend on.
 
     Returns
     -------
     dict
-        Plain data (JSON types) by the names of `ScriptSettings`: defaults for what is
-        given, too. Without the seed, which Sacred has itself.
+        Plain data (JSON types), keyed by the names of `ScriptSettings`; given settings
+        have their default value, too. The seed is missing: Sacred adds its own.
 
     Raises
     ------
     SettingsError
-        If the given settings make no sense.
+        If the given settings are invalid.
     """
     plain_defaults = ScriptSettings().to_dict()
     values = ScriptSettings.from_dict(without_pairs(given)).to_dict()
@@ -143,12 +142,12 @@ def _is_pair(value: Any) -> bool:
 
 
 def as_updates(settings: Mapping[str, Any]) -> list[str]:
-    """Return settings as `NAME=LITERAL`, the inverse of `read_settings`."""
+    """Format settings as `NAME=LITERAL` arguments, the inverse of `read_settings`."""
     return [f"{name}={value!r}" for name, value in settings.items()]
 
 
 def _check(value: Any, name: str, levels: int = MAX_DEPTH) -> None:
-    """Refuse what no config file could say, too."""
+    """Reject values that a config file could not contain either."""
     if levels < 0:
         raise ValueError(f"{name}: nested too deeply")
     if isinstance(value, dict):
@@ -186,7 +185,7 @@ def _translated(given: Mapping[str, Any]) -> dict[str, Any]:
     settings = dict(given)
     layer_names = [name for name in _ORIGINAL_LAYERS if name in given]
     if layer_names and "hidden" in given:
-        raise ValueError(f"hidden and {layer_names[0]} say the same: give one of them")
+        raise ValueError(f"hidden and {layer_names[0]} are alternatives: give only one")
     if layer_names:
         layers = {
             name: settings.pop(name, default)
@@ -194,13 +193,13 @@ def _translated(given: Mapping[str, Any]) -> dict[str, Any]:
         }
         for name, value in layers.items():
             if not is_integer(value):
-                raise ValueError(f"{name} must be a whole number, not {value!r}")
+                raise ValueError(f"{name} must be an integer, not {value!r}")
         size, number = layers.values()
         if number > _MAX_LAYERS:
             raise ValueError(f"num_hidden must be at most {_MAX_LAYERS}")
         settings["hidden"] = [size] * number if size > 0 else []
     if settings.get("re_eval_env_name") == "":
-        # The very environment of training, which None is not for some.
+        # The training environment itself; None can stand for a variant of it.
         settings["re_eval_env_name"] = settings.get(
             "env_name", TrainingConfig().env_name
         )

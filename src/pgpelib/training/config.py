@@ -1,4 +1,4 @@
-"""What defines a training run."""
+"""The settings that define a training run."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from pgpelib.utils.settings import (
     follows,
 )
 
-# Settings that change how long a run goes on, or how it is computed, but no number of
-# any generation. All others make a different run.
+# Settings that change how long a run continues or where it is computed, but not the
+# numbers of any generation. A change of any other setting makes it a different run.
 BUDGET_KEYS = ("niters", "target_return", "num_cpus", "engine", "worker_timeout")
 
 
@@ -151,7 +151,7 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _check_policies(self) -> Self:
-        """Refuse policies that contradict themselves."""
+        """Reject contradictory settings of the policy."""
         if self.head and not self.lstm_size:
             raise FieldError("head", "needs an LSTM; set lstm_size, or use hidden")
         if len(set(self.roles)) < len(self.roles):
@@ -166,14 +166,14 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _check_stopping(self) -> Self:
-        """Refuse settings that re-evaluations cannot follow."""
+        """Reject stopping rules that need re-evaluations where there are none."""
         if self.restarts and self.patience is None:
             raise FieldError("restarts", "needs patience, which says when to restart")
         if self.restarts and not self.keep_best:
             raise FieldError(
                 "restarts",
-                "needs keep_best; otherwise the policy of the last search is saved, "
-                "however bad it is",
+                "needs keep_best; otherwise the last search's policy is saved, even if "
+                "an earlier one was better",
             )
         for name, value in (
             ("keep_best", self.keep_best),
@@ -194,7 +194,7 @@ class TrainSettings(Settings):
 
 
 class TrainingConfig(TrainSettings):
-    """Everything that defines a run: `TrainSettings`, workers and seed."""
+    """A complete run configuration: `TrainSettings`, workers and seed."""
 
     num_cpus: _PositiveOrAll = -1
     """Worker processes, with slurm of each node; -1 for all cores (of the cluster, with
@@ -204,11 +204,11 @@ class TrainingConfig(TrainSettings):
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name the run that this config defines.
+        """Twelve hexadecimal digits that identify the run that this config defines.
 
-        Configs that differ in `BUDGET_KEYS` only share it: such runs agree generation
-        by generation, so one can resume where the other stopped. Defaults do not count,
-        so a setting that a later version adds leaves the digests of runs as they are.
+        Configs that differ only in `BUDGET_KEYS` share a digest: their runs agree
+        generation by generation, so one can resume where the other stopped. Default
+        values are left out, so that new settings do not change existing digests.
         """
         defaults = TrainingConfig().to_dict()
         values = {
@@ -221,7 +221,7 @@ class TrainingConfig(TrainSettings):
 
     @property
     def task(self) -> TaskConfig:
-        """What workers need of the config."""
+        """The part of the config that workers need."""
         return TaskConfig(
             self.env_name,
             self.env_config,

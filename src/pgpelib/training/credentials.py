@@ -1,16 +1,16 @@
-"""Passwords that do not belong on command lines and in configs."""
+"""Detection of passwords on command lines and in configs, where they do not belong."""
 
 from __future__ import annotations
 
 import re
 
 HINT = (
-    "others on this machine can read it; put it in an environment variable and "
-    "write $NAME in its place"
+    "other users of this machine can read it; put it in an environment variable and "
+    "write $NAME instead"
 )
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://(?P<rest>\S+)", re.IGNORECASE)
-# USER:PASSWORD@HOST, which programs take without a scheme, too.
+# USER:PASSWORD@HOST, which programs also accept without a scheme.
 _PLAIN = re.compile(r"(?:-+\w+=)?(?P<rest>[\w.%+-]*:\S*@\S+)")
 _VARIABLE = re.compile(r"\$(?:\{\w+\}|\w+)")
 # Parameters of database URLs such as tlsCertificateKeyFilePassword.
@@ -20,15 +20,15 @@ _SECRET_PARAMETER = re.compile(
 
 
 def has_literal_password(text: str) -> bool:
-    """Return whether a URL, or what stands for one, has a password in it.
+    """Return whether a text is a URL, or `USER:PASSWORD@HOST`, with a password in it.
 
-    `$NAME` and `${NAME}` stand for environment variables and are not passwords. A
-    password with a character that URLs do not allow there, such as `/`, counts, too.
+    `$NAME` and `${NAME}` refer to environment variables and do not count as passwords.
+    Passwords with characters that are not allowed in URLs, such as `/`, do count.
 
     Parameters
     ----------
     text
-        An argument or a value of a config.
+        A command-line argument or a value from a config.
     """
     match = _URL.search(text) or _PLAIN.fullmatch(text)
     if match is None:

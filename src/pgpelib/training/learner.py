@@ -1,4 +1,4 @@
-"""One search of a training run: its distribution, observations and policy."""
+"""The search for one policy: its distribution, observation statistics and policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pgpelib.engines.evaluation import Normalization, Subject
+from pgpelib.engines.evaluation import Normalization, Population
 from pgpelib.policies.metadata import PolicyMetadata, comparable_mean
 from pgpelib.policies.networks import Layer, fold_normalization
 from pgpelib.policies.policy import SavedPolicy
@@ -20,18 +20,18 @@ from pgpelib.training.config import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A center that may be saved.
+    """A center of the search distribution that may be saved as a policy.
 
     Parameters
     ----------
     generation
-        Completed generations when it was the center.
+        Number of completed generations at that time.
     center
         Shape (n,), float64.
     obs_stats
-        The observations that it was normalised with.
+        Statistics that its observations are normalised with.
     returns
-        Returns of the episodes that re-evaluated it; None without any.
+        Returns of its re-evaluation episodes; None if it was not re-evaluated.
     """
 
     generation: int
@@ -41,12 +41,12 @@ class Candidate:
 
     @property
     def mean_return(self) -> float:
-        """Mean of the returns; minus infinity without any, or if it is NaN."""
+        """Mean return; minus infinity if it is NaN or there are no returns."""
         return comparable_mean(self.returns)
 
 
 class Learner:
-    """The policy of one agent id, or of all, and the search for it.
+    """The search for the policy of one agent id, or of all agents.
 
     Parameters
     ----------
@@ -90,12 +90,12 @@ class Learner:
         return RunningStat.empty(self.architecture.observation_size)
 
     def restart(self) -> None:
-        """Forget everything but the best center, and begin another search."""
+        """Start a new search; only the best center so far is kept."""
         self.pgpe.restart()
         self.obs_stats = self._no_observations()
 
     def normalization(self) -> Normalization:
-        """Observation normalisation of the current generation."""
+        """Return the observation normalisation of the current generation."""
         return self._normalization(self.obs_stats)
 
     def _normalization(self, obs_stats: RunningStat) -> Normalization:
@@ -104,7 +104,7 @@ class Learner:
         return Normalization(obs_stats.mean, obs_stats.stdev)
 
     def folded_layers(self) -> list[Layer]:
-        """Layers of the current center with the observation normalisation in them."""
+        """Return the current center's layers, with the normalisation folded in."""
         normalization = self.normalization()
         return fold_normalization(
             self.architecture.layers(self.pgpe.center),
@@ -112,9 +112,9 @@ class Learner:
             normalization.stdev,
         )
 
-    def subject(self, others: list[Learner]) -> Subject:
-        """Return what is evaluated: the solutions, with the centers of the others."""
-        return Subject(
+    def population(self, others: list[Learner]) -> Population:
+        """Return the current population, to play with the other learners' centers."""
+        return Population(
             self.pgpe.distribution,
             self.normalization(),
             self.role,
@@ -122,29 +122,29 @@ class Learner:
         )
 
     def candidate(self, returns: Sequence[float] | None = None) -> Candidate:
-        """Return the current center, with the returns of its re-evaluation."""
+        """Return the current center, with the returns of its re-evaluation if any."""
         # A copy: the statistics keep changing.
         stats = dataclasses.replace(self.obs_stats)
         return Candidate(self.pgpe.generation, self.pgpe.center, stats, returns)
 
     def keep(self, candidate: Candidate) -> None:
-        """Keep a center if it is the best one so far."""
+        """Keep a candidate if it is the best one so far."""
         self._best = self.best_with(candidate)
 
     def best_with(self, candidate: Candidate) -> Candidate:
-        """Return the better one of the best center so far and another one."""
+        """Return the better of the best candidate so far and the given one."""
         best = self._best
         if best is None or candidate.mean_return > best.mean_return:
             return candidate
         return best
 
     def policy(self, candidate: Candidate, metadata: PolicyMetadata) -> SavedPolicy:
-        """Return a center as a policy.
+        """Return a candidate as a policy with the given metadata.
 
         Raises
         ------
         ValueError
-            If a number is NaN or infinite.
+            If the center has NaN or infinite values.
         """
         self._refuse_non_finite({"center": candidate.center})
         normalization = self._normalization(candidate.obs_stats)
@@ -167,7 +167,7 @@ class Learner:
         Raises
         ------
         ValueError
-            If a number is NaN or infinite; no generation could follow from that.
+            If a value is NaN or infinite, so that training cannot continue.
         """
         arrays = self.pgpe.state() | _stats_state("", self.obs_stats)
         if self._config.keep_best:
@@ -178,7 +178,7 @@ class Learner:
     def _best_state(self) -> dict[str, npt.NDArray[Any]]:
         best = self._best
         if best is None:
-            # Arrays of the same shapes. No center is kept in generation 0.
+            # Arrays of the same shapes; generation 0 means that there is none yet.
             none = [0.0] * self._config.re_eval_num_episodes
             center = np.zeros_like(self.pgpe.center)
             best = Candidate(0, center, self._no_observations(), none)
@@ -194,12 +194,12 @@ class Learner:
             if not np.isfinite(array).all():
                 raise ValueError(
                     f"{name} is NaN or infinite after generation "
-                    f"{self.pgpe.generation}, which is not saved; use a smaller radius "
+                    f"{self.pgpe.generation}, which is not saved; try a smaller radius "
                     "or max_speed, or check the environment's rewards"
                 )
 
     def load_state(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        """Go on from what `state` returned, among the arrays of other learners."""
+        """Restore what `state` returned; arrays of other learners are ignored."""
         own = {
             name.removeprefix(self._prefix): array
             for name, array in state.items()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.engines.choice import make_engine
-from pgpelib.engines.evaluation import Evaluation, Evaluator, Subject
+from pgpelib.engines.evaluation import Evaluation, Evaluator, Population
 from pgpelib.policies.metadata import TRAINING_KEYS, PolicyMetadata
 from pgpelib.policies.saving import policy_file_name, save_policy
 from pgpelib.search.pgpe import PGPE
@@ -43,15 +43,15 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class GenerationReport:
-    """What is told about a generation while training.
+    """The results of one generation.
 
     Parameters
     ----------
     metrics
-        Rows of `metrics.csv`, by column, one for each role; re-evaluation columns are
-        None in generations without one.
+        Rows of `metrics.csv`, keyed by column, one per role. The re-evaluation columns
+        are None in generations without a re-evaluation.
     saved_policies
-        The policy files, in generations that save some.
+        The policy files saved in this generation.
     """
 
     metrics: list[dict[str, Any]]
@@ -60,15 +60,15 @@ class GenerationReport:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """How long a run will take, from a short calibration.
+    """Estimated duration of a run, from a short calibration.
 
     Parameters
     ----------
     steps_per_second
-        Simulator steps of all workers together, with the initial population.
+        Simulator steps per second of all workers together, with the initial population.
     steps_per_generation
-        Simulator steps of one generation. Episodes often grow as policies get better,
-        so without `num_interactions` this is a lower bound.
+        Simulator steps per generation. Without `num_interactions` this is a lower
+        bound, because episodes often get longer as policies improve.
     seconds
         Time for all remaining generations.
     """
@@ -81,41 +81,41 @@ class Estimate:
         return (
             f"about {format_duration(self.seconds)} "
             f"({self.steps_per_second:,.0f} steps/s, "
-            f"{self.steps_per_generation:,.0f} steps a generation)"
+            f"{self.steps_per_generation:,.0f} steps per generation)"
         )
 
 
 class RunMismatchError(ValueError):
-    """The run folder holds another run."""
+    """The run folder belongs to a different run."""
 
 
 class RunLockedError(ValueError):
-    """Another process trains in the run folder."""
+    """Another process is training in the run folder."""
 
 
 class Training:
-    """One run in one folder; made again on the same folder, it resumes.
+    """A training run in a folder, resumed if the folder already has its state.
 
-    The folder holds `run.json` (config, provenance), `state.npz` (everything that the
-    next generation depends on, replaced atomically after each generation),
-    `metrics.csv` and `policies/`. A run that was killed at any moment and is started
-    again ends with the same numbers as one that was not.
+    The folder contains `run.json` (config and provenance), `state.npz` (everything that
+    the next generation depends on, replaced atomically after each generation),
+    `metrics.csv` and `policies/`. A run that was killed at any moment and then resumed
+    gives the same results as an uninterrupted one.
 
     Parameters
     ----------
     config
-        What to train.
+        The run's configuration.
     run_dir
-        The run's folder.
+        The run's folder; created if it does not exist.
 
     Raises
     ------
     RunMismatchError
-        If the folder holds a run of another configuration.
+        If the folder holds a run with a different configuration.
     DamagedRunError
         If a file of the run is damaged or missing.
     RunLockedError
-        If another process trains in the folder.
+        If another process is training in the folder.
     """
 
     def __init__(self, config: TrainingConfig, run_dir: Path) -> None:
@@ -123,7 +123,7 @@ class Training:
         self.run_dir = run_dir
         self._lock = self._lock_folder()
         try:
-            # They find what is wrong with the config: then nothing is written.
+            # First, because these find mistakes in the config before files are written.
             self.learners = [Learner(config, role) for role in config.roles or (None,)]
             self._uncompiled_reason = config.task.uncompiled_reason()
             self._identity = self._claim_folder()
@@ -155,7 +155,7 @@ class Training:
 
     @property
     def generation(self) -> int:
-        """Completed generations."""
+        """Number of completed generations."""
         return self.learners[-1].pgpe.generation
 
     @property
@@ -165,12 +165,12 @@ class Training:
 
     @property
     def num_workers(self) -> int:
-        """Workers that evaluate solutions at a time."""
+        """Number of workers."""
         return self._engine.num_workers
 
     @property
     def policies_dir(self) -> Path:
-        """Where policies are saved."""
+        """Folder of the saved policies."""
         return self.run_dir / POLICIES_FOLDER
 
     def run(
@@ -183,9 +183,9 @@ class Training:
         Parameters
         ----------
         on_generation
-            Called after each generation, when its state is safe on disk.
+            Called after each generation, once its state is safely on disk.
         on_progress
-            Called with the number of solutions whenever some are evaluated.
+            Called with the number of newly evaluated solutions as they finish.
         """
         while not self.finished:
             report = self.step(on_progress)
@@ -193,20 +193,20 @@ class Training:
                 on_generation(report)
 
     def calibrate(self, seconds: float = 3.0) -> Estimate:
-        """Estimate the duration of the run by evaluating a few solutions for `seconds`.
+        """Estimate the duration of the run by evaluating solutions for some seconds.
 
-        The solutions are those that the run will evaluate first; nothing is kept of
-        them, so the run is the same with and without a calibration.
+        These are the solutions that the run evaluates first. Their results are
+        discarded, so a calibration does not change the run.
         """
         config = self.config
         count = min(2 * self.num_workers, config.popsize)
-        subject = self._subject(self.learners[0])
-        # The first round starts the workers and makes their environments.
-        self._evaluator.evaluate(subject, 0, count)
+        population = self._population(self.learners[0])
+        # Not timed: this starts the workers, which create their environments.
+        self._evaluator.evaluate(population, 0, count)
         elapsed, steps, episodes = 0.0, 0, 0
         while elapsed < seconds:
             started = time.monotonic()
-            batch = self._evaluator.evaluate(subject, 0, count)
+            batch = self._evaluator.evaluate(population, 0, count)
             elapsed += time.monotonic() - started
             steps += int(batch.steps.sum())
             episodes += count
@@ -225,12 +225,12 @@ class Training:
     def step(
         self, on_progress: Callable[[int], None] | None = None
     ) -> GenerationReport:
-        """Train one generation; its state is safe on disk afterwards."""
-        # With several roles, all are evaluated with the others as they were before.
-        subjects = [self._subject(learner) for learner in self.learners]
+        """Train for one generation, and save its state to disk."""
+        # With several roles, each plays with the others' centers from before this step.
+        populations = [self._population(learner) for learner in self.learners]
         rows = [
-            self._train(learner, subject, on_progress)
-            for learner, subject in zip(self.learners, subjects, strict=True)
+            self._train(learner, population, on_progress)
+            for learner, population in zip(self.learners, populations, strict=True)
         ]
         scheduled = self._is_scheduled(self.generation)
         re_evaluated = scheduled or self.finished
@@ -258,18 +258,19 @@ class Training:
         write_state(self.run_dir, self._state())
         return GenerationReport(rows, saved)
 
-    def _subject(self, learner: Learner) -> Subject:
-        return learner.subject([other for other in self.learners if other != learner])
+    def _population(self, learner: Learner) -> Population:
+        others = [other for other in self.learners if other != learner]
+        return learner.population(others)
 
     def _train(
         self,
         learner: Learner,
-        subject: Subject,
+        population: Population,
         on_progress: Callable[[int], None] | None,
     ) -> dict[str, Any]:
-        """Evaluate a population and update its distribution; return the metrics."""
+        """Evaluate a population and update its distribution; return a metrics row."""
         started = time.monotonic()
-        fitnesses, steps = self._evaluate_population(learner, subject, on_progress)
+        fitnesses, steps = self._evaluate_population(learner, population, on_progress)
         pop_elapsed = time.monotonic() - started
         metrics: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS)
         finite = fitnesses[np.isfinite(fitnesses)]
@@ -300,7 +301,7 @@ class Training:
     def _evaluate_population(
         self,
         learner: Learner,
-        subject: Subject,
+        population: Population,
         on_progress: Callable[[int], None] | None,
     ) -> tuple[npt.NDArray[np.float64], int]:
         """Evaluate a generation and update the distribution.
@@ -312,7 +313,7 @@ class Training:
         updated = False
         while not updated:
             batch = self._evaluator.evaluate(
-                subject, pgpe.num_asked, self.config.popsize, on_progress
+                population, pgpe.num_asked, self.config.popsize, on_progress
             )
             self._warn_of_failures(batch, pgpe)
             batches.append(batch)
@@ -335,22 +336,23 @@ class Training:
             )
 
     def _is_scheduled(self, generation: int) -> bool:
-        """Return whether centers are re-evaluated after a generation, the last or not.
+        """Return whether `re_eval_interval` requires a re-evaluation in a generation.
 
-        That alone decides what is kept and when to restart: where a run once ended
-        because of its `niters` changes nothing when it resumes with more.
+        Only these re-evaluations count for the best center and for restarts, not the
+        one at the end of a run, so that a run resumed with a larger `niters` gives the
+        same results as one that had it from the start.
         """
         interval = self.config.re_eval_interval
         return interval > 0 and generation % interval == 0
 
     def _re_evaluated(self, learner: Learner) -> Candidate:
         result = self._evaluator.re_evaluate(
-            self._subject(learner), self.config.re_eval_num_episodes
+            self._population(learner), self.config.re_eval_num_episodes
         )
         return learner.candidate(result.fitnesses.tolist())
 
     def _judge(self, candidates: list[Candidate]) -> Verdict:
-        """Keep what is best, and return whether the search continues."""
+        """Keep the best candidates, and decide whether the search continues."""
         for learner, candidate in zip(self.learners, candidates, strict=True):
             learner.keep(candidate)
         mean = candidates[0].mean_return
@@ -397,18 +399,22 @@ class Training:
         return self._elapsed_before + time.monotonic() - self._started
 
     def _lock_folder(self) -> IO[bytes]:
-        """Lock the folder for as long as the file that is returned is open."""
+        """Lock the folder for as long as the returned file is open."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
         try:
             file, locked = locks.acquire(self.run_dir / LOCK_FILE)
         except locks.LockedError as error:
             raise RunLockedError(
-                f"{self.run_dir}: another process trains here; wait for it, end it, or "
-                "choose another run_dir"
+                f"{self.run_dir}: another process is training here; wait until it has "
+                "finished, stop it, or choose another run_dir"
             ) from error
         if not locked:
-            # A file system without locks must not keep a run from training.
-            logger.warning("%s is on a file system without locks", self.run_dir)
+            # Train nevertheless.
+            logger.warning(
+                "%s is on a file system without locks; make sure that no other process "
+                "trains there",
+                self.run_dir,
+            )
         return file
 
     def _claim_folder(self) -> RunIdentity:
@@ -432,24 +438,24 @@ class Training:
                 if name not in BUDGET_KEYS and old.get(name) != value
             )
             raise RunMismatchError(
-                f"{self.run_dir} holds a run of another configuration ({changes}); "
-                "choose another run_dir, or give the settings of that run"
+                f"{self.run_dir} holds a run with a different configuration "
+                f"({changes}); choose another run_dir, or use that run's settings"
             )
         return identity
 
     def _check_kernels(self) -> None:
-        """Refuse or log what plays the run's episodes."""
+        """Log whether compiled kernels play the run, and reject runs that need them."""
         reason = self._uncompiled_reason
         if self._identity.compiled:
             if reason is not None:
                 raise RunMismatchError(
-                    f"{self.run_dir} holds a run that compiled kernels played, but "
-                    f"they cannot play it now ({reason}); choose another run_dir"
+                    f"{self.run_dir} holds a run that uses compiled kernels, which "
+                    f"cannot play it now ({reason}); choose another run_dir"
                 )
             logger.info("compiled kernels play the episodes")
         elif family_of(self.config.env_name) is not None:
             if reason is None:
-                reason = f"{self.run_dir} holds a run that started without kernels"
+                reason = f"{self.run_dir} holds a run that started without them"
             logger.info("compiled kernels do not play the episodes: %s", reason)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
@@ -474,7 +480,7 @@ class Training:
 
 
 def summary(returns: Sequence[float]) -> dict[str, float]:
-    """Return mean, median, min, max and standard deviation of returns."""
+    """Return mean, median, min, max and (sample) stdev of returns, by name."""
     values = np.asarray(returns)
     return {
         "mean": float(values.mean()),
@@ -486,7 +492,7 @@ def summary(returns: Sequence[float]) -> dict[str, float]:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration for people: "40 s", "12 min", "3.5 h" or "4.2 days"."""
+    """Format a duration, as in "40 s", "12 min", "3.5 h" or "4.2 days"."""
     for unit, size, below in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
         if seconds < below * size:
             digits = 1 if unit == "h" else 0

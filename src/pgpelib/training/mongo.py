@@ -1,4 +1,4 @@
-"""Recording runs in MongoDB with Sacred; needs the package pymongo."""
+"""Recording runs in MongoDB with Sacred; needs the pymongo package."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 # Milliseconds to wait for a server.
 SERVER_TIMEOUT = 5000
 
-# Seconds until a server that did not answer is asked again: meanwhile training does not
-# wait for it.
+# Seconds until a server that did not answer is tried again. Training continues
+# meanwhile.
 RETRY_INTERVAL = 30.0
 
 _URL_PREFIXES = ("mongodb://", "mongodb+srv://")
@@ -30,15 +30,15 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class DatabaseError(ValueError):
-    """A database that cannot be used; the message has no credentials."""
+    """The database cannot be used; the message never contains credentials."""
 
 
 class PatientMongoObserver(MongoObserver):
-    """Sacred's observer, for a server that may go away for a while.
+    """Sacred's observer, for servers that may be unavailable for a while.
 
-    Sacred's own is dropped for the rest of the run at the first metric or artifact that
-    cannot be stored. This one keeps them, in order, and stores them as soon as the
-    server answers again.
+    Sacred drops its own observer for the rest of the run at the first metric or
+    artifact that cannot be stored. This one queues them, and stores them in order as
+    soon as the server answers again.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -52,7 +52,7 @@ class PatientMongoObserver(MongoObserver):
         self, metrics_by_name: dict[str, Any], info: dict[str, Any]
     ) -> None:
         """Store metrics, now or later."""
-        # One by one: nothing is stored twice if the server goes away in between.
+        # One by one, so that nothing is stored twice if the server stops answering.
         self._store(
             [
                 ("log_metrics", ({name: values}, info))
@@ -68,38 +68,39 @@ class PatientMongoObserver(MongoObserver):
         content_type: str | None = None,
     ) -> None:
         """Store a file, now or later."""
-        # Sacred guesses a type if there is none, and prints whether it could.
+        # Without a type, Sacred guesses one and prints whether it succeeded.
         kind = content_type or "application/octet-stream"
         self._store([("artifact_event", (name, filename, metadata, kind))])
 
     def heartbeat_event(self, *args: Any, **kwargs: Any) -> None:
-        """Store what waits, and the state of the run."""
+        """Store queued records and the state of the run."""
         self._store([])
         super().heartbeat_event(*args, **kwargs)
 
     def save(self) -> None:
-        """Store the state of the run, unless the server is known not to answer."""
+        """Store the state of the run, unless the server recently did not answer."""
         if time.monotonic() >= self._ask_again:
             super().save()
 
     def final_save(self, attempts: int) -> None:
-        """Store what waits and the end of the run, or say that the database lacks it.
+        """Store queued records and the end of the run, or log that they are missing.
 
-        Sacred's own fails where it should leave the end of the run in a file.
+        Sacred's own method is meant to save the end of the run to a file if the server
+        does not answer, but fails.
         """
         try:
             self._client.admin.command("ping")
         except pymongo.errors.ConnectionFailure as error:
             logger.error(
-                "the database does not answer at the end of the run (%s); it lacks the "
-                "end and %d records, which are in the run folder",
+                "the database does not answer at the end of the run (%s); it lacks %d "
+                "records and the end of the run, which are in the run folder",
                 type(error).__name__,
                 len(self._waiting),
             )
             return
         self._ask_again = 0.0
         self._store([])
-        # The server answered just now: Sacred's ten tries would only cost time.
+        # The server has just answered, so Sacred's ten attempts would only cost time.
         super().final_save(min(attempts, 2))
 
     def _store(self, events: list[tuple[str, tuple[Any, ...]]]) -> None:
@@ -112,8 +113,8 @@ class PatientMongoObserver(MongoObserver):
                 except pymongo.errors.ConnectionFailure as error:
                     self._ask_again = time.monotonic() + RETRY_INTERVAL
                     logger.warning(
-                        "the database does not answer (%s); training continues, and %d "
-                        "records wait for it",
+                        "the database does not answer (%s); training continues with %d "
+                        "records queued",
                         type(error).__name__,
                         len(self._waiting),
                     )
@@ -122,19 +123,19 @@ class PatientMongoObserver(MongoObserver):
 
 
 def open_observer(argument: str) -> PatientMongoObserver:
-    """Return an observer for the value of Sacred's option `-m`.
+    """Connect to the database given to Sacred's option `-m`.
 
     Parameters
     ----------
     argument
-        `IP:PORT:DATABASE` and Sacred's other forms, or a `mongodb://` URL whose path is
-        the database. `$NAME` and `${NAME}` in a URL stand for environment variables, so
-        that credentials need not stand on a command line.
+        `IP:PORT:DATABASE` or another of Sacred's forms, or a `mongodb://` URL whose
+        path is the database. `$NAME` and `${NAME}` in a URL are replaced by environment
+        variables, which keeps credentials off the command line.
 
     Raises
     ------
     DatabaseError
-        If the argument cannot be understood, or no server answers.
+        If the argument cannot be parsed, or no server answers.
     """
     if argument.startswith(_URL_PREFIXES):
         settings = _settings_of_url(argument)
@@ -178,10 +179,12 @@ def _settings_of_url(template: str) -> dict[str, Any]:
     try:
         database = pymongo.uri_parser.parse_uri(url)["database"]
     except (pymongo.errors.PyMongoError, ValueError) as error:
-        # Neither the URL nor the driver's message: both may have the password.
+        # Neither the URL nor the driver's message, which may contain the password.
         raise DatabaseError(
             f"-m: not a valid mongodb:// URL ({type(error).__name__})"
         ) from None
     if database is None:
-        raise DatabaseError("-m: the URL lacks the database: mongodb://HOST/DATABASE")
+        raise DatabaseError(
+            "-m: the URL does not name a database: write mongodb://HOST/DATABASE"
+        )
     return {"url": url, "db_name": database}

@@ -1,4 +1,4 @@
-"""Which version of this project computes."""
+"""The version of this project that computes a result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import subprocess
 from pathlib import Path
 
-# What a result depends on: not the config, which results have in them, nor texts.
+# What results depend on. The config is left out, because results contain it.
 CODE = (
     "src",
     "workflow",
@@ -20,10 +20,11 @@ CODE = (
 
 @functools.cache
 def source_commit() -> str | None:
-    """Return the commit of this project's checkout, None outside of one.
+    """Return the commit of this project's checkout, or None outside of one.
 
-    Uncommitted changes of tracked code add "-dirty"; changes of config and texts do
-    not. A checkout of another user counts, too: its code is running already.
+    Uncommitted changes to tracked code add "-dirty"; changes to the config or the
+    documentation do not. The checkout may belong to another user, which Git would
+    refuse by default: its code is running already.
     """
     return commit_of(Path(__file__).resolve().parents[3])
 
@@ -34,7 +35,7 @@ def commit_of(project: Path) -> str | None:
     Parameters
     ----------
     project
-        The checkout's root. A folder within another repository is none.
+        The checkout's root. A folder within another repository is not a checkout.
     """
     if not (project / ".git").exists():
         return None
@@ -46,7 +47,7 @@ def commit_of(project: Path) -> str | None:
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """Return what Git prints, None if it fails."""
+    """Return Git's output, or None if it fails or prints nothing."""
     try:
         run = subprocess.run(
             ["git", "-c", f"safe.directory={project}", "-C", project, *arguments],

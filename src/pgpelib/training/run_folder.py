@@ -1,4 +1,4 @@
-"""What a run folder holds, and how it is read and written."""
+"""Reading and writing the files of a run folder."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ METRIC_COLUMNS = [
 ]
 
 State = Mapping[str, npt.NDArray[Any]]
-# Stands in names of policy files.
+# Part of the names of policy files.
 _DATE = re.compile(r"\d{4}(_\d\d){5}")
 
 
 class DamagedRunError(ValueError):
-    """A file of a run folder that is not what training left there; names the file."""
+    """A file of a run folder is damaged or missing; the message names it."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
@@ -73,22 +73,22 @@ class DamagedRunError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class RunIdentity:
-    """What `run.json` says: which run the folder holds.
+    """Contents of `run.json`, which identifies the run in a folder.
 
     Parameters
     ----------
     digest
         `TrainingConfig.digest` of the run.
     date, pid
-        When and by which process the run was started; both are part of the names of its
-        policy files.
+        Date and process id of the run's start; both are part of the names of its policy
+        files.
     commit
-        Version of this project that began it, see `source_commit`.
+        Commit of this project at the run's start, see `source_commit`.
     config
         `TrainingConfig.to_dict` of the run.
     compiled
         Whether compiled kernels play its episodes. Their networks round differently, so
-        a run stays with what it began with; runs of earlier versions have none.
+        a run never changes this; runs of earlier versions do not use kernels.
     """
 
     digest: str
@@ -105,12 +105,12 @@ class RunIdentity:
 
 
 def read_identity(run_dir: Path) -> RunIdentity | None:
-    """Return which run a folder holds; None for a folder without one.
+    """Read `run.json`; return None for a folder without a run.
 
     Raises
     ------
     DamagedRunError
-        If `run.json` is damaged, or missing beside other files of a run.
+        If `run.json` is damaged, or missing although there are other files of a run.
     """
     path = run_dir / RUN_FILE
     if not path.exists():
@@ -142,27 +142,27 @@ def write_identity(run_dir: Path, identity: RunIdentity) -> None:
 
 
 def write_state(run_dir: Path, state: State) -> None:
-    """Replace `state.npz`; it is durable when this returns."""
-    # Not into the file itself: zipfile complains once more after a full disk.
+    """Replace `state.npz` atomically; it is durable when this returns."""
+    # Via memory: on a full disk, zipfile would raise a second error when closing.
     archive = io.BytesIO()
     np.savez(archive, **state)
     write_bytes(run_dir / STATE_FILE, archive.getvalue())
 
 
 def read_state(run_dir: Path, expected: State) -> State | None:
-    """Read `state.npz`; None for a run without a completed generation.
+    """Read `state.npz`; return None if no generation is complete.
 
     Parameters
     ----------
     run_dir
         The run folder.
     expected
-        Arrays with the names and shapes of those that the run writes.
+        Arrays with the expected names and shapes.
 
     Raises
     ------
     DamagedRunError
-        If the file is damaged, or another run's.
+        If the file is damaged or belongs to another run.
     """
     path = run_dir / STATE_FILE
     if not path.exists():
@@ -176,10 +176,10 @@ def read_state(run_dir: Path, expected: State) -> State | None:
     if {name: array.shape for name, array in state.items()} != {
         name: array.shape for name, array in expected.items()
     }:
-        raise DamagedRunError(path, "has other arrays than this run")
+        raise DamagedRunError(path, "its arrays are not those of this run")
     for name, array in state.items():
         if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-            raise DamagedRunError(path, f"{name} is not made of finite numbers")
+            raise DamagedRunError(path, f"{name} does not consist of finite numbers")
     return state
 
 
@@ -198,25 +198,26 @@ def append_metrics(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def trim_metrics(
     run_dir: Path, generation: int, roles: Sequence[str | None]
 ) -> list[dict[str, Any]]:
-    """Drop rows of a generation whose state did not make it to disk; return the others.
+    """Remove the rows of an interrupted generation; return the rows that remain.
 
-    Rows are durable before the state of their generation is written, so all completed
-    generations have theirs, whenever a run was killed.
+    A generation's rows are durable before its state is written. So whenever a run is
+    killed, `metrics.csv` has the rows of all completed generations, and perhaps those
+    of one more.
 
     Parameters
     ----------
     run_dir
         The run folder.
     generation
-        Completed generations.
+        Number of completed generations.
     roles
-        Each has a row in each generation, in this order.
+        The roles that have a row per generation, in this order.
 
     Raises
     ------
     DamagedRunError
-        If rows of completed generations are missing or damaged, or there are rows of
-        later generations than one that was interrupted.
+        If rows of completed generations are missing or damaged, or if there are rows
+        of generations after the interrupted one.
     """
     path = run_dir / METRICS_FILE
     rows = _read_rows(path) if path.exists() else []
@@ -234,7 +235,8 @@ def trim_metrics(
         if number.isdigit() and int(number) > generation + 1:
             raise DamagedRunError(
                 run_dir / STATE_FILE,
-                f"has generation {generation}, but {METRICS_FILE} generation {number}",
+                f"is from generation {generation}, but {METRICS_FILE} has generation "
+                f"{number}",
             )
     text = io.StringIO()
     writer = csv.DictWriter(text, METRIC_COLUMNS, lineterminator="\n")
@@ -247,19 +249,19 @@ def trim_metrics(
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
-        # A crash may leave a part of the last row, without the end of its line.
+        # A crash may leave an incomplete last row, without a line break.
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
         rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DamagedRunError(path, "damaged") from error
     if reader.fieldnames != METRIC_COLUMNS:
-        raise DamagedRunError(path, "the line with the names of columns is damaged")
+        raise DamagedRunError(path, "the header is damaged")
     return rows
 
 
 def _is_complete(row: Mapping[str, Any]) -> bool:
-    """Return whether a row has a number, or nothing, in each column."""
-    # What is beyond the last column is under None, and so are missing values.
+    """Return whether each column of a row has a number or is empty."""
+    # DictReader stores surplus values under None, and gives missing ones as None.
     values = [value for name, value in row.items() if name != "role"]
     if None in row or None in values:
         return False

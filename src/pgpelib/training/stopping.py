@@ -1,4 +1,4 @@
-"""What follows from re-evaluations: whether a search continues, restarts or ends."""
+"""Deciding from re-evaluations whether a search continues, restarts or stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Verdict(enum.Enum):
-    """What follows from a re-evaluation."""
+    """What to do after a re-evaluation."""
 
     CONTINUE = enum.auto()
     RESTART = enum.auto()
@@ -16,21 +16,21 @@ class Verdict(enum.Enum):
 
 
 class StoppingRule:
-    """Judges the re-evaluations of a run, in their order.
+    """Judges the re-evaluations of a run, one after the other.
 
-    What it remembers follows from the means that it was told, so a run that resumes
-    tells it those of `metrics.csv`.
+    Its state follows from the means judged so far. A resumed run restores it by judging
+    the means in `metrics.csv` again.
 
     Parameters
     ----------
     target
-        Mean return that ends the run; None for none.
+        Mean return at which the run stops; None for no target.
     patience
-        Number of re-evaluations in a row, none better than the best one of the search,
-        after which the search is given up; None for never.
+        Number of consecutive re-evaluations without an improvement over the search's
+        best one after which the search is given up; None for never.
     restarts
-        How many times a search that was given up is followed by another one. The run
-        ends with the last one.
+        How many times a new search starts after one was given up; the run stops when
+        the last one is given up.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class StoppingRule:
         self.stopped = False
 
     def reached(self, mean: float) -> bool:
-        """Return whether a mean return ends the run."""
+        """Return whether a mean return reaches the target."""
         return self._target is not None and mean >= self._target
 
     def judge(self, mean: float) -> Verdict:
-        """Take the mean return of a re-evaluation and return what follows.
+        """Judge the mean return of the next re-evaluation.
 
-        NaN is never an improvement.
+        NaN never counts as an improvement.
         """
         if mean > self._best:
             self._best, self._not_better = mean, 0

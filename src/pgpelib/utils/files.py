@@ -1,4 +1,4 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Atomic writing of files and folders, and reading of JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRATCH_FOLDER = ".scratch"
 
 @contextlib.contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Put a file's name into system errors that have none, such as of a full disk."""
+    """Add a file's name to system errors without one, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -28,22 +28,21 @@ def named_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling of `path` to write to, and rename it at the end.
+    """Yield a temporary file next to `path`, and rename it to `path` at the end.
 
-    The rename is atomic on POSIX file systems: after a crash, a kill or a full
-    disk, `path` is either what it was before or complete. When the block has ended,
+    The rename is atomic on POSIX file systems: after a crash, a kill or a full disk,
+    `path` has either its old content or the complete new one. Once the block has ended,
     the new content survives a loss of power.
 
     Parameters
     ----------
     path
-        The file to write. Its folder is created when it does not exist.
+        The file to write. Its folder is created if it does not exist.
 
     Yields
     ------
     Path
-        Where to write; it becomes `path` when the block ends without an error and
-        is removed when the block raises.
+        The file to write to; removed if the block raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
@@ -54,7 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with named_errors(path):
             yield temporary
-        # mkstemp makes private files; give what a plain open() would have given.
+        # mkstemp creates private files; set the permissions that open() would set.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -67,7 +66,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a rename within a folder durable, where the file system can do that."""
+    """Make a rename within a folder durable, if the file system supports that."""
     folder = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -78,21 +77,21 @@ def _sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def scratch_directory(parent: Path) -> Iterator[Path]:
-    """Give a folder for temporary work, on the file system of `parent`.
+    """Yield a temporary folder on the file system of `parent`.
 
-    It lies in `parent/.scratch`, so nothing that looks through `parent` for results
-    finds it. What killed processes left there is removed: each folder has a lock file,
-    whose lock ends with the process that holds it.
+    The folder is in `parent/.scratch`, so searches for results in `parent` do not find
+    it. Folders left there by killed processes are removed: each folder has a lock file,
+    which is locked only while its process is alive.
 
     Parameters
     ----------
     parent
-        Where the work goes in the end. Created when it does not exist.
+        Folder that the results will be moved to. Created if it does not exist.
 
     Yields
     ------
     Path
-        An empty folder; removed at the end.
+        An empty folder; removed at the end of the block.
     """
     scratch = parent / SCRATCH_FOLDER
     _remove_abandoned(scratch)
@@ -110,19 +109,19 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _scratch_lock(scratch: Path) -> Iterator[Path]:
-    """Make and hold a lock file; no folder exists without its own."""
+    """Create and hold the lock file of a scratch folder to be created."""
     while True:
         scratch.mkdir(parents=True, exist_ok=True)
         try:
             handle, name = tempfile.mkstemp(suffix=".lock", dir=scratch)
         except FileNotFoundError:
-            # Somebody else's work ended, and `scratch` was empty for a moment.
+            # Another process has just removed `scratch`, because it was empty.
             continue
         with os.fdopen(handle, "wb") as file:
-            # A file system without locks is one where nothing is removed, either.
+            # Without lock support, `_remove_abandoned` removes nothing, either.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
-            # Between its creation and the lock it looked abandoned.
+            # Before it was locked, another process may have removed it as abandoned.
             if Path(name).exists():
                 yield Path(name)
                 return
@@ -130,7 +129,7 @@ def _scratch_lock(scratch: Path) -> Iterator[Path]:
 
 def _remove_abandoned(scratch: Path) -> None:
     locks: list[Path] = []
-    # Somebody else's work may end, and take the folder away, while this reads it.
+    # Another process may remove the folder in the meantime.
     with contextlib.suppress(FileNotFoundError):
         locks = list(scratch.glob("*.lock"))
     for lock in locks:
@@ -142,17 +141,17 @@ def _remove_abandoned(scratch: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; it replaces `path` at the end.
+    """Yield a temporary folder, and replace `path` with it at the end.
 
     Parameters
     ----------
     path
-        The folder to write. An existing one is replaced as a whole.
+        The folder to write. An existing one is replaced completely.
 
     Yields
     ------
     Path
-        The folder to fill; removed when the block raises.
+        The folder to fill; removed if the block raises.
     """
     with scratch_directory(path.parent) as scratch:
         new = scratch / "new"

@@ -1,4 +1,4 @@
-"""What to propose for a name that is not known."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable
 
 
 def did_you_mean(
-    name: str, known: Iterable[str], shown: Callable[[str], str] = str
+    name: str, known: Iterable[str], formatter: Callable[[str], str] = str
 ) -> str:
-    """Return the end of a message: the closest known name, or nothing without one.
+    """Return "; did you mean ...?" with the closest known name, or "" if none is close.
 
     Parameters
     ----------
     name
-        What was given.
+        The unknown name.
     known
-        What is there.
-    shown
-        How to write the proposal; `repr` quotes it.
+        All known names.
+    formatter
+        Formats the suggested name; `repr` quotes it.
     """
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {shown(close[0])}?" if close else ""
+    return f"; did you mean {formatter(close[0])}?" if close else ""

@@ -1,7 +1,7 @@
-"""Locks on files, which the system drops when a process ends in whatever way.
+"""File locks, which the operating system releases when their process ends.
 
-The package filelock opens what it looks at for writing. These can be asked about by
-users who may only read a folder, and say so where a file system has no locks.
+Unlike the filelock package, this module can test a lock without write permission, and
+reports file systems that do not support locks.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 from typing import IO
 
-# Seconds to wait: whoever asks `is_locked` holds the lock for a moment.
+# Seconds to retry, because `is_locked` briefly holds the lock itself.
 TIMEOUT = 1.0
 
 
 class LockedError(RuntimeError):
-    """Another process holds the lock."""
+    """The lock is held by another process."""
 
 
 def acquire(path: Path) -> tuple[IO[bytes], bool]:
@@ -25,12 +25,14 @@ def acquire(path: Path) -> tuple[IO[bytes], bool]:
     Parameters
     ----------
     path
-        The lock file; made if it does not exist.
+        The lock file; created if it does not exist.
 
     Returns
     -------
-    tuple of file and bool
-        The open file; False if its file system has no locks.
+    file : binary file
+        The open file; closing it releases the lock.
+    locked : bool
+        False if the file system does not support locks.
 
     Raises
     ------
@@ -53,12 +55,12 @@ def acquire(path: Path) -> tuple[IO[bytes], bool]:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process holds a lock; False where there are no locks."""
+    """Return whether a process holds a lock; False if locks are not supported."""
     if not path.exists():
         return False
     with path.open("rb") as file:
         try:
-            # Shared, and for no longer than this: whoever wants the lock asks again.
+            # Held until the file is closed; `acquire` retries for longer than that.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True

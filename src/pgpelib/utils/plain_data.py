@@ -1,4 +1,4 @@
-"""Values that YAML, JSON and settings share: text, numbers, true, false and null."""
+"""Checks for values that both YAML and JSON have: text, numbers, booleans and null."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-# Seeds, sizes and counts fit; what does not fit cannot be written as JSON everywhere.
+# Larger integers are not portable in JSON, and no seed, size or count needs them.
 _MAX_INTEGER = 2**63 - 1
-# Surrogates cannot be encoded, and no path or argument may hold NUL.
+# Surrogates cannot be encoded, and paths and arguments cannot contain NUL.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """Return whether a value is a whole number; true and false are none."""
+    """Return whether a value is an integer, and not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Return whether a value is a finite number; true and false are none."""
+    """Return whether a value is a finite number, and not a boolean."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and math.isfinite(value)
 
 
 def scalar_mistake(value: Any) -> str | None:
-    """Return why a value cannot stand in YAML and JSON alike; None if it can.
+    """Return why a value is not valid in both YAML and JSON, or None if it is.
 
     Parameters
     ----------
     value
-        Anything but a list or a mapping.
+        Anything except a list or a mapping.
     """
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
         too_large = abs(value) > _MAX_INTEGER
-        return "a whole number of more than 64 bits" if too_large else None
+        return "an integer of more than 64 bits" if too_large else None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value} is not a finite number"
     if isinstance(value, str):
@@ -47,25 +47,25 @@ def scalar_mistake(value: Any) -> str | None:
 
 
 def is_line(value: Any) -> TypeGuard[str]:
-    """Return whether a value is text of one line, as names are."""
+    """Return whether a value is a single line of text."""
     return isinstance(value, str) and value.isprintable()
 
 
 def plain(value: Any, name: str) -> Any:
-    """Return a value as builtins that JSON can hold; tuples become lists.
+    """Convert a value to builtins that JSON can represent; tuples become lists.
 
     Parameters
     ----------
     value
-        Numbers, text, None, and lists, tuples and dictionaries of them. Numbers may be
-        infinite or NaN, as returns are.
+        Numbers, text, None, or lists, tuples and dictionaries of them. Numbers may be
+        infinite or NaN, because returns can be.
     name
-        What to call the value in errors.
+        Name of the value in error messages.
 
     Raises
     ------
     ValueError
-        If it is or holds anything else, or a key that is not text of one line.
+        If the value contains anything else, or a key is not a single line of text.
     """
     if isinstance(value, dict):
         for key in value:

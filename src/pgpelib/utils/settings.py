@@ -1,7 +1,8 @@
-"""Models of settings, and what is wrong with settings in their users' words.
+"""Models of settings, and error messages in terms of the settings' keys.
 
-A setting is a field of a `Settings` class: its annotation says what it may be, the text
-below it what it means. Schemas, tables in the documentation and messages follow.
+A setting is a field of a `Settings` class: its annotation defines which values are
+valid, and its docstring what they mean. Schemas, tables in the documentation and error
+messages are derived from these.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ Path = tuple[int | str, ...]
 
 _LONGEST_VALUE = 200
 _KINDS = {
-    "int_type": "a whole number",
+    "int_type": "an integer",
     "float_type": "a finite number",
     "finite_number": "a finite number",
-    "string_type": "text",
+    "string_type": "a string",
     "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a mapping",
@@ -43,7 +44,7 @@ _NO_MISTAKE = "default_factory_not_called"
 
 
 def _as_given(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Check a number without making a float of it: 5 and 5.0 make different digests."""
+    """Check a number without converting it: 5 and 5.0 have different digests."""
     check(value)
     return value
 
@@ -53,7 +54,7 @@ def _list_as_tuple(value: Any) -> Any:
 
 
 def _no_limit(value: Any) -> Any:
-    """Return None for -1, the original trainer's way to say that there is no limit."""
+    """Return None for -1, which means "no limit" in the original trainer."""
     return None if value == -1 and not isinstance(value, bool) else value
 
 
@@ -75,7 +76,7 @@ IntLimit = Annotated[
 Number = Annotated[float, WrapValidator(_as_given)]
 PositiveNumber = Annotated[float, Field(gt=0), WrapValidator(_as_given)]
 NotNegativeNumber = Annotated[float, Field(ge=0), WrapValidator(_as_given)]
-# A factor that makes smaller, or leaves as it is.
+# A factor in (0, 1].
 DecayFactor = Annotated[float, Field(gt=0, le=1), WrapValidator(_as_given)]
 NumberLimit = Annotated[
     PositiveNumber | None,
@@ -86,19 +87,19 @@ NumberLimit = Annotated[
 
 
 def has_no_limit(field: FieldInfo) -> bool:
-    """Return whether a setting is a limit, for which -1 stands for none."""
+    """Return whether a setting is a limit that accepts -1 for "no limit"."""
     return any(getattr(part, "func", None) is _no_limit for part in field.metadata)
 
 
 def follows(setting: str, factor: float) -> Any:
-    """Return the default of a field: a multiple of another one.
+    """Return a field whose default is a multiple of another field.
 
     Parameters
     ----------
     setting
-        Name of a numeric field above this one.
+        Name of a numeric field that is defined before this one.
     factor
-        What it is multiplied by; a whole number for whole numbers.
+        The multiplier; an integer if both fields are integers.
     """
 
     def default(values: dict[str, Any]) -> Any:
@@ -112,7 +113,7 @@ def follows(setting: str, factor: float) -> Any:
 
 
 class FieldError(ValueError):
-    """What a validator finds wrong with one key; the text follows the key's path."""
+    """A mistake in one key; its message is the key's path followed by `text`."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(f"{key} {text}")
@@ -121,12 +122,12 @@ class FieldError(ValueError):
 
 
 class SettingsError(ValueError):
-    """Settings with mistakes.
+    """Invalid settings.
 
     Parameters
     ----------
     mistakes
-        A line for each, with the path of its key.
+        One line per mistake, which names the path of its key.
     """
 
     def __init__(self, mistakes: list[str]) -> None:
@@ -135,10 +136,11 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """Settings that do not change; fields are keys, and other keys are mistakes.
+    """Immutable settings, whose fields are the only valid keys.
 
-    Numbers are finite, and nothing is converted, but lists to tuples. Direct calls
-    raise Pydantic's `ValidationError`, which is a `ValueError`; `from_dict` explains.
+    Numbers must be finite. Values are not converted, except for lists to tuples. The
+    constructor raises Pydantic's `ValidationError`, which is a `ValueError`;
+    `from_dict` raises `SettingsError` with readable messages.
     """
 
     model_config = ConfigDict(
@@ -151,19 +153,19 @@ class Settings(BaseModel):
 
     @classmethod
     def from_dict(cls, values: Any, path: Path = ()) -> Self:
-        """Make settings from plain data.
+        """Create settings from plain data.
 
         Parameters
         ----------
         values
             A mapping of keys to values.
         path
-            Keys that lead to the mapping, for messages.
+            Keys that lead to the mapping, for error messages.
 
         Raises
         ------
         SettingsError
-            With a line for each mistake.
+            If settings are invalid, with one line per mistake.
         """
         try:
             return cls.model_validate(values)
@@ -171,14 +173,14 @@ class Settings(BaseModel):
             raise SettingsError(explain(error, cls, path)) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data (JSON types)."""
+        """Return all settings as plain data (JSON types)."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in self.model_dump(by_alias=True).items()
         }
 
     def given(self) -> dict[str, Any]:
-        """Return what was given, without defaults, as plain data (JSON types)."""
+        """Return the explicitly given settings as plain data (JSON types)."""
         return dict(_with_lists(self.model_dump(by_alias=True, exclude_unset=True)))
 
 
@@ -191,7 +193,7 @@ def _with_lists(value: Any) -> Any:
 
 
 def fields_by_key(model: Any) -> dict[str, FieldInfo]:
-    """Return the fields of a model by the keys that users write; {} for no model."""
+    """Return a model's fields, keyed as users write them; {} if it is not a model."""
     fields: dict[str, FieldInfo] = getattr(model, "model_fields", {})
     return {field.alias or name: field for name, field in fields.items()}
 
@@ -199,23 +201,23 @@ def fields_by_key(model: Any) -> dict[str, FieldInfo]:
 def explain(
     error: ValidationError, model: type[BaseModel], path: Path = ()
 ) -> list[str]:
-    """Return what is wrong, one line for each mistake.
+    """Describe the mistakes that validation found, one line each.
 
     Parameters
     ----------
     error
-        What the model's validation raised.
+        The error that the model's validation raised.
     model
-        A model whose fields are values, models, and tuples and mappings of these;
-        alternatives to a type are None and those of `LIST_OR_MAPPING`.
+        A model whose fields are values, models, or tuples and mappings of these. Unions
+        are supported only with None, or as in `LIST_OR_MAPPING`.
     path
         Keys that lead to the settings.
 
     Returns
     -------
     list of str
-        Each names the key with its path, what is wrong, and what is allowed; for an
-        unknown key or choice the closest known one.
+        Each line names the key with its path, what is wrong and what is allowed, and
+        for an unknown key or choice the closest known one.
     """
     errors = error.errors(include_url=False)
     return [_line(each, model, path) for each in errors if each["type"] != _NO_MISTAKE]
@@ -247,7 +249,7 @@ def _line(error: ErrorDetails, model: type[BaseModel], path: Path) -> str:
 
 
 def _demand(error: ErrorDetails, annotation: Any) -> str:
-    """Return what a value must be."""
+    """Return what a value must be, for example "must be at least 1"."""
     kind, context = error["type"], error.get("ctx", {})
     null = " or null" if NoneType in get_args(annotation) else ""
     if kind in _KINDS:
@@ -274,7 +276,7 @@ def _demand(error: ErrorDetails, annotation: Any) -> str:
 
 
 def _hint(error: ErrorDetails) -> str:
-    """Return what was probably meant."""
+    """Return a suggestion to append to the message, or ""."""
     value = error["input"]
     if not isinstance(value, str):
         return ""
@@ -290,7 +292,7 @@ def _hint(error: ErrorDetails) -> str:
 
 
 def _annotation_at(model: type[BaseModel], place: Path) -> Any:
-    """Return the annotation of what stands at a place; None if it is not known."""
+    """Return the annotation of the value at a path of keys; None if unknown."""
     annotation: Any = model
     for step in place:
         annotation = _without_none(annotation)
@@ -300,7 +302,7 @@ def _annotation_at(model: type[BaseModel], place: Path) -> Any:
                 return None
             annotation = field.annotation
         elif get_origin(annotation) in (dict, tuple):
-            # Of a mapping its values, of a tuple all alike.
+            # The type of a mapping's values, or of a tuple's items.
             arguments = [a for a in get_args(annotation) if a is not Ellipsis]
             annotation = arguments[-1]
         else:

@@ -1,13 +1,13 @@
-"""One thread for the numerical libraries, so that results are the same everywhere.
+"""Limits numerical libraries to one thread, so that results are the same everywhere.
 
-BLAS sums large products in an order that depends on its threads, and so the last bits
-of a result do. Parallel work is done by processes here, which would only wait for each
-other's threads.
+The order in which BLAS sums large products depends on its number of threads, and with
+it the last bits of the result. This project parallelises with processes, whose threads
+would only compete for cores.
 
-The libraries read these variables when they are loaded. Importing this module sets
-them for this process and for those that it starts, whatever they were: Snakemake, for
-one, exports the threads of the rule as OMP_NUM_THREADS. `pgpelib` and `posggym_es`
-import it before anything else.
+The libraries read these variables when they are loaded. Importing this module sets them
+for this process and its children, overriding existing values: Snakemake, for example,
+exports a rule's threads as OMP_NUM_THREADS. `pgpelib` and `posggym_es` import it before
+anything else.
 """
 
 from __future__ import annotations

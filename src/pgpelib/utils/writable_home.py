@@ -1,10 +1,11 @@
-"""A home that can be written, for the libraries that need one.
+"""Provides a writable home directory to libraries that need one.
 
-POSGGym makes a folder in the home when its agents are imported, and Snakemake, Numba
-and Matplotlib keep caches there. In containers and on clusters the home can be missing
-or read-only. Importing this module then gives this process, and those that it starts,
-temporary folders instead, which are removed at its end. Settings in a home that can be
-read stay in use. `pgpelib` and `posggym_es` import it before anything else.
+Importing POSGGym's agents creates a folder in the home directory, and Snakemake, Numba
+and Matplotlib keep caches there. In containers and on clusters, the home directory may
+be missing or read-only. In that case, importing this module replaces it with temporary
+folders, for this process and its children, which are removed when the process exits.
+Settings in a readable home directory remain in use. `pgpelib` and `posggym_es` import
+this module before anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Settings in the home, and how programs are told that they are elsewhere.
+# Variables that locate settings in the home directory, and their default places.
 _SETTINGS = {
     "GIT_CONFIG_GLOBAL": ".gitconfig",
     "NETRC": ".netrc",
@@ -25,17 +26,17 @@ _SETTINGS = {
 
 
 def use_writable_home() -> None:
-    """Change the environment where home, cache or settings cannot be written.
+    """Set environment variables if the home, cache or config folder is not writable.
 
-    Where nothing can be written at all, it stays as it is: whoever has to write says
-    what is wrong.
+    If not even temporary folders can be created, nothing changes: code that needs to
+    write a file will raise an error.
     """
     with contextlib.suppress(OSError):
         os.environ.update(_changes())
 
 
 def _changes() -> dict[str, str]:
-    """Return the variables to set; makes the folder that they name, if any."""
+    """Return the variables to set, after creating the folders that they name."""
     home = _home()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     settings = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
@@ -60,19 +61,19 @@ def _changes() -> dict[str, str]:
 def _home() -> Path:
     try:
         return Path.home()
-    except RuntimeError:  # The user has none, which containers allow.
+    except RuntimeError:  # In containers, users may not have a home directory.
         return Path("/nonexistent")
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Return whether a folder can get files, or can be made."""
+    """Return whether a folder is writable, or can be created."""
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _remove(folder: Path, owner: int) -> None:
-    # Forked processes inherit what runs at exit.
+    # Forked processes inherit the exit handler.
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -15,9 +15,9 @@ from pgpelib.utils.plain_data import is_integer, is_number
 T = TypeVar("T")
 
 _TYPES = {
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a finite number",
-    "string": "text",
+    "string": "a string",
     "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",
@@ -25,7 +25,7 @@ _TYPES = {
 }
 
 
-# JSON Schema takes 1.0 for a whole number, which ids and paths would show as "1.0", and
+# JSON Schema takes 1.0 for an integer, which ids and paths would show as "1.0", and
 # JSON has neither NaN nor infinity, which Python's reader and YAML do have.
 _Validator = validators.extend(
     Draft202012Validator,

@@ -146,7 +146,7 @@ def plain_bombs() -> dict[str, Bomb]:
             pickled(
                 call(name("collections", "OrderedDict"), b"]", doubled(40), b"N\x86a")
             ),
-            "OrderedDict with other arguments",
+            "OrderedDict with unexpected arguments",
         ),
         # Integers of the same hash, which are compared with each other.
         "colliding_keys": Bomb(
@@ -165,7 +165,7 @@ def plain_bombs() -> dict[str, Bomb]:
         ),
         "bytes": Bomb(
             pickled(call(name("__builtin__", "bytes"), b"J\xff\xff\xff\x7f")),
-            "__builtin__.bytes with other arguments",
+            "__builtin__.bytes with unexpected arguments",
         ),
         "memo": Bomb(pickled(b"Nr\xff\xff\xff\x7f"), "memo index that is too large"),
         "integer": Bomb(pickled(b"\x8a\xff" + b"\x7f" * 255), "integer that is too"),
@@ -235,7 +235,7 @@ def number_bombs() -> dict[str, Bomb]:
         "negative_shape": Bomb(pickled(array(shape(-1), dtype("f8"), numbers)), larger),
         "many_axes": Bomb(
             pickled(array(shape(*[1] * 60), dtype("f8"), blob(bytes(8)))),
-            "has an invalid",
+            "an invalid",
         ),
         "made_array": Bomb(
             pickled(call(name("numpy", "ndarray"), shape(2**31, 2**31))),

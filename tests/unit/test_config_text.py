@@ -135,7 +135,7 @@ def test_mistakes_name_file_and_line(tmp_path, name, text, message):
     path.write_text(text, encoding="utf-8", newline="")
     with pytest.raises(ConfigTextError) as refused:
         read_config_file(path)
-    separator = "" if message.startswith(":") else ", "
+    separator = "" if message.startswith((":", " ")) else ", "
     assert str(refused.value).startswith(f"{path}{separator}{message}")
     assert "\n" not in str(refused.value)
 

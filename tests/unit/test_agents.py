@@ -24,7 +24,7 @@ from posggym_es.policies.policy_file import (
 )
 from posggym_es.registration.registry_files import agents_code
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.registration.spec_making import agent_spec, company, describe
+from posggym_es.registration.spec_making import agent_spec, describe, describe_partners
 from posggym_es.registration.staging import (
     StagingError,
     copy_package,
@@ -32,7 +32,11 @@ from posggym_es.registration.staging import (
     stage_models,
 )
 from posggym_es.sources.ppo_checkpoints import load_checkpoint
-from posggym_es.utils.return_statistics import mean_interval, shown
+from posggym_es.utils.return_statistics import (
+    format_return,
+    mean_interval,
+    welch_margin,
+)
 
 IDENTITY = ProcessorSpec("IdentityProcessor")
 RESCALE = ProcessorSpec("RescaleProcessor", {"min_val": -1.0, "max_val": 1.0})
@@ -147,7 +151,7 @@ def test_descriptions_say_with_whom_the_return_was_played(known, text):
     policy = dataclasses.replace(
         random_policy(), env_name="posggym:Driving-v1", metadata=PolicyMetadata(**known)
     )
-    assert company(policy) == text
+    assert describe_partners(policy) == text
 
 
 def test_policies_of_the_baselines_are_registered_as_stochastic(tmp_path):
@@ -179,7 +183,7 @@ def test_policies_of_the_baselines_are_registered_as_stochastic(tmp_path):
     ],
 )
 def test_returns_are_shown_to_the_digits_that_matter(value, text):
-    assert shown(value) == text
+    assert format_return(value) == text
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
@@ -192,6 +196,17 @@ def test_intervals_are_students(confidence):
     assert (mean - margin, mean + margin) == pytest.approx((low, high))
     assert mean_interval(values) == mean_interval(values, 0.95)
     assert mean_interval([4.0, 8.0])[1] == pytest.approx(2 * 12.7062, rel=1e-5)
+
+
+def test_intervals_of_differences_are_welchs():
+    a, b = [3.0, 4.0, 8.0, 9.5], [1.0, 1.5, 1.25]
+    for confidence in (0.8, 0.999):
+        test = stats.ttest_ind(a, b, equal_var=False)
+        low, high = test.confidence_interval(confidence)
+        expected = pytest.approx((high - low) / 2)
+        assert welch_margin(a, b, confidence) == expected
+    assert welch_margin([1.0, 1.0], [2.0, 2.0], 0.95) == 0.0
+    assert welch_margin([1.0], [2.0, 3.0], 0.95) == 0.0
 
 
 def named(policy_name="pgpe", **changes) -> AgentSpec:

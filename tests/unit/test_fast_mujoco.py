@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pgpelib.tasks.fast_mujoco import FastHumanoid, FastWalker2d
-from pgpelib.tasks.gymnasium_task import make_episodes
+from pgpelib.tasks.gymnasium_task import gymnasium_episodes
 
 ENVS = {"Walker2d-v4": FastWalker2d, "Humanoid-v4": FastHumanoid}
 SETTINGS = {
@@ -105,9 +105,9 @@ def test_episodes_do_not_depend_on_earlier_ones(env_id):
 
 def test_training_uses_the_fast_forms():
     for name in ("Walker2d-v2", "Walker2d-v4", "Humanoid-v4"):
-        assert type(make_episodes(name, {}).env) in ENVS.values()
+        assert type(gymnasium_episodes(name, {}).env) in ENVS.values()
     settings = {"ctrl_cost_weight": 0.5}
-    episodes = make_episodes("Humanoid-v4", settings)
+    episodes = gymnasium_episodes("Humanoid-v4", settings)
     reference = gymnasium.make("Humanoid-v4", **settings)
     controller = random_controller(reference.action_space, 1, 1.0)
     assert_same_episode(episodes.env, reference, 1, controller)

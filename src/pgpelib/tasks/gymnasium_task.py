@@ -57,7 +57,7 @@ _FAST_HUMANOIDS = {
 }
 
 
-def make_episodes(env_name: str, env_config: dict[str, Any]) -> Episodes:
+def gymnasium_episodes(env_name: str, env_config: dict[str, Any]) -> Episodes:
     """Return the episodes of an environment, using its fast implementation if any.
 
     Fast implementations give bit-identical results. Their modules are imported on
@@ -108,7 +108,7 @@ class GymnasiumTask(Task):
         decrease_rewards_by: float = 0.0,
         only_if_endless: bool = False,
     ) -> None:
-        self._make = functools.partial(make_episodes, env_name, env_config)
+        self._make = functools.partial(gymnasium_episodes, env_name, env_config)
         self._episodes = [self._make()]
         self._recorders: list[ObservationRecorder] = []
         if canonical_env_id(env_name) in _FAST_HUMANOIDS:

@@ -247,7 +247,7 @@ class Training:
             ]
         for candidate, metrics in zip(candidates, rows, strict=True):
             if candidate.returns is not None:
-                results = summary(candidate.returns)
+                results = describe_returns(candidate.returns)
                 metrics |= {f"re_eval_{k}": v for k, v in results.items()}
             metrics["timesteps"] = self.timesteps
             metrics["elapsed"] = self._elapsed()
@@ -479,7 +479,7 @@ class Training:
                 self._rule.judge(float(row["re_eval_mean"]))
 
 
-def summary(returns: Sequence[float]) -> dict[str, float]:
+def describe_returns(returns: Sequence[float]) -> dict[str, float]:
     """Return mean, median, min, max and (sample) stdev of returns, by name."""
     values = np.asarray(returns)
     return {

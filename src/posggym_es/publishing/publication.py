@@ -11,7 +11,7 @@ import posggym.config
 from pgpelib.utils.files import read_json
 from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.model_downloads import ensure_model
-from posggym_es.registration.environments import make_episodes
+from posggym_es.registration.environments import posggym_episodes
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.family import RANDOM_POLICY
 
@@ -43,7 +43,7 @@ def prove(spec: AgentSpec, sha256: str) -> None:
     ensure_model(posggym.agents.registry[spec.id], sha256)
     role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
     co_players = CoPlayers(role, [RANDOM_POLICY] if role is not None else [])
-    episodes = make_episodes(spec.env_id, spec.env_args)
+    episodes = posggym_episodes(spec.env_id, spec.env_args)
     player = Player(
         episodes,
         co_players,

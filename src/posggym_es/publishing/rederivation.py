@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from pgpelib.training.run_folder import METRICS_FILE
 from posggym_es.config.experiments import SPEC_FILE, Experiments
 from posggym_es.config.settings import REGISTRY_GROUP, WorkflowConfig
 
@@ -83,13 +84,13 @@ def derive_again(
             continue
         for seed in experiments[name].settings.seeds:
             run = experiments.run_root / name / f"seed{seed}"
-            if not (folder / run / "metrics.csv").exists():
+            if not (folder / run / METRICS_FILE).exists():
                 raise DerivationError(
                     f"{folder / run}: no trained policies; run {name} first, or leave "
                     "it out with --config only=..."
                 )
             shutil.copytree(folder / run / "policies", work / run / "policies")
-            shutil.copy2(folder / run / "metrics.csv", work / run)
+            shutil.copy2(folder / run / METRICS_FILE, work / run)
     (work / "config").mkdir()
     path = work / "config" / "config.yaml"
     path.write_text(yaml.safe_dump(settings))

@@ -60,12 +60,12 @@ class RegisteredEnv:
 
     def make_episodes(self) -> PosggymEpisodes:
         """Make the environment for episodes that do not depend on each other."""
-        return make_episodes(
+        return posggym_episodes(
             self.env_id, self.env_args, endless_length=self.endless_length
         )
 
 
-def make_episodes(
+def posggym_episodes(
     env_id: str,
     env_args: dict[str, Any] | None,
     render_mode: str | None = None,

@@ -11,7 +11,7 @@ from posggym_es.registration.environments import RegisteredEnv, registered_env
 from posggym_es.registration.settings import RegisterSettings
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.family import POSGGYM_PREFIX
-from posggym_es.utils.return_statistics import mean_interval, shown
+from posggym_es.utils.return_statistics import format_interval, mean_interval
 from posggym_gymnasium.ids import ENV_TYPE
 
 # A description names this many partners at most.
@@ -91,8 +91,8 @@ def describe(policy: ConvertiblePolicy, text: str | None) -> str:
     facts = []
     if known.timesteps and known.method:
         facts.append(f"{known.method}, {known.timesteps:,} steps")
-    mean, margin = mean_interval(known.extracted_reference.returns)
-    result = f"mean return {shown(mean)} ± {shown(margin)} (95 %) {company(policy)}"
+    interval = format_interval(*mean_interval(known.extracted_reference.returns))
+    result = f"mean return {interval} (95 %) {describe_partners(policy)}"
     facts.append(result.rstrip())
     if known.seed is not None and known.config is not None:
         facts.append(f"seed {known.seed}")
@@ -102,7 +102,7 @@ def describe(policy: ConvertiblePolicy, text: str | None) -> str:
     return " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences)
 
 
-def company(policy: ConvertiblePolicy) -> str:
+def describe_partners(policy: ConvertiblePolicy) -> str:
     """Return with whom a policy's reference returns were played; "" if alone."""
     partners = [name.rpartition("/")[2] for name in policy.metadata.partner_ids]
     if len(partners) > _MOST_PARTNERS:

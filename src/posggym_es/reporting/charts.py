@@ -12,11 +12,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
-from scipy import special
 
-from pgpelib.training.run_folder import METRIC_COLUMNS
+from pgpelib.training.run_folder import METRIC_COLUMNS, METRICS_FILE
 from pgpelib.utils.files import write_text
-from posggym_es.utils.return_statistics import shown
+from posggym_es.utils.return_statistics import format_return, student_margin
 
 mpl.use("Agg")
 
@@ -55,7 +54,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
     """Return the metrics of a run's policies by label: seed, and role if any."""
-    table = pd.read_csv(folder / "metrics.csv", dtype={"role": str})
+    table = pd.read_csv(folder / METRICS_FILE, dtype={"role": str})
     # Runs of earlier versions lack the newer columns.
     table = table.reindex(columns=METRIC_COLUMNS)
     label = folder.name.replace("seed", "seed ")
@@ -144,13 +143,10 @@ def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFr
     together = pd.concat(evaluated).groupby("generation")
     mean = together.re_eval_mean.mean()
     if len(runs) > 1:
-        count = len(runs)
-        error = together.re_eval_mean.std(ddof=1) / np.sqrt(count)
+        count, stdev = len(runs), together.re_eval_mean.std(ddof=1)
     else:
-        count = episodes
-        error = together.re_eval_stdev.first() / np.sqrt(max(count, 1))
-    quantile = special.stdtrit(max(count - 1, 1), (1 + CONFIDENCE) / 2)
-    margin = (quantile * error).fillna(0.0)
+        count, stdev = episodes, together.re_eval_stdev.first()
+    margin = student_margin(stdev, count, CONFIDENCE).fillna(0.0)
     table = pd.DataFrame(
         {
             "x": together[x].mean(),
@@ -318,7 +314,7 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
                 axes.text(
                     column,
                     row,
-                    f"{shown(values[row, column])}\n± {shown(margin)}",
+                    f"{format_return(values[row, column])}\n± {format_return(margin)}",
                     ha="center",
                     va="center",
                     fontsize="small",

@@ -24,7 +24,11 @@ from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.reporting.charts import Tables, heat_map, page_charts, svg, write_svg
 from posggym_es.reporting.published_scores import published_score
-from posggym_es.utils.return_statistics import mean_interval, shown
+from posggym_es.utils.return_statistics import (
+    format_interval,
+    format_return,
+    mean_interval,
+)
 
 SUMMARY_FILE = "summary.json"
 PAGE_FILE = "index.html"
@@ -68,8 +72,7 @@ def rehearsal(scale: str) -> str | None:
 
 def with_margin(returns: Sequence[float]) -> str:
     """Return a mean with half its 95 % interval, for people."""
-    mean, margin = mean_interval(list(returns))
-    return f"{shown(mean)} ± {shown(margin)}"
+    return format_interval(*mean_interval(returns))
 
 
 def conversion_text(proof: Mapping[str, Any]) -> str:
@@ -81,7 +84,7 @@ def conversion_text(proof: Mapping[str, Any]) -> str:
     return f"{exactness} over {proof['observations']} observations"
 
 
-def summary(
+def key_figures(
     name: str,
     specs: Sequence[AgentSpec],
     verifications: Sequence[Mapping[str, Any]],
@@ -106,7 +109,7 @@ def summary(
     """
     means = [verified["mean_return"] for verified in verifications]
     best = max(range(len(means)), key=means.__getitem__)
-    mean, margin = mean_interval(list(verifications[best]["returns"]))
+    mean, margin = mean_interval(verifications[best]["returns"])
     last = [table.iloc[-1] for table in tables.values()]
     return {
         "experiment": name,
@@ -138,7 +141,7 @@ def experiment_page(
     description
         The resolved config.
     figures
-        What `summary` returned.
+        What `key_figures` returned.
     agents
         `spec`, `verification`, `conversion`, `metadata`, `load` (lines of Python) and
         `folder` (in `output`, with the agent's files) of each agent.
@@ -149,7 +152,7 @@ def experiment_page(
     """
     tiles = [("Best return (95 %)", _best(figures))]
     if figures["published"] is not None:
-        tiles.append(("Published", shown(figures["published"])))
+        tiles.append(("Published", format_return(figures["published"])))
     tiles.append(("Agents", str(len(agents))))
     if figures["timesteps"] is not None:
         tiles += [
@@ -180,7 +183,7 @@ def experiment_page(
 
 
 def _best(figures: Mapping[str, Any]) -> str:
-    return f"{shown(figures['best_return'])} ± {shown(figures['best_margin'])}"
+    return format_interval(figures["best_return"], figures["best_margin"])
 
 
 def _duration(seconds: float) -> str:
@@ -212,7 +215,7 @@ def _shown_agent(agent: Mapping[str, Any]) -> dict[str, Any]:
             data = base64.b64encode((folder / "film.mp4").read_bytes()).decode()
             values["film"] = {
                 **facts,
-                "shown_return": shown(facts["return"]),
+                "shown_return": format_return(facts["return"]),
                 "source": f"data:video/mp4;base64,{data}",
             }
     return values
@@ -328,7 +331,7 @@ def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]
         cell("", "-", picture=picture),
         cell(figures["env_id"]),
         cell(best, _best(figures)),
-        cell(published, published and shown(published), number=True),
+        cell(published, published and format_return(published), number=True),
         cell(ratio, ratio and f"{ratio:.2f}", number=True),
         cell(len(figures["agents"])),
         cell(figures["generations"], number=True),

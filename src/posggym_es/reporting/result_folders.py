@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pgpelib.training.run_folder import METRICS_FILE
 from pgpelib.utils.files import read_json, write_json, write_text
 from posggym_es.config.experiments import SPEC_FILE
 from posggym_es.config.scales import FULL_SCALE
@@ -21,10 +22,10 @@ from posggym_es.reporting.html_pages import (
     SUMMARY_FILE,
     conversion_text,
     experiment_page,
+    key_figures,
     rehearsal,
-    summary,
 )
-from posggym_es.utils.return_statistics import shown
+from posggym_es.utils.return_statistics import format_return
 
 TREE_FOLDER = "posggym-tree"
 # Snakemake marks declared folders with its own file.
@@ -100,7 +101,7 @@ def collect(
         shutil.copytree(
             folder / "policies", target / "policies", ignore=_SNAKEMAKES_OWN
         )
-        shutil.copy2(folder / "metrics.csv", target)
+        shutil.copy2(folder / METRICS_FILE, target)
         tables |= tables_of_run(folder)
     copy_staged(staged, output)
     write_json(output / "config.json", description)
@@ -116,7 +117,7 @@ def collect(
     text += agent_table(agents) + "\n" + loading_text(specs)
     write_text(output / "README.md", text)
     folders = [folder.name for folder in agent_dirs]
-    figures = summary(name, specs, verifications, tables, folders, scale)
+    figures = key_figures(name, specs, verifications, tables, folders, scale)
     write_json(output / SUMMARY_FILE, figures)
     experiment_page(description, figures, agents, tables, output)
 
@@ -160,8 +161,8 @@ def agent_table(agents: Sequence[dict[str, Any]]) -> str:
         verified = agent["verification"]
         means = verified["mean_return"], verified["reference_mean_return"]
         rows.append(
-            f"| `{agent['spec'].id}` | {shown(means[0])} "
-            f"| {shown(means[1])} | {len(verified['returns'])} "
+            f"| `{agent['spec'].id}` | {format_return(means[0])} "
+            f"| {format_return(means[1])} | {len(verified['returns'])} "
             f"| {conversion_text(agent['conversion']['proof'])} |"
         )
     return "\n".join(rows) + "\n"

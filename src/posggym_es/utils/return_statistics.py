@@ -1,25 +1,69 @@
-"""Returns of episodes as people read them."""
+"""Returns of episodes: intervals of their means, and how they are written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from scipy import special
+
+# The whole of scipy.stats takes a second to import.
+from scipy.special import stdtrit
 
 
-def shown(value: float) -> str:
+def format_return(value: float) -> str:
     """Return a return for people: POSGGym's are around 1, locomotion's in thousands."""
     # z: a small loss is 0.00, not -0.00.
     return f"{value:z.1f}" if abs(value) >= 10 else f"{value:z.2f}"
 
 
+def format_interval(mean: float, margin: float) -> str:
+    """Return a mean and half the width of its interval for people."""
+    return f"{format_return(mean)} ± {format_return(margin)}"
+
+
 def mean_interval(
-    returns: list[float], confidence: float = 0.95
+    returns: Sequence[float], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Return the mean and half the width of its confidence interval (Student's t)."""
+    """Return the mean and half the width of its confidence interval (Student's t).
+
+    A single return has no spread: its interval has width 0.
+    """
     values = np.asarray(returns, dtype=np.float64)
     if len(values) < 2:
         return float(values.mean()), 0.0
-    error = float(values.std(ddof=1)) / np.sqrt(len(values))
-    return float(values.mean()), float(
-        special.stdtrit(len(values) - 1, (1 + confidence) / 2) * error
+    margin = student_margin(float(values.std(ddof=1)), len(values), confidence)
+    return float(values.mean()), float(margin)
+
+
+def student_margin(stdev: Any, count: int, confidence: float) -> Any:
+    """Return half the width of the confidence interval of a mean (Student's t).
+
+    Parameters
+    ----------
+    stdev
+        Sample standard deviation, a number or an array or a Series of them.
+    count
+        Numbers that each mean is of; one is taken for two with that deviation.
+    confidence
+        Between 0 and 1.
+    """
+    quantile = stdtrit(max(count - 1, 1), (1 + confidence) / 2)
+    return quantile * (stdev / np.sqrt(max(count, 1)))
+
+
+def welch_margin(a: Sequence[float], b: Sequence[float], confidence: float) -> float:
+    """Return half the width of the interval of a difference of means (Welch's t).
+
+    0 if there is no spread, or a sample of one number, which has none.
+    """
+    if min(len(a), len(b)) < 2:
+        return 0.0
+    shares = [np.var(sample, ddof=1) / len(sample) for sample in (a, b)]
+    variance = sum(shares)
+    if variance == 0.0:
+        return 0.0
+    freedom = variance**2 / (
+        shares[0] ** 2 / (len(a) - 1) + shares[1] ** 2 / (len(b) - 1)
     )
+    return float(stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance))

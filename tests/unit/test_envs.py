@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import json
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -27,8 +29,9 @@ from locked_packages import (
 from system_packages import BROWSER, SLURM, advice
 
 RULE_ENVS = ["train.yaml", "posggym.yaml"]
-# They act each time; Snakemake would take a benchmark for their output.
+# They act or show each time; Snakemake would take a benchmark for their output.
 ACTING = ("publish", "unregister")
+VIEWS = ("status", "check", "help")
 # Others on the path, such as what setuptools brings for itself, are not installed.
 SITE_PACKAGES = sysconfig.get_path("purelib")
 
@@ -50,29 +53,37 @@ def test_conda_versions_are_pyprojects(root, name):
     assert "python=3.11" in environment["dependencies"]
 
 
-def test_every_rule_names_an_existing_environment(root):
-    named = set()
-    for rules in (root / "rules").glob("*.smk"):
-        text = rules.read_text()
-        assert text.count("    shell:\n") == text.count('"../envs/'), rules
-        named |= {line.strip() for line in text.splitlines() if '"../envs/' in line}
-    assert named == {f'"../envs/{name}"' for name in RULE_ENVS}
+@pytest.fixture(scope="module")
+def rules(root, tmp_path_factory):
+    """What Snakemake has read of each rule that runs something."""
+    folder = tmp_path_factory.mktemp("rules")
+    shutil.copytree(root / "config", folder / "config")
+    output = subprocess.run(
+        [sys.executable, root / "tests/helpers/list_rules.py", root / "Snakefile"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    rules = json.loads(output.splitlines()[-1])
+    return {name: rule for name, rule in rules.items() if rule["runs"]}
+
+
+def test_every_rule_names_an_existing_environment(root, rules):
+    named = {rule["conda"] for rule in rules.values()}
+    assert named == {f"../envs/{name}" for name in RULE_ENVS}
     assert {path.name for path in (root / "envs").iterdir()} == set(RULE_ENVS)
 
 
-def test_every_rule_is_complete(root):
-    for path in (root / "rules").glob("*.smk"):
-        for rule in path.read_text().split("\nrule ")[1:]:
-            name = rule.split(":")[0]
-            if "    output:" not in rule and name not in ACTING:
-                # A target, or a view.
-                continue
-            assert rule.split("\n")[1].strip().startswith('"""'), name
-            parts = ["threads:", "resources:", "log:", "benchmark:", "conda:"]
-            if name in ACTING:
-                parts.remove("benchmark:")
-            for part in parts:
-                assert f"    {part}" in rule, f"{name} lacks {part}"
+def test_every_rule_is_complete(rules):
+    assert len(rules) > 15
+    for name, rule in rules.items():
+        assert rule["described"], name
+        assert rule["log"], name
+        makes = name not in (*ACTING, *VIEWS)
+        assert rule["output"] == rule["benchmark"] == makes, name
+        if name not in VIEWS:
+            assert {"mem_mb", "runtime"} <= set(rule["resources"]), name
 
 
 @pytest.fixture(scope="module")

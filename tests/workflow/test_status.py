@@ -115,7 +115,7 @@ def test_finished_experiments_are_registered(done):
     assert len(rows) == 5
     table = status_table(rows)
     assert table.splitlines()[0].split()[:3] == ["experiment", "run", "state"]
-    assert len({len(line) <= 100 for line in table.splitlines()}) == 1
+    assert all(len(line) <= 100 for line in table.splitlines())
 
 
 @pytest.mark.parametrize("way", ["script", "target"])

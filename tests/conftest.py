@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import posggym.agents
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 import chromium
 from hosts import git, make_originals
-from workspace import CONFIG, Workspace
+from workspace import CONFIG, ONE_EXPERIMENT, Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -132,6 +134,26 @@ def done(root, tmp_path_factory) -> Workspace:
     """A workspace in which register_all has run. Tests copy it to change it."""
     workspace = Workspace(root, tmp_path_factory.mktemp("chain"), CONFIG)
     workspace.succeed("register_all")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def alone(root, tmp_path_factory) -> Workspace:
+    """A workspace in which register_all has run for one experiment, without films.
+
+    All test processes share it: tests copy it, and run nothing in it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "alone"
+    folder.mkdir(exist_ok=True)
+    workspace = Workspace(root, folder, ONE_EXPERIMENT)
+    with FileLock(folder / "lock"):
+        if not (folder / "seconds").exists():
+            begin = time.monotonic()
+            workspace.succeed("register_all")
+            (folder / "seconds").write_text(str(time.monotonic() - begin))
     return workspace
 
 

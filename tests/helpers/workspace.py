@@ -75,6 +75,11 @@ CONFIG = {
         },
     },
 }
+# A chain of one experiment.
+ONE_EXPERIMENT = {
+    "experiments": {"reaching": CONFIG["experiments"]["reaching"]},
+    "films": False,
+}
 
 
 def environment(**extra):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import random
 import shutil
@@ -15,14 +14,10 @@ from pathlib import Path
 import pytest
 
 from training_runs import LANDER, results
-from workspace import CONFIG, Workspace, environment, kill, snapshot
+from workspace import ONE_EXPERIMENT, Workspace, environment, kill, snapshot
 
 # More with ES_KILLS=50: each takes seconds.
 KILLS = int(os.environ.get("ES_KILLS", "4"))
-SMALL = {
-    "experiments": {"reaching": copy.deepcopy(CONFIG["experiments"]["reaching"])},
-    "films": False,
-}
 PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")
 
 
@@ -35,22 +30,8 @@ def published(folder: Path) -> dict[str, dict[str, bytes]]:
     }
 
 
-@pytest.fixture(scope="module")
-def timed(root, tmp_path_factory) -> tuple[Workspace, float]:
-    """A workspace that nothing disturbed, and the seconds that it took."""
-    workspace = Workspace(root, tmp_path_factory.mktemp("undisturbed"), SMALL)
-    begin = time.monotonic()
-    workspace.succeed("register_all")
-    return workspace, time.monotonic() - begin
-
-
-@pytest.fixture(scope="module")
-def undisturbed(timed) -> Workspace:
-    return timed[0]
-
-
-def test_killed_at_any_moment_the_same_command_completes_it(root, timed, tmp_path):
-    undisturbed, seconds = timed
+def test_killed_at_any_moment_the_same_command_completes_it(root, alone, tmp_path):
+    seconds = float((alone.folder / "seconds").read_text())
     moments = random.Random(0)
     workspace, folders, kills = None, 0, 0
     while kills < KILLS:
@@ -58,7 +39,7 @@ def test_killed_at_any_moment_the_same_command_completes_it(root, timed, tmp_pat
             folder = tmp_path / str(folders)
             folder.mkdir()
             folders += 1
-            workspace = Workspace(root, folder, SMALL)
+            workspace = Workspace(root, folder, ONE_EXPERIMENT)
         process = workspace.start("register_all")
         with contextlib.suppress(subprocess.TimeoutExpired):
             output = process.communicate(timeout=moments.uniform(1, seconds / 2))[0]
@@ -71,17 +52,17 @@ def test_killed_at_any_moment_the_same_command_completes_it(root, timed, tmp_pat
             continue
         # It was done before its moment came: the others hit a new one.
         assert process.returncode == 0, output
-        assert published(workspace.folder) == published(undisturbed.folder)
+        assert published(workspace.folder) == published(alone.folder)
         workspace = None
     if workspace is not None:
         process = workspace.start("register_all")
         output = process.communicate()[0]
         assert process.returncode == 0, output
-        assert published(workspace.folder) == published(undisturbed.folder)
+        assert published(workspace.folder) == published(alone.folder)
 
 
-def test_two_at_once_do_not_disturb_each_other(root, undisturbed, tmp_path):
-    workspace = Workspace(root, tmp_path, SMALL)
+def test_two_at_once_do_not_disturb_each_other(root, alone, tmp_path):
+    workspace = Workspace(root, tmp_path, ONE_EXPERIMENT)
     first = workspace.start("register_all")
     runs = workspace.folder / "runs/full/reaching/seed0"
     while not list(runs.glob("run-*")):
@@ -93,19 +74,19 @@ def test_two_at_once_do_not_disturb_each_other(root, undisturbed, tmp_path):
     assert "cannot be locked" in output or "Error: Directory" in output
     output = first.communicate()[0]
     assert first.returncode == 0, output
-    assert published(workspace.folder) == published(undisturbed.folder)
+    assert published(workspace.folder) == published(alone.folder)
 
 
-def test_a_clock_that_jumps_costs_work_but_no_result(root, undisturbed, tmp_path):
-    shutil.copytree(undisturbed.folder, tmp_path / "copy", symlinks=True)
-    workspace = Workspace(root, tmp_path / "copy", SMALL)
+def test_a_clock_that_jumps_costs_work_but_no_result(root, alone, tmp_path):
+    shutil.copytree(alone.folder, tmp_path / "copy", symlinks=True)
+    workspace = Workspace(root, tmp_path / "copy", ONE_EXPERIMENT)
     jumps = random.Random(1)
     now = time.time()
     for path in sorted((workspace.folder / "runs").rglob("*")):
         moment = now - jumps.uniform(0, 10**6)
         os.utime(path, (moment, moment), follow_symlinks=False)
     workspace.succeed("register_all")
-    assert published(workspace.folder) == published(undisturbed.folder)
+    assert published(workspace.folder) == published(alone.folder)
     assert "Nothing to be done" in workspace.succeed("register_all")
 
 
@@ -155,8 +136,8 @@ def test_training_on_a_full_disk_goes_on_when_there_is_room(root, small_disk, tm
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_the_converter_leaves_what_was_there(root, undisturbed, small_disk, fault):
-    source = undisturbed.folder / "runs/full/reaching/seed0/extracted"
+def test_the_converter_leaves_what_was_there(root, alone, small_disk, fault):
+    source = alone.folder / "runs/full/reaching/seed0/extracted"
     output = small_disk / "converted"
     command = ["--checkpoint_dir", source, "--output_dir", output]
     assert script(root, "save_to_posggym_format.py", *command).returncode == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,10 +15,13 @@ import psutil
 import pytest
 import yaml
 
-from pgpelib.restore import load_policy
+from pgpelib.training.loop import Training
+from posggym_es.config.experiments import Experiments
 from slurm_cluster import NODES, SlurmCluster, why_not
+from training_runs import results
+from workspace import ONE_EXPERIMENT
 
-TIMINGS = {"pop_elapsed", "elapsed", "steps_per_second"}
+SMALL_JOBS = {"mem_mb": 500, "runtime": 10}
 
 
 def experiment(env_name: str, niters: int, **train) -> dict:
@@ -34,7 +37,7 @@ def experiment(env_name: str, niters: int, **train) -> dict:
             **train,
         },
         "register": {"policy_name": "pgpe"},
-        "resources": {"mem_mb": 500, "runtime": 10},
+        "resources": SMALL_JOBS,
     }
 
 
@@ -48,7 +51,7 @@ def cluster():
 
 
 class Project:
-    """A folder with a config, and Snakemake on the cluster or here."""
+    """A folder with a config, and Snakemake on the cluster."""
 
     def __init__(self, root: Path, folder: Path, experiments: dict) -> None:
         self.root, self.folder = root, folder
@@ -56,28 +59,24 @@ class Project:
         config = yaml.safe_dump({"experiments": experiments, "films": False})
         (folder / "config" / "config.yaml").write_text(config)
 
-    def start(self, *arguments: str, cluster=None) -> subprocess.Popen:
+    def start(self, *arguments: str, cluster: SlurmCluster) -> subprocess.Popen:
         command = ["snakemake", "--snakefile", self.root / "Snakefile", *arguments]
-        environment = dict(os.environ if cluster is None else cluster.environment)
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-        if cluster is None:
-            command += ["--cores", "2"]
-        else:
-            command += ["--profile", self.root / "profiles" / "slurm"]
-            # The test need not wait as a busy cluster makes one wait.
-            command += ["--slurm-init-seconds-before-status-checks", "1"]
-            command += ["--seconds-between-status-checks", "2", "--latency-wait", "10"]
+        path = f"{Path(sys.executable).parent}:{cluster.environment['PATH']}"
+        command += ["--profile", self.root / "profiles" / "slurm"]
+        # The test need not wait as a busy cluster makes one wait.
+        command += ["--slurm-init-seconds-before-status-checks", "1"]
+        command += ["--seconds-between-status-checks", "2", "--latency-wait", "10"]
         return subprocess.Popen(
             list(map(str, command)),
             cwd=self.folder,
-            env=environment,
+            env={**cluster.environment, "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, *arguments: str, cluster=None) -> str:
+    def run(self, *arguments: str, cluster: SlurmCluster) -> str:
         process = self.start(*arguments, cluster=cluster)
         output = process.communicate()[0]
         assert process.returncode == 0, output
@@ -110,20 +109,6 @@ class Project:
                     held.append(process)
         assert held, f"{name} does not train"
 
-    def results(self, name: str):
-        """Everything that a run computed but timings."""
-        run = self.run_folder(name)
-        header, *rows = (
-            line.split(",") for line in (run / "metrics.csv").read_text().splitlines()
-        )
-        kept = [i for i, column in enumerate(header) if column not in TIMINGS]
-        policies = {}
-        for path in (run / "policies").iterdir():
-            policy = load_policy(path)
-            arrays = [array.tolist() for layer in policy.layers for array in layer]
-            policies[policy.metadata.generation] = arrays
-        return [[row[i] for i in kept] for row in rows], policies
-
 
 def running_job(cluster: SlurmCluster, rule: str) -> str:
     """Wait for a running job of a rule and return its id."""
@@ -136,24 +121,20 @@ def running_job(cluster: SlurmCluster, rule: str) -> str:
     raise AssertionError(f"no job of {rule} is running: {cluster.jobs()}")
 
 
-def test_register_all_gives_the_files_of_a_local_run(root, cluster, tmp_path):
-    experiments = {
-        "lander": experiment("LunarLanderContinuous-v2", 2),
-        "reaching": experiment("posggym:CooperativeReaching-v0", 2),
-    }
-    remote = Project(root, tmp_path / "remote", experiments)
-    local = Project(root, tmp_path / "local", experiments)
-    remote.run("register_all", cluster=cluster)
-    local.run("register_all")
-    for name in experiments:
-        assert remote.results(name) == local.results(name)
+def test_register_all_gives_the_files_of_a_local_run(root, cluster, tmp_path, alone):
+    reaching = ONE_EXPERIMENT["experiments"]["reaching"]
+    experiments = {"reaching": {**reaching, "resources": SMALL_JOBS}}
+    project = Project(root, tmp_path / "remote", experiments)
+    project.run("register_all", cluster=cluster)
+    (local,) = (alone.folder / "runs/full/reaching/seed0").glob("run-*")
+    assert results(project.run_folder("reaching")) == results(local)
     tree = Path("results/registry/posggym-tree")
-    for path in (local.folder / tree).rglob("*.p*"):
+    for path in (alone.folder / tree).rglob("*.p*"):
         if "__pycache__" not in path.parts and path.is_file():
-            same = remote.folder / path.relative_to(local.folder)
+            same = project.folder / path.relative_to(alone.folder)
             assert same.read_bytes() == path.read_bytes()
-    report = remote.folder / "results" / "registry" / "verification.json"
-    assert len(json.loads(report.read_text())) == 2
+    report = project.folder / "results" / "registry" / "verification.json"
+    assert len(json.loads(report.read_text())) == 1
 
 
 TRAINED = "runs/full/lander/seed0/metrics.csv"
@@ -162,11 +143,13 @@ LONG = {"lander": experiment("LunarLanderContinuous-v2", 16, popsize=40)}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(root, tmp_path_factory):
+def undisturbed(tmp_path_factory):
     """What a local run without interruption gives."""
-    project = Project(root, tmp_path_factory.mktemp("local"), LONG)
-    project.run(TRAINED)
-    return project.results("lander")
+    config = Experiments({"experiments": LONG})["lander"].training_config(0)
+    folder = tmp_path_factory.mktemp("local")
+    with Training(dataclasses.replace(config, num_cpus=1), folder) as training:
+        training.run()
+    return results(folder)
 
 
 def test_a_cancelled_training_job_is_resumed_by_the_next_call(
@@ -183,7 +166,7 @@ def test_a_cancelled_training_job_is_resumed_by_the_next_call(
     project.run(TRAINED, cluster=cluster)
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "resuming after generation" in log.read_text()
-    assert project.results("lander") == undisturbed
+    assert results(project.run_folder("lander")) == undisturbed
 
 
 def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
@@ -202,7 +185,7 @@ def test_a_lost_node_costs_one_attempt(root, cluster, tmp_path, undisturbed):
         cluster.wait_until_idle()
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "resuming after generation" in log.read_text()
-    assert project.results("lander") == undisturbed
+    assert results(project.run_folder("lander")) == undisturbed
 
 
 def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
@@ -218,7 +201,7 @@ def test_a_time_limit_costs_one_attempt(root, cluster, tmp_path, undisturbed):
     assert "TIMEOUT" in output
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "resuming after generation" in log.read_text()
-    assert project.results("lander") == undisturbed
+    assert results(project.run_folder("lander")) == undisturbed
 
 
 def test_one_run_on_two_nodes_gives_the_numbers_of_one(
@@ -230,7 +213,7 @@ def test_one_run_on_two_nodes_gives_the_numbers_of_one(
     project.run(TRAINED, cluster=cluster)
     log = project.folder / "runs" / "full" / "lander" / "seed0" / "logs" / "train.log"
     assert "Ray on 2 nodes" in log.read_text()
-    assert project.results("lander") == undisturbed
+    assert results(project.run_folder("lander")) == undisturbed
     # The cluster is torn down with the run.
     own = cluster.environment["SLURM_CONF"]
     for process in psutil.process_iter():

@@ -14,9 +14,9 @@ from posggym_es.utils.return_statistics import mean_interval
 from workspace import Workspace
 
 
-def test_the_target_writes_tables_heat_map_and_page(root, done, tmp_path):
-    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
-    config = {**done.config, "only": ["reaching"], "crossplay": {"episodes": 3}}
+def test_the_target_writes_tables_heat_map_and_page(root, alone, tmp_path):
+    shutil.copytree(alone.folder, tmp_path / "copy", symlinks=True)
+    config = {**alone.config, "crossplay": {"episodes": 3}}
     workspace = Workspace(root, tmp_path / "copy", config)
     workspace.succeed("register_all")
     (folder,) = (workspace.folder / "results/crossplay/CooperativeReaching-v0").glob(

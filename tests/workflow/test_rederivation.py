@@ -8,10 +8,10 @@ from pgpelib.utils.files import SCRATCH_FOLDER
 from workspace import CONFIG, Workspace
 
 
-def test_published_files_are_derived_again_and_changes_named(root, done, tmp_path):
-    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+def test_published_files_are_derived_again_and_changes_named(root, alone, tmp_path):
+    shutil.copytree(alone.folder, tmp_path / "copy", symlinks=True)
     # One that was trained here, and one that was given.
-    trained = done.config["experiments"]["reaching"]
+    trained = alone.config["experiments"]["reaching"]
     given = {"policy_file": "given.pickle", "register": {"policy_name": "given"}}
     experiments = {"reaching": trained, "given": given}
     config = {"experiments": experiments, "films": False}

@@ -46,11 +46,9 @@ def test_templates_in_the_config_are_refused(workspace, template):
     assert f"config/config.yaml: {REFUSED}" in run(workspace, "-n")
 
 
-@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 @pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
-def test_templates_in_files_of_the_command_line_are_refused(
-    workspace, template, suffix
-):
+def test_templates_in_files_of_the_command_line_are_refused(workspace, suffix):
+    template = TEMPLATES["definitions"]
     text = json.dumps(template) if suffix == ".json" else yaml.safe_dump(template)
     (workspace.folder / f"mine{suffix}").write_text(text)
     output = run(workspace, "-n", "--configfile", f"mine{suffix}")

@@ -128,15 +128,13 @@ def test_editing_a_description_does_not_train_again(root, done, tmp_path):
     assert not [o for o in outputs if "policies" in o or "converted" in o]
 
 
-def test_from_scratch_in_another_folder_gives_the_same_files(root, done, tmp_path):
-    again = Workspace(root, tmp_path, {**CONFIG, "films": False})
-    again.succeed("--cores", "1", "results/reaching")
+def test_from_scratch_in_another_folder_gives_the_same_files(done, alone):
     for part in ("posggym-tree", "posggym-agent-models", "docs"):
         first = snapshot(done.folder / "results" / "reaching" / part)
-        second = snapshot(tmp_path / "results" / "reaching" / part)
+        second = snapshot(alone.folder / "results" / "reaching" / part)
         assert first == second
     # Agents were verified and documented from there, and nothing was left behind.
-    assert not list((tmp_path / "results").rglob("*.pyc"))
+    assert not list((alone.folder / "results").rglob("*.pyc"))
 
 
 @pytest.mark.slow

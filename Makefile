@@ -32,7 +32,8 @@ test: $(STAMP) ## run all tests
 	$(ACTIVE) python -m $(TESTS)
 
 test-quick: $(STAMP) ## run the unit tests, in under 90 seconds on two cores
-	$(ACTIVE) python -m pytest -n $(CORES) --dist loadgroup -m "not slow" tests/unit
+	$(ACTIVE) python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder \
+		-m "not slow" tests/unit
 
 $(VENV)/.snakefmt: $(STAMP) tools/snakefmt.lock
 	$(PYTHON) -m venv $(VENV)/snakefmt

@@ -47,13 +47,29 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
+# Groups that take longest begin first, tiers of many short ones fill up the end. The
+# tests on Slurm mostly wait, beside all others.
+GROUPS_FIRST = ("test_slurm", "chain", "kernels")
+TIERS = ("system", "workflow", "compiled", "unit")
+
+
 def group_of(item: pytest.Item) -> str:
     """Return the name of what a test shares with others."""
     if "done" in getattr(item, "fixturenames", ()):
         return "chain"
-    if item.path.parent.name == "compiled" and hasattr(item, "callspec"):
-        return str(item.callspec.params.get("env_id", item.path.stem))
+    if item.path.parent.name == "compiled":
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        # What is not about one world uses the same few.
+        return str(parameters.get("env_id", "kernels"))
     return item.path.stem
+
+
+def place_of(item: pytest.Item, group: str) -> tuple[int, int, bool]:
+    """Return what tests are sorted by: slow ones come last in their group."""
+    is_slow = item.get_closest_marker("slow") is not None
+    if group in GROUPS_FIRST:
+        return GROUPS_FIRST.index(group), 0, is_slow
+    return len(GROUPS_FIRST), TIERS.index(item.path.parent.name), is_slow
 
 
 # Before xdist's own, which reads the groups.
@@ -62,21 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share something costly, for runs with several processes.
 
     Those of one file do, those that look at the same finished chain, and those that
-    compile the same environment. The tests on Slurm mostly wait: they come first,
-    beside all others. Slow tests come last, so that most failures show within seconds.
+    compile the same kernels.
     """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    first = ["test_slurm", "chain"]
-    groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
-    order = {
-        item: (
-            first.index(group) if group in first else len(first),
-            item.get_closest_marker("slow") is not None,
-        )
-        for item, group in zip(items, groups, strict=True)
-    }
-    items.sort(key=order.__getitem__)
+    groups = {item: group_of(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: place_of(item, groups[item]))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import json
 import subprocess
 import sys
@@ -15,8 +14,8 @@ import psutil
 import pytest
 import yaml
 
+from pgpelib.training.config import TrainingConfig
 from pgpelib.training.loop import Training
-from posggym_es.config.experiments import Experiments
 from slurm_cluster import NODES, SlurmCluster, why_not
 from training_runs import results
 from workspace import ONE_EXPERIMENT
@@ -145,9 +144,9 @@ LONG = {"lander": experiment("LunarLanderContinuous-v2", 16, popsize=40)}
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """What a local run without interruption gives."""
-    config = Experiments({"experiments": LONG})["lander"].training_config(0)
+    settings = {**LONG["lander"]["train"], "seed": 0, "num_cpus": 1}
     folder = tmp_path_factory.mktemp("local")
-    with Training(dataclasses.replace(config, num_cpus=1), folder) as training:
+    with Training(TrainingConfig.from_dict(settings), folder) as training:
         training.run()
     return results(folder)
 

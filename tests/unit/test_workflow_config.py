@@ -213,12 +213,17 @@ VALUES = st.recursive(
 @given(st.data())
 def test_whatever_stands_anywhere_is_explained_or_valid(data):
     config = copy.deepcopy(CONFIG)
-    target = config
+    target, path = config, []
     while True:
         keys = [k for k in target if isinstance(target[k], dict) and target[k]]
         if not keys or data.draw(st.booleans()):
             break
-        target = target[data.draw(st.sampled_from(keys))]
-    known = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=9))
-    target[known] = data.draw(VALUES)
-    assert all(mistakes(config))
+        path.append(data.draw(st.sampled_from(keys)))
+        target = target[path[-1]]
+    key = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=9))
+    target[key] = data.draw(VALUES)
+    for line in mistakes(config):
+        assert "\n" not in line
+        # It leads to the place, or to the mapping and says which key.
+        inside = line.startswith(".".join(path)) and repr(key)[1:-1] in line
+        assert inside or line.startswith(".".join([*path, key])), line

@@ -135,9 +135,11 @@ def test_episodes_stop_at_the_given_length():
 
 
 def test_episodes_that_might_never_end_are_refused():
-    world = world_for("RockPaperScissors-v0")
-    solutions, seeds = np.zeros((1, 12)), np.zeros((1, 1), np.uint64)
-    players = Players(world, Architecture(3, 3))
+    world = world_for("MultiAgentTiger-v0")
+    architecture = Architecture(*sizes(world))
+    solutions = np.zeros((1, architecture.num_parameters))
+    seeds = np.zeros((1, 1), np.uint64)
+    players = Players(world, architecture)
     with pytest.raises(ValueError, match="no time limit; set max_steps"):
         players.play(solutions, seeds)
     assert players.play(solutions, seeds, max_steps=8).steps == 8

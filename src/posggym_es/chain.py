@@ -12,6 +12,7 @@ from pgpelib.utils.files import read_json
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.report import MODEL_FILE, read_conversion
 from posggym_es.evaluation.extraction import extract
+from posggym_es.evaluation.file_names import VERIFICATION_FILE
 from posggym_es.policies.policy_file import read_policy
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
@@ -116,7 +117,7 @@ def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[st
         If the agent cannot be made or plays differently; with both figures.
     """
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "verification.json"
+        report = Path(folder) / VERIFICATION_FILE
         arguments = [json.dumps(spec.to_json()), str(policy_dir), str(report)]
         try:
             run_with_tree(

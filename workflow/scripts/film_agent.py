@@ -18,6 +18,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pgpelib.utils.files import atomic_directory, write_json
+from posggym_es.evaluation.file_names import (
+    FILM_FACTS_FILE,
+    FILM_FILE,
+    PREVIEW_FILE,
+)
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.workflow import cli
 
@@ -46,12 +51,14 @@ def main() -> None:
                 frames, fps, facts = record(spec, verification, lambda: bar.update())
         except FilmError as error:
             print(f"no film: {error}")
-            write_json(folder / "film.json", {"reason": str(error)})
+            write_json(folder / FILM_FACTS_FILE, {"reason": str(error)})
             return
-        write_mp4(frames, fps, folder / "film.mp4")
-        write_preview(frames, fps, folder / "film.webp")
-        write_json(folder / "film.json", {**facts, "frames": len(frames), "fps": fps})
-    print(f"{len(frames)} frames in {args.output / 'film.mp4'}")
+        write_mp4(frames, fps, folder / FILM_FILE)
+        write_preview(frames, fps, folder / PREVIEW_FILE)
+        write_json(
+            folder / FILM_FACTS_FILE, {**facts, "frames": len(frames), "fps": fps}
+        )
+    print(f"{len(frames)} frames in {args.output / FILM_FILE}")
 
 
 if __name__ == "__main__":

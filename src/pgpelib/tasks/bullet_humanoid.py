@@ -169,10 +169,17 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             physicsClientId=client,
         )
 
-        # The reference averages over all parts, and the last bits depend on their
-        # order. Parts include massless links between the axes of a joint. Links that
-        # coincide to the last bit in a random pose, as after this first reset, always
-        # coincide, so only one of them is queried.
+        self._bind_links(robot, humanoid, floor, client)
+        self._bind_collisions(humanoid, floor, client)
+
+    def _bind_links(self, robot: Any, humanoid: int, floor: int, client: int) -> None:
+        """Bind what reads the positions that the reference averages over.
+
+        The last bits of the average depend on the order of the parts.
+        """
+        # Parts include massless links between the axes of a joint. Links that coincide
+        # to the last bit in a random pose, as after the first reset, always coincide,
+        # so only one of them is queried.
         self._floor_position, _ = pybullet.getBasePositionAndOrientation(floor, client)
         distinct: dict[tuple[float, ...], int] = {}
         order: list[tuple[int, int]] = []
@@ -187,11 +194,15 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._all_parts = itemgetter(*(places.index(part) for part in order))
         self._get_links = partial(pybullet.getLinkStates, humanoid, links, 0, 0, client)
 
-        # When a shape is assigned a group and a mask, even unchanged ones, PyBullet
-        # removes it from the broad phase and adds it again
-        # (processCollisionFilterCommand). This clears its pairs, algorithms and
-        # contacts. Contacts are solved in the order in which shapes were added, so the
-        # order here is that in which the reference loads them.
+    def _bind_collisions(self, humanoid: int, floor: int, client: int) -> None:
+        """Bind what clears the contacts that a simulation keeps across resets.
+
+        When a shape is assigned a group and a mask, even unchanged ones, PyBullet
+        removes it from the broad phase and adds it again
+        (processCollisionFilterCommand). This clears its pairs, algorithms and
+        contacts. Contacts are solved in the order in which shapes were added, so the
+        order here is that in which the reference loads them.
+        """
         self._refresh_collisions = [
             partial(
                 pybullet.setCollisionFilterGroupMask, floor, -1, *_FLOOR_FILTER, client

@@ -22,6 +22,7 @@ from posggym_es.config.settings import (
     Limits,
     WorkflowConfig,
 )
+from posggym_es.registration.spec import SPEC_FILE
 from posggym_es.sources.checkpoint_names import CheckpointError
 from posggym_es.sources.ppo_checkpoints import usable_checkpoints
 
@@ -38,9 +39,6 @@ _RESERVED_LABELS = {
     "learning_curve.png",
     "learning_curve.svg",
 }
-
-# How an agent is registered, in its folder.
-SPEC_FILE = "spec.json"
 
 
 class ConfigError(SettingsError):

@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 
 from pgpelib.training.run_folder import METRICS_FILE
-from posggym_es.config.experiments import SPEC_FILE, Experiments
+from posggym_es.config.experiments import Experiments
 from posggym_es.config.settings import REGISTRY_GROUP, WorkflowConfig
+from posggym_es.registration.spec import SPEC_FILE
 
 # What users load and read; reports with timings and pictures are not compared.
 _PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")

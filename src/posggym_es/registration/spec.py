@@ -17,6 +17,9 @@ from pgpelib.utils.settings import FieldError
 from posggym_es.models.processors import PROCESSOR_SCHEMA, ProcessorSpec
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
+# How an agent is registered, in its folder.
+SPEC_FILE = "spec.json"
+
 # The models repository and a posggym tree keep the same layout below these folders.
 MODELS_ROOT = PurePosixPath("posggym/agents")
 ASSETS_ROOT = PurePosixPath("posggym/assets/agents")

@@ -174,22 +174,10 @@ def page_charts(
     """
     groups = groups_of(tables)
 
-    def returns(x: str, unit: float, name: str) -> Callable[[Axes], None]:
+    def draw_returns(column: str, unit: float, name: str) -> Callable[[Axes], None]:
         def draw(axes: Axes) -> None:
             for color, (label, runs) in zip(COLORS, groups.items(), strict=False):
-                table = over_seeds(runs, x, episodes)
-                steps = table.x / unit
-                axes.plot(
-                    steps, table["mean"], color=color, marker="o", ms=3, label=label
-                )
-                axes.fill_between(
-                    steps, table.low, table.high, color=color, alpha=0.2, linewidth=0
-                )
-                for run in runs if len(runs) > 1 else []:
-                    one = run.dropna(subset=["re_eval_mean"])
-                    axes.plot(
-                        one[x] / unit, one.re_eval_mean, color=color, lw=0.6, alpha=0.6
-                    )
+                _draw_runs(axes, runs, column, unit, episodes, color, label)
             if published is not None:
                 axes.axhline(published, color=_INK, lw=1, ls="--", label="published")
             if len(groups) > 1 or published is not None:
@@ -199,51 +187,83 @@ def page_charts(
 
         return draw
 
-    def population(axes: Axes) -> None:
-        for color, (label, table) in zip(COLORS, tables.items(), strict=False):
-            generation = table.generation
-            axes.fill_between(
-                generation, table.pop_min, table.pop_max, color=color, alpha=0.1, lw=0
-            )
-            axes.fill_between(
-                generation, table.pop_q25, table.pop_q75, color=color, alpha=0.3, lw=0
-            )
-            axes.plot(generation, table.pop_median, color=color, lw=1, label=label)
-        _finish(axes, tables, "fitness (median, quartiles, range)")
-        # Single solutions can be terrible; the rest is what one wants to see.
-        shown = pd.concat(list(tables.values()))
-        low = shown.pop_q25.min() - 2 * (shown.pop_q75.max() - shown.pop_q25.min())
-        if np.isfinite(low):
-            axes.set_ylim(bottom=max(low, shown.pop_min.min()))
-
-    def deviation(axes: Axes) -> None:
-        for color, (label, table) in zip(COLORS, tables.items(), strict=False):
-            axes.fill_between(
-                table.generation,
-                table.stdev_min,
-                table.stdev_max,
-                color=color,
-                alpha=0.2,
-                lw=0,
-            )
-            axes.plot(table.generation, table.stdev_mean, color=color, label=label)
-        _finish(axes, tables, "stdev (mean, range)")
-
-    def throughput(axes: Axes) -> None:
-        for color, (label, table) in zip(COLORS, tables.items(), strict=False):
-            axes.plot(
-                table.generation, table.steps_per_second, color=color, label=label
-            )
-        _finish(axes, tables, "simulator steps/s")
-        axes.set_ylim(bottom=0)
+    def drawn(draw: Callable[[Axes, Tables], None]) -> str:
+        return svg(lambda axes: draw(axes, tables))
 
     return {
-        "Return over simulator steps": svg(returns("timesteps", 1.0, "steps")),
-        "Return over wall time": svg(returns("elapsed", 60.0, "minutes")),
-        "Population": svg(population),
-        "Search distribution": svg(deviation),
-        "Throughput": svg(throughput),
+        "Return over simulator steps": svg(draw_returns("timesteps", 1.0, "steps")),
+        "Return over wall time": svg(draw_returns("elapsed", 60.0, "minutes")),
+        "Population": drawn(_draw_population),
+        "Search distribution": drawn(_draw_stdev),
+        "Throughput": drawn(_draw_throughput),
     }
+
+
+def _draw_runs(
+    axes: Axes,
+    runs: Sequence[pd.DataFrame],
+    column: str,
+    unit: float,
+    episodes: int,
+    color: str,
+    label: str,
+) -> None:
+    """Draw the mean re-evaluation of several runs with its interval, and each run."""
+    table = over_seeds(runs, column, episodes)
+    x = table.x / unit
+    axes.plot(x, table["mean"], color=color, marker="o", ms=3, label=label)
+    axes.fill_between(x, table.low, table.high, color=color, alpha=0.2, linewidth=0)
+    for run in runs if len(runs) > 1 else []:
+        evaluated = run.dropna(subset=["re_eval_mean"])
+        axes.plot(
+            evaluated[column] / unit,
+            evaluated.re_eval_mean,
+            color=color,
+            lw=0.6,
+            alpha=0.6,
+        )
+
+
+def _draw_population(axes: Axes, tables: Tables) -> None:
+    """Draw the fitness of the population over generations."""
+    for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+        generation = table.generation
+        axes.fill_between(
+            generation, table.pop_min, table.pop_max, color=color, alpha=0.1, lw=0
+        )
+        axes.fill_between(
+            generation, table.pop_q25, table.pop_q75, color=color, alpha=0.3, lw=0
+        )
+        axes.plot(generation, table.pop_median, color=color, lw=1, label=label)
+    _finish(axes, tables, "fitness (median, quartiles, range)")
+    # Single solutions can be terrible; the rest is what one wants to see.
+    rows = pd.concat(list(tables.values()))
+    low = rows.pop_q25.min() - 2 * (rows.pop_q75.max() - rows.pop_q25.min())
+    if np.isfinite(low):
+        axes.set_ylim(bottom=max(low, rows.pop_min.min()))
+
+
+def _draw_stdev(axes: Axes, tables: Tables) -> None:
+    """Draw the standard deviations of the search distribution over generations."""
+    for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+        axes.fill_between(
+            table.generation,
+            table.stdev_min,
+            table.stdev_max,
+            color=color,
+            alpha=0.2,
+            lw=0,
+        )
+        axes.plot(table.generation, table.stdev_mean, color=color, label=label)
+    _finish(axes, tables, "stdev (mean, range)")
+
+
+def _draw_throughput(axes: Axes, tables: Tables) -> None:
+    """Draw simulator steps per second over generations."""
+    for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+        axes.plot(table.generation, table.steps_per_second, color=color, label=label)
+    _finish(axes, tables, "simulator steps/s")
+    axes.set_ylim(bottom=0)
 
 
 def _finish(axes: Axes, tables: Tables, name: str) -> None:

@@ -20,6 +20,11 @@ from markupsafe import Markup
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.files import read_json, write_json, write_text
 from posggym_es.config.scales import FULL_SCALE
+from posggym_es.evaluation.file_names import (
+    FILM_FACTS_FILE,
+    FILM_FILE,
+    PREVIEW_FILE,
+)
 from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.reporting.charts import Tables, heat_map, page_charts, svg, write_svg
@@ -208,11 +213,11 @@ def _shown_agent(agent: Mapping[str, Any]) -> dict[str, Any]:
     }
     folder = agent["folder"] / FILM_FOLDER
     if folder.is_dir():
-        facts = read_json(folder / "film.json")
+        facts = read_json(folder / FILM_FACTS_FILE)
         if "reason" in facts:
             values["no_film"] = facts["reason"]
         else:
-            data = base64.b64encode((folder / "film.mp4").read_bytes()).decode()
+            data = base64.b64encode((folder / FILM_FILE).read_bytes()).decode()
             values["film"] = {
                 **facts,
                 "shown_return": format_return(facts["return"]),
@@ -323,7 +328,7 @@ def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]
     name, published = figures["experiment"], figures["published"]
     best, steps = figures["best_return"], figures["timesteps"]
     seconds = figures["seconds"]
-    film = f"{figures['best_folder']}/{FILM_FOLDER}/film.webp"
+    film = f"{figures['best_folder']}/{FILM_FOLDER}/{PREVIEW_FILE}"
     picture = f"{name}/{film}" if (folder / film).is_file() else None
     ratio = None if published is None else best / published
     return [

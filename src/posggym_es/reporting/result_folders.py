@@ -11,11 +11,11 @@ import pandas as pd
 
 from pgpelib.training.run_folder import METRICS_FILE
 from pgpelib.utils.files import read_json, write_json, write_text
-from posggym_es.config.experiments import SPEC_FILE
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
+from posggym_es.evaluation.file_names import VERIFICATION_FILE
 from posggym_es.policies.policy_file import read_metadata
-from posggym_es.registration.spec import AgentSpec
+from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
 from posggym_es.reporting.html_pages import (
     FILM_FOLDER,
@@ -81,7 +81,7 @@ def collect(
         target = output / folder.name
         for part in parts:
             shutil.copytree(folder / part, target / part, ignore=_SNAKEMAKES_OWN)
-        shutil.copy2(folder / "verification.json", target)
+        shutil.copy2(folder / VERIFICATION_FILE, target)
         shutil.copy2(folder / SPEC_FILE, target)
         spec = AgentSpec.read(folder / SPEC_FILE)
         # What is published is what was proved.
@@ -89,7 +89,7 @@ def collect(
         agents.append(
             {
                 "spec": spec,
-                "verification": read_json(folder / "verification.json"),
+                "verification": read_json(folder / VERIFICATION_FILE),
                 "conversion": read_json(folder / "converted" / REPORT_FILE),
                 "metadata": read_metadata(folder / "extracted"),
                 "load": load_lines(spec),

@@ -12,6 +12,7 @@ import pandas as pd
 from pgpelib.training.run_folder import LOCK_FILE, METRICS_FILE
 from pgpelib.utils.locks import is_locked
 from posggym_es.config.experiments import Experiment, Experiments
+from posggym_es.evaluation.file_names import VERIFICATION_FILE
 
 # Generations that speed and remaining time are taken from.
 RECENT = 10
@@ -86,7 +87,7 @@ def _run_status(
         for label, agent in experiment.agents.items()
         if seed is None or agent.seed == seed
     ]
-    verified = all((runs / label / "verification.json").exists() for label in agents)
+    verified = all((runs / label / VERIFICATION_FILE).exists() for label in agents)
     if (results / experiment.name).exists() and verified:
         state = "registered"
     else:

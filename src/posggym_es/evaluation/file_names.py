@@ -1,0 +1,9 @@
+"""Names of the files that playing an agent leaves in its folder."""
+
+VERIFICATION_FILE = "verification.json"
+
+# In the folder of an agent's film.
+FILM_FILE = "film.mp4"
+PREVIEW_FILE = "film.webp"
+# What the film shows, or the reason why there is none.
+FILM_FACTS_FILE = "film.json"

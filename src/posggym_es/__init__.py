@@ -1,6 +1,6 @@
-"""From a trained policy to an agent that is registered in POSGGym.
+"""The pipeline from a trained policy to an agent registered in POSGGym.
 
-`extract`, `convert`, `register` and `verify` are the steps as plain calls.
+`extract`, `convert`, `register` and `verify` run its steps as Python functions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# First: NumPy, PyTorch and others read what these set when they are loaded.
+# These come first: they set variables that NumPy, PyTorch and others read when loaded.
 from pgpelib.utils import threads, writable_home
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["convert", "extract", "register", "threads", "verify", "writable_home
 
 
 def __getattr__(name: str) -> Any:
-    """Import the steps when they are used: the Snakefile needs none of them."""
+    """Import the steps on first use, because the Snakefile does not need them."""
     if name in __all__:
         return getattr(importlib.import_module("posggym_es.chain"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The steps of the chain as plain Python calls, for work without Snakemake."""
+"""The steps of the pipeline as Python functions, for use without Snakemake."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def convert(
     output_dir: str | Path,
     env_modules: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Convert the policies of a folder to POSGGym's format, and prove it.
+    """Convert the policies in a folder to POSGGym's format, and prove them equivalent.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def convert(
     Returns
     -------
     dict
-        The report of each policy file written, by its path; see
-        `posggym_es.conversion.folders.convert_folder`, also for errors.
+        The report of each written policy file, keyed by its path; for its content and
+        for errors see `posggym_es.conversion.folders.convert_folder`.
     """
     reports = convert_folder(
         Path(checkpoint_dir), Path(output_dir), env_modules=env_modules
@@ -60,23 +60,24 @@ def register(
     Parameters
     ----------
     policy_dir, converted_dir
-        What `extract` and `convert` wrote.
+        Output folders of `extract` and `convert`.
     tree
-        Folder to make; `PYTHONPATH=<tree>` uses it. An existing one is replaced.
+        Folder of the copy, to be used with `PYTHONPATH=<tree>`. An existing one is
+        replaced.
     env_modules
         As in `extract`.
     **settings
-        `policy_name`, and other registration settings of the config reference.
+        `policy_name`, and other settings of `register` in the config reference.
 
     Returns
     -------
     AgentSpec
-        Its `id` is what `posggym.agents.make` takes.
+        The registered agent; `posggym.agents.make` accepts its `id`.
 
     Raises
     ------
     ValueError
-        If the settings make no valid id, or the id is taken.
+        If the settings do not give a valid id, or the id is already registered.
     """
     policy = read_policy(Path(policy_dir), env_modules)
     converted = read_conversion(Path(converted_dir))
@@ -100,11 +101,11 @@ def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[st
     Parameters
     ----------
     spec
-        What `register` returned.
+        The agent, as returned by `register`.
     policy_dir
-        What `extract` wrote.
+        Output folder of `extract`.
     tree
-        The tree that `register` made.
+        The tree that `register` created.
 
     Returns
     -------
@@ -114,7 +115,8 @@ def verify(spec: AgentSpec, policy_dir: str | Path, tree: str | Path) -> dict[st
     Raises
     ------
     RuntimeError
-        If the agent cannot be made or plays differently; with both figures.
+        If the agent cannot be created, or its mean return differs from the trained
+        policy's; the message has both.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / VERIFICATION_FILE

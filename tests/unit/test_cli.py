@@ -18,7 +18,7 @@ from posggym_es.evaluation.verification import read_verification
         (
             ("generate_docs.py", "--posggym_tree", "no", "--all", "--output", "docs"),
             1,
-            "generate_docs.py: {folder}/no: holds no posggym package\n",
+            "generate_docs.py: {folder}/no does not contain the posggym package\n",
         ),
         (
             ("save_to_posggym_format.py", "--action_processor", "{"),

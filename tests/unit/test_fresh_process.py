@@ -47,4 +47,4 @@ def test_an_error_has_the_traceback_and_the_reason(tree, script):
 def test_a_process_that_is_killed_says_so(tree, script):
     with pytest.raises(FreshProcessError) as caught:
         run_with_tree(tree, script("import os; os.kill(os.getpid(), 9)"))
-    assert caught.value.reason == "Python ended with status -9"
+    assert caught.value.reason == "Python exited with status -9"

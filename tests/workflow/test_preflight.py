@@ -116,12 +116,12 @@ def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
         ),
         (
             {"env_name": "posggym:PursuitEvasion-v1"},
-            "experiments.reaching.train: PursuitEvasion-v1: not symmetric, so one "
+            "experiments.reaching.train: PursuitEvasion-v1 is not symmetric, so one "
             "policy cannot play all its agents; set roles: ['0', '1']",
         ),
         (
             {"env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "2"]},
-            "experiments.reaching.train: PursuitEvasion-v1: has no agent '2'",
+            "experiments.reaching.train: PursuitEvasion-v1 has no agent '2'",
         ),
         (
             {"env_name": "posggym:PursuitEvasion-v1", "roles": ["1"]},

@@ -31,7 +31,7 @@ def test_published_files_are_derived_again_and_changes_named(root, alone, tmp_pa
     lines = [line for line in result.stdout.splitlines() if line.startswith("results/")]
     # All others are what the chain makes.
     assert lines == [
-        "results/reaching/docs/surprise.md: comes from nowhere",
+        "results/reaching/docs/surprise.md: unexpected",
         "results/reaching/seed0/converted/policy.pkl: differs",
         f"{page.relative_to(workspace.folder)}: missing",
     ]

@@ -426,7 +426,7 @@ def test_calibration_changes_nothing(reference, tmp_path):
             {"env_name": "posggym:Driving-v1", "env_config": {"gird": "7x7"}},
             "no argument .gird.; did you mean .grid.",
         ),
-        ({"env_name": "posggym:PursuitEvasion-v1"}, "not symmetric"),
+        ({"env_name": "posggym:PursuitEvasion-v1"}, "is not symmetric"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path, changes, message):

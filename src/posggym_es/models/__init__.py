@@ -1,1 +1,1 @@
-"""POSGGym's policy files: read as data, written reproducibly, downloaded in bounds."""
+"""POSGGym's policy files: safe reading, reproducible writing and bounded downloads."""

@@ -1,7 +1,8 @@
-"""POSGGym's policy files, downloaded in bounds and read before POSGGym loads them.
+"""Downloads of POSGGym's policy files, with limits, and checks before they are loaded.
 
-POSGGym's own loader executes what a policy file says, and its downloads have no end of
-their own. So files come from here, and are where POSGGym looks when it makes an agent.
+POSGGym's own loader executes code in policy files, and its downloads are limited
+neither in size nor in time. This module downloads and checks a file first, and puts it
+where POSGGym looks for it.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ _CHUNK = 64 * 1024
 
 
 class DownloadError(ValueError):
-    """A policy file that cannot be had; names the address and why."""
+    """A policy file cannot be downloaded; the message names the URL and the reason."""
 
 
 def download(
     url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS
 ) -> bytes:
-    """Return what an address serves, in bounded time and memory.
+    """Download a URL, in bounded time and memory.
 
     Parameters
     ----------
     url
-        The address.
+        The URL.
     max_bytes
-        Larger answers are refused.
+        Maximum size of the response.
     max_seconds
-        Answers that take longer are refused.
+        Maximum duration of the download.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def download(
     end = time.monotonic() + max_seconds
     chunks: list[bytes] = []
     try:
-        # The timeout is for each wait: a server that trickles is stopped below.
+        # The timeout applies to each read; the loop below stops slow servers.
         with requests.get(url, stream=True, timeout=min(30, max_seconds)) as answer:
             answer.raise_for_status()
             for chunk in answer.iter_content(_CHUNK):
@@ -66,23 +67,24 @@ def download(
 
 
 def ensure_model(spec: PolicySpec, sha256: str | None = None) -> None:
-    """Have a policy's file where POSGGym looks for it, and know that it is harmless.
+    """Check a policy's file, after downloading it if POSGGym does not have it yet.
 
-    Policies without a file, such as heuristics, need nothing.
+    Nothing is done for policies without a file, such as heuristics.
 
     Parameters
     ----------
     spec
-        The policy, as POSGGym's registry has it.
+        The policy's spec in POSGGym's registry.
     sha256
-        Of the file that is expected; None for any.
+        Expected SHA-256 of the file; None to accept any.
 
     Raises
     ------
     ValueError
-        If the file cannot be downloaded, is another one, or is not a policy file.
+        If the file cannot be downloaded, does not have the expected SHA-256, or is not
+        a policy file.
     OSError
-        If it cannot be read or written.
+        If the file cannot be read or written.
     """
     named = spec.kwargs.get("policy_file_path")
     if named is None:
@@ -105,8 +107,8 @@ def _check(where: str, data: bytes, spec: PolicySpec, sha256: str | None) -> Non
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256:
         raise ValueError(
-            f"{spec.id}: the file that was downloaded is not the one that was "
-            f"registered (SHA-256 {digest}, not {sha256})"
+            f"{spec.id}: the file is not the one that was registered "
+            f"(SHA-256 {digest}, not {sha256})"
         )
     try:
         parse_model_file(data)

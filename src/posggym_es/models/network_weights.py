@@ -1,4 +1,4 @@
-"""Weights of POSGGym's network: trunk, LSTM, actor and critic."""
+"""Checks of the weights of POSGGym's network: trunk, LSTM, actor and critic."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def check_weights(
     lstm_layers: Any,
     head_sizes: Any,
 ) -> None:
-    """Refuse weights that are not exactly those of an architecture.
+    """Check that weights match an architecture exactly.
 
     Parameters
     ----------
     weights
-        Arrays by PyTorch's names.
+        Arrays, keyed by PyTorch's names.
     trunk_sizes, lstm_size, lstm_layers, head_sizes
-        As a file gives them, of any type: sizes of the hidden layers before the LSTM,
-        its cells and layers (0 and 0 without one), and sizes of the hidden layers of
-        actor and critic.
+        Values from a file, of any type: sizes of the hidden layers before the LSTM, its
+        number of cells and layers (both 0 without an LSTM), and sizes of the hidden
+        layers of actor and critic.
 
     Raises
     ------
     ValueError
-        If a size is not a size, or weights are missing, unexpected, of a wrong shape,
+        If a size is invalid, or weights are missing, unexpected, of the wrong shape,
         not floating-point numbers, or not finite.
     """
     for name, sizes in (("trunk_sizes", trunk_sizes), ("head_sizes", head_sizes)):
@@ -42,7 +42,7 @@ def check_weights(
             raise ValueError(f"{name} is not a size")
     if (lstm_size == 0) != (lstm_layers == 0):
         raise ValueError("lstm_size and lstm_layers contradict each other")
-    # What a few digits announce is not written out before there is as much.
+    # Checked first, so that a large number in a small file does not allocate memory.
     if len(trunk_sizes) + lstm_layers + len(head_sizes) > len(weights):
         raise ValueError("the network has more layers than weights")
     for name, array in weights.items():
@@ -55,26 +55,26 @@ def check_weights(
     unexpected = sorted(set(weights) - set(expected))
     if missing or unexpected:
         raise ValueError(
-            "the weights are not those of trunk, LSTM, actor and critic: "
+            "the weights do not match trunk, LSTM, actor and critic: "
             f"missing {_some(missing)}; unexpected {_some(unexpected)}"
         )
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape}, not {shape}")
         if not np.isfinite(weights[name]).all():
-            raise ValueError(f"{name} has values that are NaN or infinite")
+            raise ValueError(f"{name} has NaN or infinite values")
 
 
 def is_size(value: Any) -> bool:
-    """Return whether a value is a number of cells or units."""
+    """Return whether a value is a positive integer."""
     return is_integer(value) and value > 0
 
 
 def _some(names: list[str]) -> str:
-    """Return the first few names for a message."""
-    shown = ", ".join(name if name.isprintable() else repr(name) for name in names[:4])
+    """Format the first few names for a message."""
+    first = ", ".join(name if name.isprintable() else repr(name) for name in names[:4])
     more = len(names) - 4
-    return f"{shown or 'none'}{f' and {more} more' if more > 0 else ''}"
+    return f"{first or 'none'}{f' and {more} more' if more > 0 else ''}"
 
 
 def first_weight(trunk_sizes: list[int], lstm_layers: int) -> str:
@@ -91,7 +91,7 @@ def _shapes(
     lstm_layers: int,
     head_sizes: list[int],
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all weights that an architecture has."""
+    """Return the shapes of all weights of an architecture."""
     last = f"actor.{2 * len(head_sizes)}.bias"
     for name in (first_weight(trunk_sizes, lstm_layers), last):
         if name not in weights:

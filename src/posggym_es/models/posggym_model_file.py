@@ -1,4 +1,4 @@
-"""POSGGym's policy files: writing them reproducibly, reading those of others."""
+"""Reproducible writing and safe reading of POSGGym's policy files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from posggym_es.models.network_weights import check_weights
 
 @contextlib.contextmanager
 def typed_storages() -> Iterator[None]:
-    """Use PyTorch's typed storages without its warning: policy files consist of them.
+    """Silence PyTorch's warning about typed storages, which policy files contain.
 
-    A decorator, too.
+    A context manager or decorator.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "TypedStorage is deprecated")
@@ -34,8 +34,8 @@ def typed_storages() -> Iterator[None]:
 class _ReproduciblePickler(pickle.Pickler):
     """Pickles tensors to the same bytes in every process.
 
-    PyTorch's own pickling of a tensor names its storage by memory address. Its zip
-    format numbers storages instead, and POSGGym's loader reads both.
+    PyTorch's own pickles name a tensor's storage by its memory address. Its zip format
+    numbers storages instead, and POSGGym's loader reads both.
     """
 
     def reducer_override(self, obj: Any) -> Any:
@@ -62,12 +62,12 @@ class _ReproduciblePickler(pickle.Pickler):
 
 @typed_storages()
 def model_file_bytes(model: PPOTorchModelSaveFileFormat) -> bytes:
-    """Return the bytes of a POSGGym policy file: a pickled dict of the format's fields.
+    """Serialise a policy as a POSGGym policy file, a pickled dict of the fields.
 
     Parameters
     ----------
     model
-        The fields; weights as float32 tensors on the CPU.
+        The fields, with weights as float32 tensors on the CPU.
     """
     buffer = io.BytesIO()
     _ReproduciblePickler(buffer, protocol=4).dump(model._asdict())
@@ -75,11 +75,11 @@ def model_file_bytes(model: PPOTorchModelSaveFileFormat) -> bytes:
 
 
 def read_model_file(path: Path) -> dict[str, Any]:
-    """Return the fields of a POSGGym policy file, executing nothing.
+    """Return the fields of a POSGGym policy file, without executing anything.
 
-    POSGGym's own loader executes what a file says. Use this function first on files of
-    others: what it returns, that loader makes as well, with no more memory than a small
-    multiple of the file's size.
+    POSGGym's own loader executes code in files. Call this function first on files from
+    third parties: if it succeeds, the loader returns the same fields, and uses no more
+    memory than a small multiple of the file's size.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def read_model_file(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is not a policy file, or cannot be read; the message of one line
-        names it and says why.
+        If the file cannot be read or is not a policy file; the one-line message names
+        the file and the reason.
     """
     try:
         return parse_model_file(read_file(path))
@@ -104,14 +104,14 @@ def read_model_file(path: Path) -> dict[str, Any]:
 
 
 def parse_model_file(data: bytes) -> dict[str, Any]:
-    """Return the fields of a POSGGym policy file from its bytes.
+    """Return the fields of a POSGGym policy file, given its content.
 
-    For bytes that are not in a file yet, such as a download; see `read_model_file`.
+    See `read_model_file`; this function is for data without a file, such as a download.
 
     Raises
     ------
     ForeignFileError
-        If they are not those of a policy file; the message does not name a file.
+        If the data are not a policy file; the message does not name a file.
     """
     fields = safe_load(data, PICKLED_TENSOR_NAMES)
     expected = set(PPOTorchModelSaveFileFormat._fields)
@@ -143,9 +143,9 @@ def parse_model_file(data: bytes) -> dict[str, Any]:
 
 
 def ordered(weights: dict[str, np.ndarray]) -> OrderedDict[str, torch.Tensor]:
-    """Return weights as POSGGym keeps them: float32 tensors in a fixed order."""
+    """Convert weights to float32 tensors, in POSGGym's order."""
     places = {"trunk": 0, "lstm": 1, "actor": 2, "critic": 3}
-    # By name, too: safetensors gives arrays in another order in every process.
+    # Also by name, because the order of arrays from safetensors is random.
     names = sorted(weights, key=lambda name: (places[name.split(".")[0]], name))
     return OrderedDict(
         (name, torch.tensor(weights[name], dtype=torch.float32)) for name in names

@@ -1,4 +1,4 @@
-"""POSGGym's processors as data: what stands between an environment and a network."""
+"""POSGGym's processors, between an environment and a network, as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from posggym_es.utils.schema_check import refuse_mistakes
 
 # The classes of posggym.agents.utils.processors that agents are registered with, and
-# their arguments besides the space. A test holds the two together.
+# their arguments except the space. A test checks that POSGGym agrees.
 PROCESSORS: dict[str, dict[str, Any]] = {
     "IdentityProcessor": {},
     "FlattenProcessor": {},
@@ -35,12 +35,12 @@ class ProcessorSpec:
     name
         Class name: "IdentityProcessor", "FlattenProcessor" or "RescaleProcessor".
     config
-        Keyword arguments of the class besides the space.
+        Keyword arguments of the class, except the space.
 
     Raises
     ------
     ValueError
-        If there is no such processor, or it has no such arguments.
+        If the processor is unknown, or an argument is unknown or invalid.
     """
 
     name: str
@@ -64,12 +64,12 @@ class ProcessorSpec:
 
     @classmethod
     def from_json(cls, data: Any) -> ProcessorSpec:
-        """Inverse of `dataclasses.asdict`.
+        """Create a spec from data, the inverse of `dataclasses.asdict`.
 
         Raises
         ------
         ValueError
-            If the data describe no processor.
+            If the data do not describe a processor.
         """
         refuse_mistakes(data, PROCESSOR_SCHEMA)
         return cls(**data)

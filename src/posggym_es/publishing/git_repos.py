@@ -11,20 +11,20 @@ from pathlib import Path
 
 
 class GitError(RuntimeError):
-    """Git refused; the message names the repository and what to do."""
+    """A git operation failed; the message names the repository and what to do."""
 
 
 class GitClone:
     """The pipeline's own clone of a repository, on its own branch.
 
-    Users' checkouts are read and pushed to, and never worked in.
+    The source is only fetched from and pushed to; its working tree is never changed.
 
     Parameters
     ----------
     source
         A local checkout, a bare repository or a git URL.
     folder
-        Where the clone is, or will be.
+        Folder of the clone; created by `open`.
     branch
         The branch to work on.
     """
@@ -35,23 +35,22 @@ class GitClone:
         self.branch = branch
 
     def open(self) -> None:
-        """Make the clone or bring it up to date, with its branch checked out.
+        """Clone the repository or update the clone, and check out the branch.
 
-        The branch continues the remote one of that name or, without one, begins at the
-        remote's default branch. Changes in the clone that were not committed are those
-        of an interrupted run, and are dropped.
+        The branch starts from the remote branch of the same name, or from the remote's
+        default branch if there is none. Uncommitted changes in the clone, left by an
+        interrupted run, are discarded.
 
         Raises
         ------
         GitError
-            If the repository cannot be reached, or its branch went another way.
+            If the repository cannot be reached, or its branch has diverged.
         """
         if not (self.folder / ".git").exists():
             self._clone()
         elif self._git("remote", "get-url", "origin") != self.url():
             raise GitError(
-                f"{self.folder} is a clone of another repository than {self.source}; "
-                "remove that folder"
+                f"{self.folder} is not a clone of {self.source}; remove that folder"
             )
         self._git("fetch", "--quiet", "--prune", "origin")
         self._git("reset", "--quiet", "--hard")
@@ -66,22 +65,22 @@ class GitClone:
         self._refuse_links()
 
     def _follow(self, remote: str) -> None:
-        """Bring the branch up to date with the remote one."""
+        """Fast-forward the branch to the remote one."""
         if not self._has(remote) or self._is_ancestor(remote, self.branch):
             return
         if not self._is_ancestor(self.branch, remote):
             raise GitError(
                 f"{self.source}: its branch {self.branch} and the pipeline's have "
-                "different commits. Either remove the pipeline's clone "
-                f"({self.folder}) to begin from the remote branch, or choose another "
+                "diverged. Either remove the pipeline's clone "
+                f"({self.folder}) to start from the remote branch, or choose another "
                 "`branch`"
             )
         self._git("merge", "--quiet", "--ff-only", remote)
 
     def _refuse_links(self) -> None:
-        """Refuse symbolic links that lead out of the clone's files.
+        """Reject symbolic links to files outside of the clone.
 
-        Writing through them would change what is not in the repository.
+        Writing through them would change files that are not in the repository.
         """
         root = self.folder.resolve()
         for line in self._git("ls-files", "--stage", "-z").split("\0"):
@@ -91,14 +90,14 @@ class GitClone:
                 continue
             if not _is_inside(root / name, root):
                 raise GitError(
-                    f"{self.source}: its symbolic link {name} leads out of the "
+                    f"{self.source}: the symbolic link {name} points outside of the "
                     "repository; remove it from the branch"
                 )
 
     def original(self, path: Path) -> bytes | None:
-        """Return a file as it was where the branch left the remote's default branch.
+        """Return a file's content where the branch forked off the default branch.
 
-        None if there was none.
+        None if the file did not exist there.
         """
         base = self._git("merge-base", "HEAD", self._default_branch())
         run = subprocess.run(
@@ -108,7 +107,7 @@ class GitClone:
         return None if run.returncode else run.stdout
 
     def changed(self, pattern: str) -> list[str]:
-        """Return the files of a pattern that the branch added or changed."""
+        """Return files matching a pattern that the branch added or changed."""
         base = self._git("merge-base", "HEAD", self._default_branch())
         options = ("--name-only", "--diff-filter=d", "-z")
         names = self._git("diff", *options, base, "HEAD", "--", pattern).split("\0")
@@ -116,13 +115,13 @@ class GitClone:
 
     @property
     def public_source(self) -> str:
-        """The source as a commit may show it: without passwords and home folders."""
+        """The source without passwords and local paths, for commit messages."""
         if Path(self.source).expanduser().exists():
             return Path(self.source).expanduser().resolve().name
         return re.sub(r"//[^/@]*@", "//", self.source)
 
     def commit(self, message: str) -> str | None:
-        """Commit everything that changed; return the commit, None without changes."""
+        """Commit all changes; return the commit, or None if there are no changes."""
         self._git("add", "--all", "--force", ".")
         if not self._git("status", "--porcelain"):
             return None
@@ -139,7 +138,7 @@ class GitClone:
 
     @property
     def head(self) -> str:
-        """The commit that is checked out."""
+        """Hash of the checked-out commit."""
         return self._git("rev-parse", "HEAD")
 
     def unpublished(self) -> list[str]:
@@ -149,18 +148,18 @@ class GitClone:
         ).splitlines()
 
     def check_publishable(self) -> None:
-        """Refuse a clone with changes, or one that the remote branch went away from.
+        """Check that the branch can be pushed.
 
         Raises
         ------
         GitError
-            Naming what is in the way.
+            If the clone has uncommitted changes, or lacks commits of the remote branch.
         """
         changes = self._git("status", "--porcelain")
         if changes:
             raise GitError(
-                f"{self.folder}: has changes that are not committed:\n{changes}\n"
-                "Commit or drop them, then publish again"
+                f"{self.folder} has uncommitted changes:\n{changes}\n"
+                "Commit or discard them, then publish again"
             )
         self._git("fetch", "--quiet", "--prune", "origin")
         remote = f"origin/{self.branch}"
@@ -188,7 +187,7 @@ class GitClone:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def url(self) -> str:
-        """Return the source as git takes it from any folder."""
+        """Return the source as a URL or absolute path."""
         path = Path(self.source).expanduser()
         return str(path.resolve()) if path.exists() else self.source
 
@@ -196,7 +195,7 @@ class GitClone:
         run = self._run("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
         if run.returncode:
             raise GitError(
-                f"{self.source}: has no branch to begin from; commit something first"
+                f"{self.source} has no branch to start from; commit something first"
             )
         return run.stdout.strip()
 
@@ -219,17 +218,17 @@ class GitClone:
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    """Whether a path is one of a clone's files, links followed."""
+    """Return whether a path, with links resolved, is in a clone's working tree."""
     try:
         target = path.resolve()
     except (OSError, RuntimeError):
-        # A loop.
+        # The links form a loop.
         return False
     return target.is_relative_to(root) and not target.is_relative_to(root / ".git")
 
 
 def run_git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run git without ever asking at the terminal."""
+    """Run git without terminal prompts, and with untranslated messages."""
     return subprocess.run(
         ["git", *arguments],
         capture_output=True,

@@ -1,7 +1,7 @@
-"""POSGGym's documentation pages of agents, regenerated from its registry.
+"""Generating POSGGym's documentation pages of agents from its registry.
 
-For the policies of an unmodified posggym they are its own, byte for byte. Call these in
-a process that imported the posggym tree to be documented.
+For an unmodified posggym, the pages are byte-identical to its own. Call these functions
+in a process that has imported the posggym tree to be documented.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GENERIC_NOTE = "These policies can be used for any version of this environment.
 
 
 class DocsError(ValueError):
-    """An environment that no page can be made for; names it and why."""
+    """A page cannot be generated; the message names the environment and the reason."""
 
 
 def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[Path]:
@@ -35,8 +35,8 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
     docs_root
         Folder of the documentation.
     env_ids
-        POSGGym ids; None for all environments with policies, and for the page of
-        policies for any environment, `agents/generic.md`.
+        POSGGym ids; None for all environments with policies, plus the page of generic
+        policies, `agents/generic.md`.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
     Raises
     ------
     DocsError
-        If no policies are registered for an environment, or two would share a page.
+        If no policies are registered for an environment, or two environments would
+        share a page.
     """
     registered = posggym.agents.get_all_envs()
     pages: dict[Path, str] = {}
@@ -54,7 +55,7 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
         pages[docs_root / "agents" / "generic.md"] = render_generic_page()
     for env_id in sorted(registered) if env_ids is None else env_ids:
         if env_id not in registered:
-            raise DocsError(f"{env_id}: no policies are registered for it")
+            raise DocsError(f"{env_id}: no policies are registered")
         specs = posggym.agents.get_all_env_policies(
             env_id, include_generic_policies=False
         )
@@ -62,8 +63,8 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
         page = docs_root / "agents" / env_type / f"{env_name}.md"
         if page in pages:
             raise DocsError(
-                f"{env_id}: another environment has the page {env_type}/{env_name} "
-                "already; register its agents with another env_name"
+                f"{env_id}: another environment already has the page "
+                f"{env_type}/{env_name}; register its agents with another env_name"
             )
         pages[page] = render_page(env_id, env_type, env_name, specs)
     for page, text in pages.items():
@@ -72,15 +73,15 @@ def write_pages(docs_root: Path, env_ids: Sequence[str] | None = None) -> list[P
 
 
 def env_location(env_id: str, specs: Sequence[PolicySpec]) -> tuple[str, str]:
-    """Return type and name of an environment in POSGGym's layout.
+    """Return the type and name of an environment in POSGGym's folder layout.
 
-    POSGGym's own environments are named by their module; for others the policy files
-    tell.
+    For POSGGym's own environments they come from the module, for others from the paths
+    of the policy files.
 
     Raises
     ------
     DocsError
-        If neither does.
+        If neither is available.
     """
     spec = posggym.envs.registry.get(env_id)
     if spec is not None:
@@ -94,8 +95,8 @@ def env_location(env_id: str, specs: Sequence[PolicySpec]) -> tuple[str, str]:
             if len(folders) >= 2:
                 return folders[0], folders[1]
     raise DocsError(
-        f"{env_id}: neither posggym's environments nor the paths of its policy files "
-        "tell its type"
+        f"{env_id}: it is not one of posggym's environments, and the paths of its "
+        "policy files do not contain its type"
     )
 
 
@@ -104,8 +105,8 @@ def render_page(
 ) -> str:
     """Return the page of an environment, in POSGGym's format.
 
-    Policies for any arguments come first, then a section per `env_args_id` in the order
-    of these; within a section they are in the order of registration.
+    Policies for any arguments come first, followed by one section per `env_args_id`, in
+    sorted order. Within a section, policies are in the order of registration.
     """
     text = _head(env_name.replace("_", " ").title(), _about(env_id, env_type, env_name))
     sections: dict[str | None, list[PolicySpec]] = {}
@@ -123,16 +124,16 @@ def render_page(
 
 
 def make_call(env_id: str, env_args: dict[str, Any] | None) -> str:
-    """Return the `posggym.make` call of an environment, one argument a line."""
+    """Return the `posggym.make` call of an environment, with one argument per line."""
     if not env_args:
         return f'posggym.make("{env_id}")'
     lines = [f'    "{env_id}"']
     for name, value in env_args.items():
-        # JSON writes strings as black would write them in Python.
-        shown = (
+        # Strings in JSON are like those in Python formatted by black.
+        literal = (
             json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
         )
-        lines.append(f"    {name}={shown}")
+        lines.append(f"    {name}={literal}")
     return "posggym.make(\n" + ",\n".join(lines) + "\n)"
 
 
@@ -152,7 +153,7 @@ def _head(title: str, about: str) -> str:
 def _about(env_id: str, env_type: str, env_name: str) -> str:
     """Return the sentence that says which environment a page is about."""
     if is_gymnasium(env_id):
-        # POSGGym's documentation has no page of it.
+        # POSGGym's documentation does not have a page on it.
         return (
             f"These policies are for the {env_id} environment of Gymnasium. The "
             "package `posggym_gymnasium` registers the environment and the policies."
@@ -169,7 +170,7 @@ def policy_table(specs: Sequence[PolicySpec]) -> str:
     """Return the table of policies."""
     rows = ["| Policy | ID | Valid Agent IDs | Description |", "|" + "---|" * 4]
     for spec in specs:
-        # POSGGym's pages show the list as Python does, and None as it is.
+        # POSGGym's pages show lists and None as Python prints them.
         agents = f"`{spec.valid_agent_ids}`" if spec.valid_agent_ids else "All"
         name, policy_id = f"`{spec.policy_name}`", f"`{spec.id}`"
         cells = [name, policy_id, agents, str(spec.description)]
@@ -178,14 +179,14 @@ def policy_table(specs: Sequence[PolicySpec]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Escape what would end a cell of a Markdown table."""
+    """Escape text for a cell of a Markdown table."""
     return " ".join(text.replace("|", "\\|").splitlines())
 
 
 def main() -> None:
-    """Write the pages of environments, as JSON by id; those without agents have none.
+    """Write pages to a JSON file, keyed by id, except for environments without agents.
 
-    `sys.argv[1]` is the file, the rest are POSGGym ids.
+    `sys.argv[1]` is the file; the other arguments are POSGGym ids.
     """
     registered = posggym.agents.get_all_envs()
     pages = {}

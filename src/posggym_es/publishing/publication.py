@@ -1,4 +1,4 @@
-"""Proof that published agents can be used, in a process with the published posggym."""
+"""Checks that published agents work, in a process with the published posggym."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from posggym_es.tasks.family import RANDOM_POLICY
 
 
 def prove(spec: AgentSpec, sha256: str) -> None:
-    """Download an agent's file, make the agent by its id, and play an episode.
+    """Download an agent's file, create the agent by its id, and play an episode.
 
-    The file is compared and read before POSGGym loads it.
+    The file is checked before POSGGym loads it.
 
     Parameters
     ----------
     spec
-        The agent, which the imported posggym registers.
+        The agent, registered in the imported posggym.
     sha256
-        Of its policy file.
+        Expected SHA-256 of its policy file.
 
     Raises
     ------
     ValueError
-        If the id is not registered, or its file cannot be had or is another one.
+        If the id is not registered, or its file cannot be downloaded or does not have
+        the expected SHA-256.
     Exception
-        Whatever the agent or its environment raises.
+        Any error that the agent or its environment raises.
     """
     if spec.id not in posggym.agents.registry:
         raise ValueError("not registered in the published posggym")
     file = posggym.config.AGENT_MODEL_DIR / spec.asset
     if file.exists():
-        raise ValueError(f"{file} is there before the download")
+        raise ValueError(f"{file} exists before the download")
     ensure_model(posggym.agents.registry[spec.id], sha256)
     role = spec.valid_agent_ids[0] if spec.valid_agent_ids else None
     co_players = CoPlayers(role, [RANDOM_POLICY] if role is not None else [])
@@ -54,10 +55,10 @@ def prove(spec: AgentSpec, sha256: str) -> None:
 
 
 def main() -> None:
-    """Prove the agents of a JSON file; exits with the first one that fails.
+    """Check the agents in a JSON file; exit with the first one that fails.
 
-    `sys.argv[1]` is the file, a list of `spec` and `sha256`; `sys.argv[2]` the address
-    of the models repository's raw files, empty for the one that posggym names.
+    `sys.argv[1]` is the file, a list of objects with `spec` and `sha256`. `sys.argv[2]`
+    is the base URL of the models repository's raw files; if empty, posggym's own.
     """
     if sys.argv[2]:
         posggym.config.AGENT_MODEL_REPO_URL = sys.argv[2]
@@ -66,7 +67,7 @@ def main() -> None:
         try:
             prove(spec, item["sha256"])
         except Exception as error:
-            # Other people's code plays along: whatever it raises, the proof failed.
+            # Third-party environments can raise any error: the check failed.
             reason = str(error).removeprefix(f"{spec.id}: ")
             sys.exit(f"{spec.id}: {type(error).__name__}: {reason}")
 

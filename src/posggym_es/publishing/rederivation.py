@@ -1,4 +1,4 @@
-"""Deriving published files again from the trained policies, and comparing them."""
+"""Regenerating published files from the trained policies, and comparing them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from posggym_es.config.experiments import Experiments
 from posggym_es.config.settings import REGISTRY_GROUP, WorkflowConfig
 from posggym_es.registration.spec import SPEC_FILE
 
-# What users load and read; reports with timings and pictures are not compared.
+# Files that users load and read. Reports with timings, and images, are not compared.
 _PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")
 _OF_AGENTS = ("converted/policy.pkl", "extracted", SPEC_FILE)
 
 
 class DerivationError(RuntimeError):
-    """A chain that could not be run again; has the end of its output."""
+    """The pipeline could not be run again; the message has the end of its output."""
 
 
 def require_published(experiments: Experiments, folder: Path) -> None:
-    """Refuse to derive again what was never published.
+    """Check that all selected experiments have results.
 
     Parameters
     ----------
     experiments
-        The config.
+        The config's experiments.
     folder
-        Where Snakemake works.
+        Working directory of Snakemake.
 
     Raises
     ------
     DerivationError
-        Naming what has no results.
+        If results are missing; the message names the experiments.
     """
     groups = [*experiments.selected, REGISTRY_GROUP]
     results = folder / experiments.results_root
@@ -51,25 +51,25 @@ def require_published(experiments: Experiments, folder: Path) -> None:
 def derive_again(
     snakefile: Path, folder: Path, config: WorkflowConfig, work: Path, cores: int
 ) -> None:
-    """Run the chain in another folder, from the same trained policies.
+    """Run the steps after training in another folder, from the same trained policies.
 
     Parameters
     ----------
     snakefile
-        The pipeline.
+        The pipeline's Snakefile.
     folder
-        Where it was run.
+        Working directory of the original run.
     config
-        Its config.
+        Config of the original run.
     work
-        The other folder; gets a `results` folder of its own.
+        The other folder, which gets its own `results` folder.
     cores
-        Cores for the steps.
+        Number of cores for Snakemake.
 
     Raises
     ------
     DerivationError
-        If a step fails.
+        If a trained policy is missing, or a step fails.
     """
     settings = config.given()
     for entry in settings["experiments"].values():
@@ -110,7 +110,7 @@ def derive_again(
         errors="replace",
     )
     if result.returncode != 0:
-        raise DerivationError(f"the chain failed:\n{result.stdout[-3000:]}")
+        raise DerivationError(f"the pipeline failed:\n{result.stdout[-3000:]}")
 
 
 def differences(published: Path, derived: Path, group: str) -> Iterator[str]:
@@ -121,12 +121,12 @@ def differences(published: Path, derived: Path, group: str) -> Iterator[str]:
     published, derived
         Results folders.
     group
-        Which folder in both: an experiment's, or that of the registry.
+        Name of a folder in both: an experiment's, or the registry's.
 
     Yields
     ------
     str
-        A line for each published file that is missing, another one, or not derived.
+        One line for each published file that is missing, unexpected or different.
     """
     parts = [derived / group / part for part in _PUBLISHED]
     for spec in sorted((derived / group).glob(f"*/{SPEC_FILE}")):
@@ -139,7 +139,7 @@ def differences(published: Path, derived: Path, group: str) -> Iterator[str]:
             if name not in theirs:
                 yield f"{path}: missing"
             elif name not in ours:
-                yield f"{path}: comes from nowhere"
+                yield f"{path}: unexpected"
             elif ours[name] != theirs[name]:
                 yield f"{path}: differs"
 

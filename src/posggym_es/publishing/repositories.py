@@ -1,9 +1,9 @@
 """Registering, unregistering and publishing agents in real repositories.
 
-Two repositories take part: posggym (registration code, documentation) and the models
-repository (policy files). The pipeline works on its own clones and branches. Which
-agents it registered stands in the code that it generated, so the branches hold nothing
-but what their maintainers would merge.
+There are two repositories: posggym (registration code and documentation) and the models
+repository (policy files). The pipeline works on its own clones and branches. It finds
+the agents that it registered in the generated code, so the branches contain only what
+their maintainers would merge.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
 
 DOCS = Path("docs/agents")
 
-# POSGGym makes the folder of a file that it downloads, but not the ones above it, which
-# a clone does not have. Installations lack those of environments without any files.
+# When POSGGym downloads a file, it creates the file's folder, but not its parents. They
+# are missing in clones, and in installations for environments without any files.
 _DOWNLOAD = Path("posggym/agents/utils/download.py")
 _ONE_FOLDER = "dest_dir.mkdir(exist_ok=True)"
 _ALL_FOLDERS = "dest_dir.mkdir(parents=True, exist_ok=True)"
 
 
 class RepositoryError(ValueError):
-    """Agents that cannot be registered in a repository; names id or file and why."""
+    """Registering or publishing failed; the message names the id or file and why."""
 
 
 def _differences(spec: AgentSpec, other: AgentSpec) -> list[str]:
-    """Return what makes one agent another one; a description does not."""
+    """Return the fields that differ, ignoring descriptions."""
     return [
         field.name
         for field in dataclasses.fields(AgentSpec)
@@ -65,8 +65,10 @@ class Repositories:
 
     Parameters
     ----------
-    posggym, models
-        Of posggym, and of the models repository.
+    posggym
+        Clone of posggym.
+    models
+        Clone of the models repository.
     """
 
     posggym: GitClone
@@ -76,14 +78,14 @@ class Repositories:
     def of(
         cls, posggym_repo: str, agent_models_repo: str, branch: str, folder: Path
     ) -> Repositories:
-        """Return clones below a folder."""
+        """Create clones of two repositories in a folder."""
         return cls(
             GitClone(posggym_repo, folder / "posggym", branch),
             GitClone(agent_models_repo, folder / "agent-models", branch),
         )
 
     def open(self) -> None:
-        """Make the clones or bring them up to date.
+        """Clone the repositories, or update the clones.
 
         Raises
         ------
@@ -101,17 +103,17 @@ class Repositories:
             )
 
     def agents(self) -> dict[str, AgentSpec]:
-        """Return the agents that are registered on the branch, by id.
+        """Return the agents registered on the branch, keyed by id.
 
         Raises
         ------
         RegistryError
-            If somebody changed generated code.
+            If generated code was edited.
         """
         return {spec.id: spec for spec in generated_specs(self.posggym.folder)}
 
     def model(self, spec: AgentSpec) -> Path:
-        """Return where an agent's policy file is in the clone."""
+        """Return the path of an agent's policy file in the clone."""
         return self.models.folder / MODELS_ROOT / spec.asset
 
 
@@ -125,12 +127,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--branch", required=True, help="branch to work on, in both")
     parser.add_argument(
-        "--clones", type=Path, required=True, help="folder of the pipeline's own clones"
+        "--clones", type=Path, required=True, help="folder of the pipeline's clones"
     )
 
 
 def from_arguments(args: argparse.Namespace) -> Repositories:
-    """Return the clones that a command line names."""
+    """Return the clones given by the arguments of `add_arguments`."""
     return Repositories.of(
         args.posggym_repo, args.agent_models_repo, args.branch, args.clones
     )
@@ -151,15 +153,15 @@ def register_agents(
     Returns
     -------
     dict
-        `added` (ids) and the heads of both branches. Agents that are there with the
-        same content are skipped, and without new ones nothing is committed.
+        `added` (ids) and the heads of both branches. Agents that are already registered
+        with the same content are skipped; if all are, nothing is committed.
 
     Raises
     ------
     RepositoryError
-        If an id is there with other content; the next version is proposed.
+        If an id is registered with different content; the message suggests a version.
     RegistryError
-        If the tree cannot be registered in, or somebody changed the generated code.
+        If agents cannot be registered in the tree, or generated code was edited.
     GitError
         See `GitClone.open`.
     """
@@ -174,8 +176,9 @@ def register_agents(
             changed.append("policy file")
         if changed:
             raise RepositoryError(
-                f"{spec.id}: is in {repositories.posggym.source} or "
-                f"{repositories.models.source} with another {' and '.join(changed)}; "
+                f"{spec.id} already exists in {repositories.posggym.source} or "
+                f"{repositories.models.source} with a different "
+                f"{' and '.join(changed)}; "
                 f"set register.version: {_next_version(spec, after)}"
             )
         write_bytes(target, data)
@@ -186,7 +189,7 @@ def register_agents(
 
 
 def unregister_agent(repositories: Repositories, policy_id: str) -> dict[str, Any]:
-    """Take an agent out of both repositories, one commit in each.
+    """Remove an agent from both repositories, with one commit in each.
 
     Raises
     ------
@@ -198,7 +201,8 @@ def unregister_agent(repositories: Repositories, policy_id: str) -> dict[str, An
     if policy_id not in before:
         known = "\n  ".join(before) or "none"
         raise RepositoryError(
-            f"{policy_id}: not registered by this pipeline; registered are\n  {known}"
+            f"{policy_id} was not registered by this pipeline; registered agents are\n"
+            f"  {known}"
         )
     after = {key: spec for key, spec in before.items() if key != policy_id}
     # An interrupted run may have removed it already.
@@ -220,14 +224,14 @@ def _apply(
     after: dict[str, AgentSpec],
     title: str,
 ) -> None:
-    """Make registration code and documentation those of the agents, and commit."""
+    """Update registration code and documentation to a set of agents, and commit."""
     clone, specs = repositories.posggym, list(after.values())
     register(clone.folder, [])
     register(clone.folder, specs, frozenset(existing_ids(clone.folder)))
     _fix_download(clone, bool(specs))
     if (clone.folder / DOCS).is_dir():
         _write_docs(clone, before, after)
-    # The file comes first: registered agents have one, whatever interrupts this.
+    # Policy files first, so that registered agents have one even after an interruption.
     posggym, models = repositories.posggym, repositories.models
     registered = f"Registered with posggym-es in {posggym.public_source}"
     files = f"Registered with posggym-es; policy files in {models.public_source}"
@@ -249,7 +253,7 @@ def _next_version(spec: AgentSpec, agents: dict[str, AgentSpec]) -> int:
 
 
 def _fix_download(clone: GitClone, needed: bool) -> None:
-    """Let POSGGym make all folders of a download, while agents need that."""
+    """Make POSGGym create all folders of a download, as long as agents need that."""
     path = clone.folder / _DOWNLOAD
     old = path.read_bytes() if path.exists() else b""
     one, every = _ONE_FOLDER.encode(), _ALL_FOLDERS.encode()
@@ -269,7 +273,7 @@ def _write_docs(
 ) -> None:
     """Write the pages of the agents' environments, and list new ones in the toctrees.
 
-    Pages of environments that lost their last agent are as they were before the first.
+    Pages of environments whose last agent was removed get their original content back.
     """
     specs = [*before.values(), *after.values()]
     pages = {(spec.env_type, spec.env_name): spec.env_id for spec in specs}
@@ -280,7 +284,7 @@ def _write_docs(
         content = texts.get(env_id, "").encode()
         if (env_type, env_name) not in still:
             original = clone.original(page) or b""
-            # The branch may have been merged, with the agents.
+            # Not if the branch was merged: then the original contains the agents.
             if not any(policy_id.encode() in original for policy_id in before):
                 content = original
         listing = DOCS / f"{env_type}.md"
@@ -294,7 +298,7 @@ def _write_docs(
 
 
 def _list_page(clone: GitClone, listing: Path, entry: str) -> None:
-    """Add a page to the toctree of its type, which is made and listed if need be."""
+    """Add a page to the toctree of its type, which is created and listed if missing."""
     path = clone.folder / listing
     if not path.exists():
         write_text(path, _new_listing(listing.stem))
@@ -306,7 +310,7 @@ def _list_page(clone: GitClone, listing: Path, entry: str) -> None:
 
 
 def _unlist_page(clone: GitClone, listing: Path, entry: str) -> None:
-    """Inverse of `_list_page`; entries that were there before it stay."""
+    """Undo `_list_page`; original entries remain."""
     path = clone.folder / listing
     original = (clone.original(listing) or b"").decode("utf-8", "replace")
     if has_entry(original, _as_neighbours(original, entry)):
@@ -323,13 +327,13 @@ def _unlist_page(clone: GitClone, listing: Path, entry: str) -> None:
 
 
 def _as_neighbours(text: str, entry: str) -> str:
-    """Return an entry as a page's toctree writes those of its folder."""
+    """Return an entry with the ending of other entries in the same folder."""
     return entry + neighbours_ending(text, entry)
 
 
 def _edit(path: Path, change: Callable[[str], str]) -> None:
     if path.exists():
-        # Line endings stay as they are.
+        # Bytes, to preserve line endings.
         old = path.read_bytes().decode("utf-8")
         new = change(old)
         if new != old:
@@ -352,9 +356,9 @@ def _new_listing(env_type: str) -> str:
 
 
 def _rendered_pages(root: Path, env_ids: Sequence[str]) -> dict[str, str]:
-    """Return the pages of those environments that have agents.
+    """Return the pages of environments with agents, keyed by id.
 
-    They are made in a process that uses the tree.
+    They are rendered in a process that imports the tree.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "pages.json"
@@ -367,7 +371,7 @@ def _rendered_pages(root: Path, env_ids: Sequence[str]) -> dict[str, str]:
 
 
 def publishing_plan(repositories: Repositories) -> str:
-    """Return what a publication would push where, for people."""
+    """Return a readable list of the commits that `publish` would push."""
     lines = []
     for clone in (repositories.models, repositories.posggym):
         commits = clone.unpublished()
@@ -377,39 +381,39 @@ def publishing_plan(repositories: Repositories) -> str:
 
 
 def publish(repositories: Repositories, agent_models_url: str | None) -> list[str]:
-    """Push both branches, and prove that each agent can be made from what was pushed.
+    """Push both branches, and check that each agent works as published.
 
-    Policy files of the branch are read first, those too that somebody else pushed: what
-    is not a policy file is not published. The proof then clones the posggym branch,
-    without any policy file. Each agent's file is downloaded in bounded time from where
-    POSGGym would, compared, read and only then loaded, and the agent plays an episode.
+    Before pushing, all policy files on the branch are checked, including those pushed
+    by others. After pushing, the posggym branch is cloned. Each agent's policy file is
+    downloaded from its published URL, checked and then loaded, and the agent plays an
+    episode.
 
     Parameters
     ----------
     repositories
-        The clones, as `register_agents` left them.
+        The clones, after `register_agents`.
     agent_models_url
-        Where the raw files of the published models branch are served; None for the
-        address that the posggym branch itself names.
+        Base URL of the raw files on the published models branch; None for the URL in
+        the posggym branch.
 
     Returns
     -------
     list of str
-        The ids proved.
+        Ids of the checked agents.
 
     Raises
     ------
     GitError
-        If a clone is dirty or diverged, or a push fails. Pushing again completes an
-        interrupted publication: the models branch goes first.
+        If a clone has uncommitted changes or has diverged, or a push fails. The models
+        branch is pushed first; publishing again completes an interrupted publication.
     RepositoryError
-        If a file on the branch is not a policy file, or the published agents cannot be
-        downloaded, made or played.
+        If a file on the branch is not a policy file, or a published agent cannot be
+        downloaded, created or played.
     """
     clones = (repositories.models, repositories.posggym)
     for clone in clones:
         if not (clone.folder / ".git").exists():
-            raise GitError(f"{clone.folder}: nothing is registered there yet")
+            raise GitError(f"{clone.folder} does not exist; register agents first")
         clone.check_publishable()
     agents = repositories.agents()
     digests = _digests(repositories, agents)
@@ -423,7 +427,7 @@ def publish(repositories: Repositories, agent_models_url: str | None) -> list[st
 def _digests(
     repositories: Repositories, agents: dict[str, AgentSpec]
 ) -> dict[str, str]:
-    """Return the SHA-256 of each agent's file; all files of the branch are read."""
+    """Check all policy files on the branch, and return the SHA-256 of each agent's."""
     for name in repositories.models.changed("*.pkl"):
         _checked_model(repositories, repositories.models.folder / name)
     digests = {}
@@ -447,7 +451,7 @@ def _checked_model(repositories: Repositories, file: Path) -> None:
         reason = str(error).removeprefix(f"{file}: ")
         raise RepositoryError(
             f"{repositories.models.source}: {name} on branch "
-            f"{repositories.models.branch} is refused: {reason}"
+            f"{repositories.models.branch} is not valid: {reason}"
         ) from error
 
 
@@ -458,7 +462,8 @@ def _prove_published(
     url: str | None,
 ) -> None:
     posggym = repositories.posggym
-    # POSGGym finds its folder by the first part called "agents": none may be above.
+    # POSGGym looks for the first folder called "agents" in its path, so no parent may
+    # have that name.
     with tempfile.TemporaryDirectory(prefix="published-") as folder:
         tree = Path(folder) / "posggym-clone"
         run = run_git(
@@ -477,5 +482,5 @@ def _prove_published(
             run_with_tree(tree, module, str(listed), url or "")
         except FreshProcessError as error:
             raise RepositoryError(
-                f"published, but it cannot be used from there: {error.reason}"
+                f"published, but it does not work: {error.reason}"
             ) from error

@@ -1,4 +1,4 @@
-"""Entries of MyST `toctree` directives, as POSGGym's documentation lists its pages."""
+"""Editing MyST `toctree` directives, which list pages of POSGGym's documentation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _DIRECTIVE = re.compile(
 
 
 def add_entry(text: str, entry: str) -> str:
-    """Return a page whose toctree has an entry, in its alphabetical place.
+    """Add an entry to a page's toctree, in alphabetical order.
 
-    The entry goes into the first toctree that has entries of the same folder (of the
-    first one with any entries if none has), among those at its end that are in
-    alphabetical order; every other byte stays. A page that has the entry already is
-    returned as it is.
+    The entry goes into the first toctree with entries of the same folder, or into the
+    first toctree if there is none. It is inserted among the entries at the end that are
+    in alphabetical order. The rest of the page does not change, and neither does a page
+    that already has the entry.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def add_entry(text: str, entry: str) -> str:
     if places:
         place = places[-1] + 1
     else:
-        # Below the options and the empty line after them.
+        # After the options and the empty line that follows them.
         empty = [i for i, line in enumerate(lines) if not line.strip()]
         place = empty[0] + 1 if empty else len(lines)
     for i, following in zip(reversed(places), [None, *reversed(places)], strict=False):
@@ -53,14 +53,14 @@ def add_entry(text: str, entry: str) -> str:
 
 
 def has_entry(text: str, entry: str) -> bool:
-    """Return whether a toctree of a page has an entry."""
+    """Return whether any toctree of a page has an entry."""
     return any(entry in _entries(found["body"]) for found in _DIRECTIVE.finditer(text))
 
 
 def neighbours_ending(text: str, entry: str) -> str:
-    """Return ".md" if entries of the same folder end so, or there are none.
+    """Return the ending, ".md" or "", of most entries in the same folder.
 
-    Sphinx takes entries with and without the ending.
+    Sphinx accepts both. If there are no such entries, it is ".md".
     """
     folder = entry.rpartition("/")[0]
     endings = [
@@ -73,7 +73,7 @@ def neighbours_ending(text: str, entry: str) -> str:
 
 
 def remove_entry(text: str, entry: str) -> str:
-    """Return a page without an entry; inverse of `add_entry`."""
+    """Remove an entry from a page, the inverse of `add_entry`."""
     for found in _DIRECTIVE.finditer(text):
         lines = found["body"].splitlines(keepends=True)
         kept = [line for line in lines if line.strip() != entry]

@@ -1,4 +1,4 @@
-"""Charts of training runs, as files and as parts of a page."""
+"""Charts of training runs, as image files and as SVG elements of web pages."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ mpl.use("Agg")
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colors: told apart by colour-blind people, too.
+# Okabe and Ito's palette, which colour-blind people can distinguish, too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-# Text and lines are drawn in this colour, and take that of the page's text there.
+# Placeholder for text and lines, which `svg` replaces by the page's text colour.
 _INK = "#010203"
 _PAPER_SETTINGS = {
-    # The same figure for the same data: no time stamp, no random ids.
+    # The same file for the same data: no random ids.
     "svg.hashsalt": "posggym-es",
-    # Text that can be read, searched and scaled; the page has the font.
+    # Text remains text, which can be searched, in the page's font.
     "svg.fonttype": "none",
 }
 _PAGE_SETTINGS = {
@@ -46,14 +46,14 @@ _PAGE_SETTINGS = {
     "legend.edgecolor": "none",
     "font.size": 10,
 }
-# Of the sampling distribution of a mean over seeds, or over episodes.
+# Confidence level of intervals of means over seeds or episodes.
 CONFIDENCE = 0.95
 
 Tables = Mapping[str, pd.DataFrame]
 
 
 def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the metrics of a run's policies by label: seed, and role if any."""
+    """Return the metrics of a run, keyed by "seed <k>" or "seed <k>, agent <role>"."""
     table = pd.read_csv(folder / METRICS_FILE, dtype={"role": str})
     # Runs of earlier versions lack the newer columns.
     table = table.reindex(columns=METRIC_COLUMNS)
@@ -64,7 +64,7 @@ def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def learning_curve(tables: Tables, title: str, path: Path) -> None:
-    """Draw population medians and re-evaluations over simulator steps.
+    """Plot population medians and re-evaluations over simulator steps.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def learning_curve(tables: Tables, title: str, path: Path) -> None:
     title
         Title of the figure.
     path
-        File to write; its suffix gives the format.
+        File to write; its suffix determines the format.
     """
     from matplotlib import pyplot as plt
 
@@ -111,7 +111,7 @@ def learning_curve(tables: Tables, title: str, path: Path) -> None:
 
 
 def groups_of(tables: Tables) -> dict[str, list[pd.DataFrame]]:
-    """Return the runs by what they have in common: "all seeds", or a role."""
+    """Group runs by their role, or as "all seeds" if there are no roles."""
     groups: dict[str, list[pd.DataFrame]] = {}
     for label, table in tables.items():
         role = label.partition(", ")[2]
@@ -120,24 +120,23 @@ def groups_of(tables: Tables) -> dict[str, list[pd.DataFrame]]:
 
 
 def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFrame:
-    """Return re-evaluations over several runs, with intervals.
+    """Return the mean re-evaluations of several runs, with confidence intervals.
 
     Parameters
     ----------
     runs
-        Metrics of runs that differ in their seed.
+        Metrics of runs that differ only in their seed.
     x
-        Column to show them over; of several runs its mean is taken, generation by
-        generation.
+        Column for the x-axis, averaged over the runs for each generation.
     episodes
-        Episodes of a re-evaluation.
+        Episodes per re-evaluation.
 
     Returns
     -------
     DataFrame
-        `x`, `mean`, `low` and `high` for each generation that every run re-evaluated.
-        The interval is Student's, of the mean over seeds; of a single run that of the
-        mean over its episodes.
+        Columns `x`, `mean`, `low` and `high`, for each generation that all runs
+        re-evaluated. Intervals are Student's, of the mean over the seeds, or for a
+        single run of the mean over its episodes.
     """
     evaluated = [run.dropna(subset=["re_eval_mean"]) for run in runs]
     together = pd.concat(evaluated).groupby("generation")
@@ -161,16 +160,16 @@ def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFr
 def page_charts(
     tables: Tables, episodes: int, published: float | None
 ) -> dict[str, str]:
-    """Return the charts of an experiment's page, by title, as SVG elements.
+    """Return the charts of an experiment's page as SVG elements, keyed by title.
 
     Parameters
     ----------
     tables
         `metrics.csv` of each policy, by label.
     episodes
-        Episodes of a re-evaluation.
+        Episodes per re-evaluation.
     published
-        Score to compare with, if any.
+        Published score for comparison; None if there is none.
     """
     groups = groups_of(tables)
 
@@ -236,7 +235,7 @@ def _draw_population(axes: Axes, tables: Tables) -> None:
         )
         axes.plot(generation, table.pop_median, color=color, lw=1, label=label)
     _finish(axes, tables, "fitness (median, quartiles, range)")
-    # Single solutions can be terrible; the rest is what one wants to see.
+    # Cut off outliers: a few solutions can be much worse than all others.
     rows = pd.concat(list(tables.values()))
     low = rows.pop_q25.min() - 2 * (rows.pop_q75.max() - rows.pop_q25.min())
     if np.isfinite(low):
@@ -275,14 +274,14 @@ def _finish(axes: Axes, tables: Tables, name: str) -> None:
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.0)) -> str:
-    """Return a chart as an SVG element that takes colours and font from its page.
+    """Return a chart as an SVG element in the colours and font of its page.
 
     Parameters
     ----------
     draw
-        Draws on the axes that it is given.
+        Draws the chart on the given axes.
     size
-        Width and height in inches; the page scales the chart to its column.
+        Width and height in inches; pages scale charts to the width of their column.
     """
     from matplotlib import pyplot as plt
 
@@ -296,7 +295,7 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.0)) ->
         plt.close(figure)
     element = text.getvalue()
     element = element[element.index("<svg") :]
-    # Ids must be unique on the page, and one chart's must not style another.
+    # Ids must be unique on a page with several charts.
     prefix = f"c{abs(hash_of(element)):x}"
     element = re.sub(r'(id="|href="#|url\(#)', rf"\1{prefix}-", element)
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
@@ -307,20 +306,20 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.0)) ->
 
 
 def hash_of(text: str) -> int:
-    """Return a number that is the same for the same text, in every process."""
+    """Return a hash of a text that is the same in every process, unlike `hash`."""
     import zlib
 
     return zlib.crc32(text.encode())
 
 
 def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], None]:
-    """Return what draws a payoff matrix with its intervals.
+    """Return a function that draws a payoff matrix with confidence intervals.
 
     Parameters
     ----------
     means, margins
-        Mean returns and halves of their intervals, rows and columns in the same order.
-        Pairs without a value stay empty.
+        Mean returns and half the widths of their intervals, with the same rows and
+        columns. Cells with NaN remain empty.
     """
 
     def draw(axes: Axes) -> None:
@@ -348,7 +347,7 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
 
 
 def write_svg(element: str, path: Path) -> None:
-    """Write a chart for a page as a separate file, black on white."""
+    """Write a chart returned by `svg` to a separate file, black on white."""
     opening = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink='
     opening += '"http://www.w3.org/1999/xlink" style="background: white" '
     opening += 'font-family="DejaVu Sans, sans-serif" color="black" '

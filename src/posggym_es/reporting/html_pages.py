@@ -1,4 +1,4 @@
-"""Web pages of results: single files that open from disk."""
+"""Web pages of results, as self-contained files that can be opened from disk."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from posggym_es.utils.return_statistics import (
 SUMMARY_FILE = "summary.json"
 PAGE_FILE = "index.html"
 FILM_FOLDER = "film"
-# What results depend on; the lock of the environment has the rest.
+# The packages that results depend on most; the environment's lock file has all.
 PACKAGES = (
     *("numpy", "torch", "gymnasium", "pybullet", "Box2D", "mujoco", "posggym"),
     *("sacred", "snakemake"),
@@ -53,20 +53,20 @@ _templates = jinja2.Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page.
+    """Render a page.
 
     Parameters
     ----------
     template
-        A file in `templates/`.
+        Name of a file in `templates/`.
     **values
-        What it shows; text is escaped, `Markup` is not.
+        Values for the template; text is escaped, `Markup` is not.
     """
     return _templates.get_template(template).render(**values)
 
 
 def rehearsal(scale: str) -> str | None:
-    """Return what pages say of results at a scale; None at full scale."""
+    """Return the notice on pages of results at a reduced scale; None at full scale."""
     if scale == FULL_SCALE:
         return None
     return (
@@ -76,12 +76,12 @@ def rehearsal(scale: str) -> str | None:
 
 
 def with_margin(returns: Sequence[float]) -> str:
-    """Return a mean with half its 95 % interval, for people."""
+    """Format a mean and half the width of its 95 % interval."""
     return format_interval(*mean_interval(returns))
 
 
 def conversion_text(proof: Mapping[str, Any]) -> str:
-    """Return what a conversion's proof found, in one line."""
+    """Summarise the proof of a conversion in one line."""
     if proof["max_difference"] is None:
         exactness = f"{proof['different_actions']} different actions"
     else:
@@ -102,9 +102,9 @@ def key_figures(
     Parameters
     ----------
     name
-        The experiment.
+        Name of the experiment.
     specs, verifications
-        Of each agent.
+        Spec and verification report of each agent.
     tables
         Metrics of each trained policy; empty if policies were given.
     folders
@@ -146,14 +146,14 @@ def experiment_page(
     description
         The resolved config.
     figures
-        What `key_figures` returned.
+        Key figures, as returned by `key_figures`.
     agents
         `spec`, `verification`, `conversion`, `metadata`, `load` (lines of Python) and
         `folder` (in `output`, with the agent's files) of each agent.
     tables
         Metrics of each trained policy, by label; empty if policies were given.
     output
-        The experiment's folder, with everything but this page.
+        The experiment's folder, complete except for this page.
     """
     tiles = [("Best return (95 %)", _best(figures))]
     if figures["published"] is not None:
@@ -179,7 +179,7 @@ def experiment_page(
         environment=f"{spec.env_id}{arguments}",
         tiles=tiles,
         charts=charts,
-        agents=[_shown_agent(agent) for agent in agents],
+        agents=[_agent_values(agent) for agent in agents],
         provenance=_provenance(agents),
         files=_digests(output, [agent["folder"] for agent in agents]),
         config=yaml.safe_dump(dict(description), sort_keys=False),
@@ -195,7 +195,8 @@ def _duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _shown_agent(agent: Mapping[str, Any]) -> dict[str, Any]:
+def _agent_values(agent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an agent's values for the template of an experiment's page."""
     spec, verified = agent["spec"], agent["verification"]
     values = {
         "id": spec.id,
@@ -236,7 +237,7 @@ def _provenance(agents: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         ("Seeds of training", ", ".join(dict.fromkeys(seeds)) or "policies were given"),
         ("Seeds of verification", ", ".join(map(str, verified[0]))),
     ]
-    # Conda environments of single rules lack what other rules need.
+    # The conda environment of a rule may lack packages of other rules.
     installed = [name for name in PACKAGES if importlib.util.find_spec(name)]
     versions = [f"{name} {importlib.metadata.version(name)}" for name in installed]
     rows.append(("Packages", ", ".join(versions)))
@@ -278,17 +279,17 @@ HEADINGS = (
 
 
 def index_page(results: Path) -> str:
-    """Return the page of all experiments that a results folder has.
+    """Return the page of all experiments in a results folder.
 
     Parameters
     ----------
     results
-        Folder with a folder for each experiment.
+        Folder with one folder per experiment.
 
     Raises
     ------
     ValueError
-        If there is no such folder.
+        If the folder does not exist.
     """
     if not results.is_dir():
         raise ValueError(f"{results}: no such folder")
@@ -352,18 +353,18 @@ def crossplay_folder(
     output: Path,
     scale: str = FULL_SCALE,
 ) -> None:
-    """Fill a folder with the payoffs of an environment: CSV files, heat map and page.
+    """Write the payoffs of an environment to a folder: CSV files, heat map and page.
 
     Parameters
     ----------
     variant
         The environment.
     table
-        What `play_all` returned.
+        Payoffs, as returned by `play_all`.
     left_out
-        Policies that could not be made, with the reason.
+        Reasons why policies could not be created, by their ids.
     output
-        Folder to fill.
+        Folder to write.
     scale
         The scale of the config.
     """

@@ -1,4 +1,4 @@
-"""Published scores to compare with."""
+"""Published scores, for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people look at: one folder per experiment, and how to load its agents."""
+"""Results folders: one per experiment, with instructions for loading its agents."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SNAKEMAKES_OWN = shutil.ignore_patterns(".snakemake_timestamp")
 
 
 def load_lines(spec: AgentSpec) -> list[str]:
-    """Return the lines of Python that load an agent."""
+    """Return lines of Python code that load an agent."""
     args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
     agent = spec.valid_agent_ids[0] if spec.valid_agent_ids else "0"
     lines = ["import posggym, posggym.agents"]
@@ -64,15 +64,15 @@ def collect(
     description
         Its resolved config.
     agent_dirs
-        Folders of the agents with the files of every step after training.
+        The agents' folders, with the files of every step after training.
     run_dirs
-        Folders `seed<k>` of the training runs; none if policies were given.
+        Folders `seed<k>` of the training runs; empty if policies were given.
     staged
-        Folder with the staged trees and docs of the experiment.
+        Folder with the experiment's staged trees and docs.
     output
-        Folder to fill.
+        Folder to write.
     films
-        Whether the agents' films are shown.
+        Whether to include the agents' films.
     """
     parts = ["extracted", "converted", *([FILM_FOLDER] if films else [])]
     agents: list[dict[str, Any]] = []
@@ -84,7 +84,7 @@ def collect(
         shutil.copy2(folder / VERIFICATION_FILE, target)
         shutil.copy2(folder / SPEC_FILE, target)
         spec = AgentSpec.read(folder / SPEC_FILE)
-        # What is published is what was proved.
+        # Checks that the published file is the one that was verified.
         spec.policy_bytes(target / "converted" / MODEL_FILE)
         agents.append(
             {
@@ -169,7 +169,7 @@ def agent_table(agents: Sequence[dict[str, Any]]) -> str:
 
 
 def loading_text(specs: Sequence[AgentSpec]) -> str:
-    """Return how to load the agents from the folder that this text stands in."""
+    """Return instructions for loading the agents, to be saved in the results folder."""
     text = (
         "## Load the agents\n\n"
         f"With the pipeline's environment active and this folder's `{TREE_FOLDER}` on "

@@ -1,4 +1,4 @@
-"""Who plays which agent of an environment with several agents."""
+"""Assigning learner and partners to the agents of an environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 Candidates = Sequence[str] | Mapping[str, float]
-"""Policies that may play an agent: they take turns, or are drawn by their weights."""
+"""Policies that may play an agent: a sequence takes turns, and a mapping to weights is
+drawn from."""
 
 
 _BITS = 2**64 - 1
@@ -20,31 +21,31 @@ def cast(
     role: str | None,
     candidates: Mapping[str, Candidates],
 ) -> dict[str, str | None]:
-    """Return who plays each agent id in the episode of a seed.
+    """Return who plays each agent in the episode of a seed.
 
     Parameters
     ----------
     agents
         Agent ids of the environment.
     seed
-        Seed of the episode. Episodes take the learner's place where it has no role, and
-        candidates without weights, in turn with their seeds. Those with weights are
-        drawn by a hash of the seed.
+        Seed of the episode. With consecutive seeds, a learner without a role plays each
+        agent in turn, and candidates without weights take turns. Candidates with
+        weights are drawn by a hash of the seed.
     role
-        The agent id that the learner plays. None for all of them or, where there are
-        candidates, for one that changes with the seed.
+        The agent id that the learner plays. None for all agents, or with candidates for
+        one agent, depending on the seed.
     candidates
-        Policies that may play each of the other agent ids.
+        Policies that may play each agent, keyed by agent id.
 
     Returns
     -------
     dict
-        A candidate for each agent id; None for the learner.
+        The policy that plays each agent, keyed by agent id; None for the learner.
 
     Raises
     ------
     ValueError
-        If an agent id has neither a candidate nor the learner.
+        If neither the learner nor a candidate can play an agent.
     """
     if role is None and not candidates:
         return dict.fromkeys(agents)
@@ -53,7 +54,7 @@ def cast(
     for agent in agents:
         if agent != own:
             if not candidates.get(agent):
-                raise ValueError(f"no policy is given that can play agent {agent!r}")
+                raise ValueError(f"none of the given policies can play agent {agent!r}")
             parts[agent] = _choice(candidates[agent], seed, agents, agent)
     return {agent: parts[agent] for agent in agents}
 
@@ -61,10 +62,10 @@ def cast(
 def _choice(
     candidates: Candidates, seed: int, agents: Sequence[str], agent: str
 ) -> str:
-    """Return who of the candidates for an agent plays in the episode of a seed."""
+    """Return the candidate that plays an agent in the episode of a seed."""
     if not isinstance(candidates, Mapping):
         return candidates[seed // len(agents) % len(candidates)]
-    # A mapping is the same one in any order.
+    # Sorted, so that the result does not depend on the order of the mapping.
     names = sorted(candidates)
     bounds = list(itertools.accumulate(candidates[name] for name in names))
     drawn = bisect.bisect(bounds, _uniform(seed, agents.index(agent)) * bounds[-1])
@@ -73,7 +74,7 @@ def _choice(
 
 
 def _uniform(seed: int, place: int) -> float:
-    """Return number `place` of SplitMix64 with a seed, scaled to [0, 1).
+    """Return the number at index `place` of SplitMix64 with a seed, scaled to [0, 1).
 
     Source: Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014.
     """
@@ -86,10 +87,10 @@ def _uniform(seed: int, place: int) -> float:
 def casts_before_repeating(
     agents: Sequence[str], candidates: Mapping[str, Candidates]
 ) -> int | None:
-    """Return how many seeds, from 0 on, have casts that the other seeds repeat.
+    """Return the period n of assignments over seeds, or None if they are not periodic.
 
-    `cast(agents, seed, ...)` is `cast(agents, seed % n, ...)` for this number n. None
-    if there is no such number, because candidates are drawn.
+    `cast(agents, seed, ...)` equals `cast(agents, seed % n, ...)`. Assignments are not
+    periodic if candidates have weights.
     """
     if any(isinstance(each, Mapping) for each in candidates.values()):
         return None

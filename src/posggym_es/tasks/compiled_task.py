@@ -30,7 +30,7 @@ def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
     Raises
     ------
     UnsupportedError
-        If the environment, an argument of it or one of its spaces has none.
+        If the environment, one of its arguments or one of its spaces is not supported.
     """
     world = world_for(env_name, **complete_env_args(env_name, env_config))
     for specs in (world.observations, world.actions):
@@ -39,21 +39,21 @@ def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
 
 
 def compiled_partners(world: World, partners: Partners) -> dict[str, Partner]:
-    """Return the compiled forms of registered policies by their ids.
+    """Return the compiled forms of registered policies, keyed by id.
 
-    Policy files are read before POSGGym loads them, after downloading those that are
-    not here; see `posggym_es.models.model_downloads`.
+    Missing policy files are downloaded, and all are checked before they are loaded; see
+    `posggym_es.models.model_downloads`.
 
     Raises
     ------
     UnsupportedError
-        If one of them has none.
+        If a policy does not have a compiled form.
     ValueError
-        If an id is not registered, or a policy file cannot be had or read.
+        If an id is not registered, or a policy file cannot be downloaded or read.
     """
     if not partners:
         return {}
-    # PyTorch comes with these, which takes seconds.
+    # These import PyTorch, which takes seconds.
     import posggym.agents
 
     from posggym_es.models.model_downloads import ensure_model
@@ -81,10 +81,11 @@ def reason_against(
 
 
 class CompiledTask(PosggymTask):
-    """A POSGGym environment whose batches of episodes are played in one call.
+    """A POSGGym environment that compiled kernels play, one call per batch of episodes.
 
-    The episodes are POSGGym's own. Networks compute in another order than NumPy, so a
-    fitness may differ from `PosggymTask`'s where the last bits of an output do.
+    The environment behaves like POSGGym's own. Networks compute in a different order
+    than NumPy, so outputs and fitnesses can differ in the last bits from those of
+    `PosggymTask`.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class CompiledTask(PosggymTask):
     Raises
     ------
     ValueError
-        As `PosggymTask`, and `UnsupportedError` if kernels cannot play it.
+        See `PosggymTask`; also `UnsupportedError` if kernels cannot play it.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class CompiledTask(PosggymTask):
         return [rollout_of(outcomes, n) for n in range(len(seeds))]
 
     def _players_of_agents(self, batch: Batch, seeds: Seeds) -> npt.NDArray[np.int64]:
-        """Return the players of each agent by their numbers, (*seeds.shape, agents)."""
+        """Return the index of each agent's player, of shape (*seeds.shape, agents)."""
         if batch.others:
             names = list(batch.others)
             return self._casts({agent: [agent] for agent in names}, names, seeds)
@@ -135,7 +136,7 @@ class CompiledTask(PosggymTask):
         names: Sequence[str],
         seeds: Seeds,
     ) -> npt.NDArray[np.int64]:
-        # The learner is number 0.
+        # The learner has index 0.
         numbers = {None: 0} | {name: n for n, name in enumerate(names, 1)}
         period = casts_before_repeating(self._agents, candidates)
         different, places = np.unique(
@@ -148,7 +149,7 @@ class CompiledTask(PosggymTask):
         return np.array(rows)[places.reshape(seeds.shape)]
 
     def _players(self, batch: Batch) -> Players:
-        """Return what plays; without other networks it serves all batches."""
+        """Return the players; reused for all batches if there are no other networks."""
         own = compiled(batch.architecture)
         if batch.others:
             opponents = [
@@ -162,17 +163,17 @@ class CompiledTask(PosggymTask):
 
 
 def compiled(architecture: Architecture) -> networks.Architecture:
-    """Return an architecture for kernels."""
+    """Convert an architecture to that of the kernels."""
     return networks.Architecture(**dataclasses.asdict(architecture))
 
 
 def opponent(like: Architecture, layers: Sequence[Layer]) -> Opponent:
-    """Return a network that plays with the learner.
+    """Return a network that plays with the learner, in the form that kernels use.
 
     Parameters
     ----------
     like
-        Its architecture, but for the sizes of observations and outputs.
+        Its architecture, except for the sizes of observations and outputs.
     layers
         Its layers, with the observation normalisation folded in.
     """
@@ -188,7 +189,7 @@ def opponent(like: Architecture, layers: Sequence[Layer]) -> Opponent:
 
 
 def rollout_of(outcomes: Outcomes, n: int) -> Rollout:
-    """Return what a solution did in all of its episodes."""
+    """Return the rollout of solution `n`, over all of its episodes."""
     return Rollout(
         float(outcomes.fitness[n].mean()),
         int(outcomes.steps[n].sum()),

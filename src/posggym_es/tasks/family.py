@@ -1,4 +1,4 @@
-"""POSGGym's environments as a family of tasks, which pgpelib finds by its prefix."""
+"""The family of POSGGym's environments, which pgpelib finds by its prefix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pgpelib.tasks.base import Partners, Task, TaskOptions
 
 POSGGYM_PREFIX = "posggym:"
-"""What stands before a POSGGym id in a config; the entry point has the same name."""
+"""Prefix of POSGGym ids in configs; the entry point has the same name."""
 RANDOM_POLICY = "Random-v0"
 """The policy that POSGGym registers for every environment."""
 
@@ -15,21 +15,21 @@ RANDOM_POLICY = "Random-v0"
 def make_task(
     env_id: str, env_config: dict[str, Any], options: TaskOptions, compiled: bool
 ) -> Task:
-    """Make the task of a POSGGym environment.
+    """Create the task of a POSGGym environment.
 
     Parameters
     ----------
     env_id
-        POSGGym id, without prefix.
+        POSGGym id, without the prefix.
     env_config, options
         See `PosggymTask`.
     compiled
-        Play with compiled kernels, see `CompiledTask`.
+        Whether to play with compiled kernels, see `CompiledTask`.
 
     Raises
     ------
     ValueError
-        If the environment is unknown or cannot be used.
+        If the environment is unknown or not supported.
     """
     # Imported on demand: each takes seconds, and no process needs both.
     if compiled:
@@ -56,7 +56,7 @@ def uncompiled_reason(
     Raises
     ------
     ValueError
-        If the environment or an argument of it is unknown.
+        If the environment or one of its arguments is unknown.
     """
     from posggym_es.tasks.compiled_task import reason_against
 
@@ -64,7 +64,7 @@ def uncompiled_reason(
 
 
 def has_env(env_id: str) -> bool:
-    """Return whether POSGGym has an environment of this id."""
+    """Return whether POSGGym has an environment with this id."""
     import posggym
 
     return env_id in posggym.envs.registry

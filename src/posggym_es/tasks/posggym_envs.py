@@ -1,7 +1,7 @@
-"""Making POSGGym environments.
+"""Creating POSGGym environments.
 
-Apart from the tasks, because everything about POSGGym's agents imports PyTorch, which
-takes seconds of each script that only needs to know an environment.
+This module is separate from the tasks because those use POSGGym's agents, whose import
+of PyTorch takes seconds. Scripts that only need an environment avoid that.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from pgpelib.utils.hints import did_you_mean
 
 
 def env_arguments(env_id: str) -> dict[str, Any]:
-    """Return the arguments of a POSGGym environment's constructor and their defaults.
+    """Return the default arguments of a POSGGym environment, in signature order.
 
-    In the order of its signature. `posggym.make` passes the defaults that the
-    environment was registered with, which may differ from the constructor's own.
+    Defaults that the environment was registered with take precedence over those of its
+    constructor, as in `posggym.make`. Arguments without a default have the value
+    `inspect.Parameter.empty`.
 
     Raises
     ------
@@ -46,12 +47,12 @@ def env_arguments(env_id: str) -> dict[str, Any]:
 def given_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
     """Return given arguments in the environment's own order and types.
 
-    YAML and JSON have no tuples, so lists become tuples where the default is one.
+    YAML and JSON have no tuples, so lists become tuples if the default is a tuple.
 
     Raises
     ------
     ValueError
-        If the environment or an argument of it is unknown.
+        If the environment or an argument is unknown.
     """
     defaults = env_arguments(env_id)
     unknown = [name for name in env_args if name not in defaults]
@@ -71,17 +72,17 @@ def given_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# Steps of an episode where neither the environment nor anybody else has a limit.
+# Maximum steps per episode if neither the environment nor the policy defines a limit.
 ENDLESS_LENGTH = 1000
 
 
 def endless_length_of(metadata: PolicyMetadata) -> int:
-    """Return a policy's episode length in an environment without a time limit.
+    """Return the maximum episode length in an environment without a time limit.
 
     Parameters
     ----------
     metadata
-        Of the policy: the trainer's setting counts, if it had one.
+        Metadata of the policy, whose training setting is used if there is one.
     """
     return metadata.episode_limit or ENDLESS_LENGTH
 
@@ -89,13 +90,13 @@ def endless_length_of(metadata: PolicyMetadata) -> int:
 def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
     """Return all arguments of a POSGGym environment, in its own order and types.
 
-    Policies depend on arguments that are left at their defaults as much as on those
-    that are given.
+    This includes defaults, because policies depend on these just as much as on the
+    given arguments.
 
     Raises
     ------
     ValueError
-        If the environment or an argument of it is unknown.
+        If the environment or an argument is unknown.
     """
     given = given_env_args(env_id, env_args)
     return {
@@ -106,10 +107,10 @@ def complete_env_args(env_id: str, env_args: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_env_args(env_id: str, first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Return whether two sets of arguments make the same POSGGym environment.
+    """Return whether two sets of arguments define the same POSGGym environment.
 
-    Arguments that are left out have their defaults. Where one is None, the environment
-    chooses a value itself, and that is compared.
+    Missing arguments have their defaults. For arguments that are None, the values that
+    the environment chooses are compared.
     """
     one, other = (complete_env_args(env_id, args) for args in (first, second))
     different = [name for name in one if one[name] != other[name]]
@@ -121,23 +122,23 @@ def same_env_args(env_id: str, first: dict[str, Any], second: dict[str, Any]) ->
 
 
 def _chosen(env_id: str, env_args: dict[str, Any], names: list[str]) -> list[Any]:
-    """Return the values of arguments that a model works with."""
+    """Return the values of some arguments that the environment's model uses."""
     env = posggym.make(env_id, disable_env_checker=True, **env_args)
     values = [getattr(env.model, name, env_args[name]) for name in names]
     env.close()
     return values
 
 
-# Measured: on a used environment of this family 10 of 15 episodes differ from those of
-# a new one with the same seed and actions (its physics engine keeps its contacts); on
-# all others none does.
+# Measured: when an environment of this family is reused, 10 of 15 episodes differ from
+# those of a new one with the same seed and actions, because its physics engine keeps
+# contacts. Other environments have no differences.
 _HISTORY_DEPENDENT = "posggym.envs.continuous."
 
 
 class PosggymEpisodes:
-    """A POSGGym environment whose episodes depend on their seed and actions alone.
+    """A POSGGym environment whose episodes depend only on their seed and actions.
 
-    Environments that keep something across resets are made again for each episode.
+    Environments that keep state across resets are recreated for each episode.
 
     Parameters
     ----------
@@ -146,9 +147,9 @@ class PosggymEpisodes:
     env_args
         Keyword arguments of `posggym.make`; None for the defaults.
     render_mode
-        What `env.render()` gives, as for `posggym.make`.
+        Render mode, as for `posggym.make`.
     endless_length
-        Steps after which an episode is stopped if the environment has no time limit.
+        Maximum steps per episode if the environment has no time limit.
     """
 
     def __init__(
@@ -167,9 +168,9 @@ class PosggymEpisodes:
         self.env: posggym.Env[Any, Any, Any] = self._make()
 
     def reset(self, seed: int) -> dict[str, Any]:
-        """Begin the episode of a seed and return the first observations.
+        """Start the episode of a seed, and return the first observations by agent id.
 
-        `env` may be another environment afterwards.
+        This may replace `env` by a new environment.
         """
         if self._renew:
             self.env.close()
@@ -178,10 +179,10 @@ class PosggymEpisodes:
 
     @property
     def endless(self) -> bool:
-        """Whether the environment has no time limit, so that episodes may not end."""
+        """Whether the environment has no time limit, so that episodes may never end."""
         if posggym.envs.registry[self._env_id].max_episode_steps is not None:
             return False
-        # A Gymnasium task has its own.
+        # Gymnasium tasks have their own time limit.
         return getattr(self.env.model, "time_limit", None) is None
 
     def _make(self) -> posggym.Env[Any, Any, Any]:

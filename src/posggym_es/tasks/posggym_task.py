@@ -1,8 +1,7 @@
-"""POSGGym environments as training tasks: self-play, several roles, best response.
+"""POSGGym environments as training tasks: self-play, several roles, best responses.
 
-Everything about POSGGym's agents, processors included, imports PyTorch, which takes
-seconds. It is imported when it is first needed, and compiled tasks without partners
-never need it.
+POSGGym's agents and processors import PyTorch, which takes seconds. They are imported
+on first use; compiled tasks without partners never use them.
 """
 
 from __future__ import annotations
@@ -35,19 +34,18 @@ if TYPE_CHECKING:
     from posggym.agents import Policy
     from posggym.agents.utils.processors import Processor
 
-# Trained networks see observations and give actions in this range.
+# Range of the observations and actions of trained networks.
 RESCALE_CONFIG: dict[str, Any] = {"min_val": -1.0, "max_val": 1.0, "clip": True}
 
 
 def derived_processor(space: spaces.Space[Any]) -> tuple[str, dict[str, Any]]:
-    """Return the processor (name, config) that suits a space of POSGGym.
+    """Return the processor (name, config) for observations of a POSGGym space.
 
     Bounded one-dimensional Boxes are rescaled to [-1, 1], other one-dimensional Boxes
-    and discrete actions are left as they are, and everything else is flattened
-    (discrete parts one-hot).
+    are not changed, and all other spaces are flattened (with discrete parts one-hot).
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        # A rescaling needs two finite, different bounds in every dimension.
+        # Rescaling needs finite, distinct bounds in every dimension.
         width = space.high - space.low
         if (np.isfinite(width) & (width > 0)).all():
             return "RescaleProcessor", dict(RESCALE_CONFIG)
@@ -58,14 +56,17 @@ def derived_processor(space: spaces.Space[Any]) -> tuple[str, dict[str, Any]]:
 def derived_action_processor(
     space: spaces.Space[Any],
 ) -> tuple[str, dict[str, Any]]:
-    """Return the processor (name, config) that suits an action space of POSGGym."""
+    """Return the processor (name, config) for a POSGGym action space.
+
+    Discrete actions are not changed; for other spaces see `derived_processor`.
+    """
     if isinstance(space, spaces.Discrete):
         return "IdentityProcessor", {}
     return derived_processor(space)
 
 
-class _Seat:
-    """What stands between one agent id and a network."""
+class _AgentInterface:
+    """Converts an agent's observations for a network, and its outputs to actions."""
 
     def __init__(
         self, obs_space: spaces.Space[Any], act_space: spaces.Space[Any], env_name: str
@@ -73,23 +74,23 @@ class _Seat:
         self._spaces = obs_space, act_space
         self.obs_processor = derived_processor(obs_space)
         self.action_processor = derived_action_processor(act_space)
-        # Processing changes the form of an observation and not its size.
+        # Processors do not change the flat size of observations.
         self.observation_size = flat_size(obs_space, env_name)
         processed = processed_space(self.action_processor, act_space)
         self.action: ActionSpec = action_spec(processed, env_name)
 
     @functools.cached_property
     def process(self) -> Processor:
-        """From the agent's observations to those that a network sees."""
+        """Converts the agent's observations to those of a network."""
         return make_processor(self.obs_processor, self._spaces[0])
 
     @functools.cached_property
     def unprocess(self) -> Callable[[Any], Any]:
-        """From the actions that a network gives to the agent's."""
+        """Converts actions of a network to those of the agent."""
         return make_processor(self.action_processor, self._spaces[1]).unprocess
 
     def player(self, network: Network) -> Callable[[Any], Any]:
-        """Return a network's way from the agent's observations to its actions."""
+        """Return a function from observations to actions that uses a network."""
         act = network.start()
         return lambda observation: self.decode(act(self.process(observation)))
 
@@ -99,9 +100,9 @@ class _Seat:
 
 
 class PosggymTask(Task):
-    """A POSGGym environment for a learner and those who play with it.
+    """A POSGGym environment for a learner, and the policies that play with it.
 
-    Without role and partners one policy plays all agents of a symmetric environment
+    Without a role and partners, one policy plays all agents of a symmetric environment
     (self-play).
 
     Parameters
@@ -111,16 +112,15 @@ class PosggymTask(Task):
     env_config
         Keyword arguments of `posggym.make`.
     options
-        The agents other than `role` are played by `partners`, ids of registered
-        policies that take turns, one in each episode, or are drawn by their weights;
-        or by the networks given to `rollout`.
+        Options of the task. Agents other than `role` are played by the registered
+        policies in `partners`, which take turns from episode to episode or are drawn by
+        their weights, or by the networks given to `rollout`.
 
     Raises
     ------
     ValueError
-        If a space cannot be represented, an agent id or a partner is unknown, the
-        learner would have to play different kinds of agents, or episodes have no
-        limit.
+        If a space is not supported, an agent id or a partner is unknown, the learner
+        would have to play different kinds of agents, or episodes have no limit.
     """
 
     def __init__(
@@ -143,12 +143,12 @@ class PosggymTask(Task):
         self._agents = list(env.possible_agents)
         if role is None and not env.is_symmetric:
             raise ValueError(
-                f"{env_name}: not symmetric, so one policy cannot play all its agents; "
+                f"{env_name} is not symmetric, so one policy cannot play all agents; "
                 f"set roles: {self._agents}"
             )
         if role is not None and role not in self._agents:
             raise ValueError(
-                f"{env_name}: has no agent {role!r}; its agents are "
+                f"{env_name} has no agent {role!r}; its agents are "
                 f"{', '.join(self._agents)}"
             )
         self._role = role
@@ -159,11 +159,13 @@ class PosggymTask(Task):
             options.only_if_endless,
         )
         self._decrease = options.decrease_rewards_by
-        self._seats = {
-            i: _Seat(env.observation_spaces[i], env.action_spaces[i], env_name)
+        self._interfaces = {
+            i: _AgentInterface(
+                env.observation_spaces[i], env.action_spaces[i], env_name
+            )
             for i in self._agents
         }
-        own = self._seats[role if role is not None else self._agents[0]]
+        own = self._interfaces[role if role is not None else self._agents[0]]
         self.obs_processor = own.obs_processor
         self.action_processor = own.action_processor
         self.observation_size = own.observation_size
@@ -174,9 +176,9 @@ class PosggymTask(Task):
         if partners:
             import torch
 
-            # Workers share the machine: one thread each.
+            # One thread per worker.
             torch.set_num_threads(1)
-            # An agent id that nobody can play is an error now.
+            # Raises an error if there is an agent that no partner can play.
             for seed in range(len(self._agents)):
                 cast(self._agents, seed, role, self._partners)
 
@@ -195,7 +197,8 @@ class PosggymTask(Task):
             self._recorders.append(ObservationRecorder(self.observation_size))
         recorder = self._recorders[slot]
         recorder.start()
-        # First: it seeds the action spaces, which random policies seed for themselves.
+        # First, because resetting seeds the action spaces, and random policies seed
+        # them again.
         seen = self._episodes[slot].reset(seed)
         own, players = self._cast(slot, seed, others or {})
         env = self._episodes[slot].env
@@ -204,11 +207,11 @@ class PosggymTask(Task):
             for i in env.agents:
                 if i in own:
                     row = observations[own[i]]
-                    row[:] = self._seats[i].process(seen[i])
+                    row[:] = self._interfaces[i].process(seen[i])
                     recorder.add(row)
             yield
             actions = {
-                i: self._seats[i].decode(outputs[own[i]])
+                i: self._interfaces[i].decode(outputs[own[i]])
                 if i in own
                 else players[i](seen[i])
                 for i in env.agents
@@ -223,10 +226,10 @@ class PosggymTask(Task):
     def _cast(
         self, slot: int, seed: int, others: Others
     ) -> tuple[dict[str, int], dict[str, Callable[[Any], Any]]]:
-        """Return the lanes of the learner's agents, and how the others act."""
+        """Return the lanes of the learner's agents, and functions for other agents."""
         if others:
             own = {str(self._role): 0}
-            return own, {i: self._seats[i].player(others[i]) for i in others}
+            return own, {i: self._interfaces[i].player(others[i]) for i in others}
         parts = cast(self._agents, seed, self._role, self._partners)
         mine = [i for i, part in parts.items() if part is None]
         players = {}
@@ -253,7 +256,7 @@ class PosggymTask(Task):
 def partner_candidates(
     agents: Sequence[str], partners: Partners
 ) -> dict[str, Candidates]:
-    """Return the registered policies that can play each agent id.
+    """Return the partners that can play each agent, keyed by agent id.
 
     Raises
     ------
@@ -286,7 +289,7 @@ def partner_candidates(
 def processed_space(
     processor: tuple[str, dict[str, Any]], space: spaces.Space[Any]
 ) -> spaces.Space[Any]:
-    """Return what POSGGym's own processor makes of a space, without making it."""
+    """Return the space that a processor converts a space to, without PyTorch."""
     name, config = processor
     if name == "RescaleProcessor":
         assert isinstance(space, spaces.Box)
@@ -299,7 +302,7 @@ def processed_space(
 def make_processor(
     processor: tuple[str, dict[str, Any]], space: spaces.Space[Any]
 ) -> Processor:
-    """Return POSGGym's own processor of that name and config for a space."""
+    """Create POSGGym's processor with a given name and config, for a space."""
     from posggym.agents.utils import processors
 
     name, config = processor

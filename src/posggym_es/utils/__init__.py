@@ -1,1 +1,1 @@
-"""Helpers that several steps of the pipeline share."""
+"""Helpers shared by several steps of the pipeline."""

@@ -1,7 +1,7 @@
-"""Running modules in a fresh Python process that imports posggym from a tree.
+"""Running modules in a fresh Python process that imports posggym from a given tree.
 
-What a tree registers, and what its agents do, is only known to a process that has not
-imported another posggym.
+A fresh process is needed because a process that has already imported posggym cannot
+import another one.
 """
 
 from __future__ import annotations
@@ -13,37 +13,38 @@ from pathlib import Path
 
 
 class FreshProcessError(RuntimeError):
-    """A module failed; the message is all that Python wrote about it."""
+    """A module failed; the message is its standard error output."""
 
     @property
     def reason(self) -> str:
-        """The last line: the exception, without its traceback."""
+        """The last line of the output: the exception, without its traceback."""
         return str(self).splitlines()[-1]
 
 
 def run_with_tree(tree: Path, module: str, *arguments: str) -> str:
-    """Run a module with the posggym of a tree, and this project's packages.
+    """Run a module with the posggym of a tree and this project's packages.
 
-    Nothing is written into the tree, bytecode included: it can be a git repository.
+    Nothing is written to the tree, not even bytecode, because it can be a git
+    repository.
 
     Parameters
     ----------
     tree
-        The folder that holds the `posggym` package.
+        The folder that contains the `posggym` package.
     module
         Name of the module, as for `python -m`.
     *arguments
-        Its `sys.argv[1:]`.
+        Command-line arguments of the module.
 
     Returns
     -------
     str
-        What it printed.
+        The module's standard output.
 
     Raises
     ------
     FreshProcessError
-        If it ended with another status than 0.
+        If the exit status is not 0.
     """
     source = Path(__file__).resolve().parents[2]
     run = subprocess.run(
@@ -58,7 +59,7 @@ def run_with_tree(tree: Path, module: str, *arguments: str) -> str:
         errors="replace",
     )
     if run.returncode:
-        # Killed by the system, for example, it says nothing.
-        status = f"Python ended with status {run.returncode}"
+        # The output is empty if, for example, the system killed the process.
+        status = f"Python exited with status {run.returncode}"
         raise FreshProcessError(run.stderr.strip() or status)
     return run.stdout

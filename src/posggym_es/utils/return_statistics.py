@@ -1,4 +1,4 @@
-"""Returns of episodes: intervals of their means, and how they are written."""
+"""Formatting of returns, and confidence intervals of their means."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from scipy.special import stdtrit
 
 
 def format_return(value: float) -> str:
-    """Return a return for people: POSGGym's are around 1, locomotion's in thousands."""
+    """Format a return with one decimal, or two if its magnitude is below 10."""
     # z: a small loss is 0.00, not -0.00.
     return f"{value:z.1f}" if abs(value) >= 10 else f"{value:z.2f}"
 
 
 def format_interval(mean: float, margin: float) -> str:
-    """Return a mean and half the width of its interval for people."""
+    """Format a mean return and half the width of its confidence interval."""
     return f"{format_return(mean)} ± {format_return(margin)}"
 
 

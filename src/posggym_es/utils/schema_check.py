@@ -1,4 +1,4 @@
-"""Mistakes in JSON files that their schemas find, in their users' words."""
+"""Validation of JSON data against schemas, with readable error messages."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _TYPES = {
 }
 
 
-# JSON Schema takes 1.0 for an integer, which ids and paths would show as "1.0", and
-# JSON has neither NaN nor infinity, which Python's reader and YAML do have.
+# Stricter than JSON Schema, which accepts 1.0 as an integer (ids and paths would show
+# "1.0"). NaN and infinity are not valid JSON, but Python and YAML read them.
 _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -39,20 +39,21 @@ _Validator = validators.extend(
 
 
 def refuse_mistakes(data: Any, schema: Mapping[str, Any]) -> None:
-    """Refuse data with mistakes.
+    """Validate data against a JSON schema.
 
     Parameters
     ----------
     data
-        What a JSON file holds.
+        Content of a JSON file.
     schema
-        Its JSON schema; its numbers are finite, and its integers have no point.
+        JSON schema of the data. Numbers must also be finite, and integers written
+        without a decimal point.
 
     Raises
     ------
     ValueError
-        With all mistakes in one line. Each names the key, what is wrong, and what is
-        allowed; for an unknown key the closest known one.
+        If the data are invalid, with all mistakes in one line. Each names the key, what
+        is wrong and what is allowed, and for an unknown key the closest known one.
     """
     errors = _Validator(schema).iter_errors(data)
     mistakes = dict.fromkeys(line for error in errors for line in _explain(error))
@@ -61,21 +62,21 @@ def refuse_mistakes(data: Any, schema: Mapping[str, Any]) -> None:
 
 
 def read_as(path: Path, what: str, parse: Callable[[Any], T]) -> T:
-    """Return what a JSON file holds.
+    """Read and parse a JSON file.
 
     Parameters
     ----------
     path
         The file.
     what
-        What is wrong with a file that holds something else.
+        Part of the error message that says what the file is not.
     parse
-        Makes the value of the data; raises `ValueError` for wrong ones.
+        Converts the data; raises `ValueError` if they are invalid.
 
     Raises
     ------
     ValueError
-        If the file holds something else; the message names it.
+        If the file is not JSON or the data are invalid; the message names the file.
     """
     data = read_json(path)
     try:
@@ -85,7 +86,7 @@ def read_as(path: Path, what: str, parse: Callable[[Any], T]) -> T:
 
 
 def _explain(error: ValidationError) -> Iterable[str]:
-    """Say it as `pgpelib.utils.settings.explain` does."""
+    """Yield messages in the form of `pgpelib.utils.settings.explain`."""
     place = ".".join(map(str, error.absolute_path))
     where = f"{place}: " if place else ""
     rule, expected, value = error.validator, error.validator_value, error.instance
@@ -106,7 +107,7 @@ def _explain(error: ValidationError) -> Iterable[str]:
 
 
 def _demand(rule: str, expected: Any) -> str:
-    """Return what a value must be."""
+    """Return what a value must be, for example "must be at least 1"."""
     match rule:
         case "enum":
             return f"must be {_either(map(repr, expected))}"
@@ -121,7 +122,7 @@ def _demand(rule: str, expected: Any) -> str:
 
 
 def _either(choices: Iterable[str]) -> str:
-    """Return choices as text: a, b or c."""
+    """Join choices as in "a, b or c"."""
     *first, last = choices
     return f"{', '.join(first)} or {last}" if first else last
 

@@ -1,4 +1,4 @@
-"""Threads of PyTorch while small policies play."""
+"""Limiting PyTorch's threads while small policies play."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch compute with one thread; as a context or a decorator.
+    """Limit PyTorch to one thread; a context manager or decorator.
 
-    A policy's forward pass takes microseconds. More threads only wait for each other,
-    many times as long when other processes need the cores.
+    A policy's forward pass takes microseconds, so additional threads would only wait
+    for each other, especially when other processes use the cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

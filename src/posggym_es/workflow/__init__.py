@@ -1,1 +1,1 @@
-"""What the Snakemake workflow and its scripts share."""
+"""Helpers of the Snakemake workflow and its scripts."""

@@ -1,4 +1,4 @@
-"""What the command lines share: one clear message for errors, JSON arguments."""
+"""Helpers of the command-line scripts: parsers, error messages, JSON arguments."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser whose help is a script's docstring, examples included."""
+    """Create a parser whose help text is a script's docstring."""
     return argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's `main`; expected errors become one line and exit status 1."""
+    """Run a script's `main`; print expected errors as one line and exit with 1."""
     script = Path(sys.argv[0]).name
     try:
         main()
@@ -35,7 +35,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def json_argument(text: str) -> Any:
-    """Parse an argument that holds JSON."""
+    """Parse a JSON argument."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -43,12 +43,13 @@ def json_argument(text: str) -> Any:
 
 
 def json_of(parse: Callable[[Any], T]) -> Callable[[str], T]:
-    """Return the type of an argument that holds JSON of a certain form.
+    """Return an argparse type for JSON arguments of a certain form.
 
     Parameters
     ----------
     parse
-        Makes the argument's value of the data; raises `ValueError` for wrong ones.
+        Converts the JSON data to the argument's value; raises `ValueError` if they are
+        invalid.
     """
 
     def argument(text: str) -> T:
@@ -61,38 +62,40 @@ def json_of(parse: Callable[[Any], T]) -> Callable[[str], T]:
 
 
 def add_env_module_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the argument of scripts that make environments which a policy file names."""
+    """Add `--env_module`, for scripts that create environments of policy files."""
     parser.add_argument(
         "--env_module",
         action="append",
         default=[],
         metavar="MODULE",
-        help="module that the policy's environment, module:Id, may import",
+        help="module that an environment id of the form MODULE:ID may import",
     )
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of scripts that look at a whole config."""
+    """Add the arguments of scripts that read the workflow's config."""
     parser.add_argument(
         "--configfile",
         type=Path,
         nargs="*",
         default=[Path("config/config.yaml")],
-        help="config files, or none; later ones add to earlier ones, as with Snakemake",
+        help="config files; later ones override earlier ones, as with Snakemake",
     )
     parser.add_argument(
         "--config",
         type=json_argument,
         default={},
-        help="values that replace those of the files, as JSON",
+        help="JSON with values that override those of the files",
     )
-    parser.add_argument("--directory", type=Path, default=Path())
-    parser.add_argument("--scale", help="scale of the config to look at")
-    parser.add_argument("--only", help="experiments, with commas")
+    parser.add_argument(
+        "--directory", type=Path, default=Path(), help="working directory of Snakemake"
+    )
+    parser.add_argument("--scale", help="scale to use instead of the config's")
+    parser.add_argument("--only", help="experiments to select, separated by commas")
 
 
 def config_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the config that the arguments of `add_config_arguments` name.
+    """Return the config given by the arguments of `add_config_arguments`.
 
     Raises
     ------
@@ -120,23 +123,23 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def use_posggym_tree(tree: Path) -> None:
     """Make this process import posggym from a staged tree or checkout.
 
-    Call before anything imports posggym. Nothing is written into the tree, bytecode
-    included: what is published is what was generated.
+    Call this before anything imports posggym. It also disables bytecode files, so that
+    a tree contains nothing but what was generated.
 
     Parameters
     ----------
     tree
-        The folder that holds the `posggym` package.
+        The folder that contains the `posggym` package.
 
     Raises
     ------
     ValueError
-        If the folder holds no posggym, or another one is imported already.
+        If the folder does not contain posggym, or posggym is already imported.
     """
     tree = tree.resolve()
     if not (tree / "posggym" / "__init__.py").is_file():
-        raise ValueError(f"{tree}: holds no posggym package")
+        raise ValueError(f"{tree} does not contain the posggym package")
     if "posggym" in sys.modules:
-        raise ValueError("posggym is imported already; use a fresh process")
+        raise ValueError("posggym is already imported; use a fresh process")
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(tree))

@@ -1,4 +1,4 @@
-"""Digests of code: what a script's results depend on, besides its inputs."""
+"""Digests of the code that a script's results depend on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-# The distribution whose packages are the project's.
+# The project's distribution.
 DISTRIBUTION = "posggym-es"
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -20,18 +20,18 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 def source_digest(script: Path, source: Path, others: Sequence[Path] = ()) -> str:
     """Return a digest of a script and of all project modules that it runs.
 
-    Counted are imports, within functions too, and modules that are named in text:
-    those run by ``python -m`` in a fresh process, imported by name, or found as entry
-    points of a group. Other packages do not count: their versions are pinned.
+    This includes imports, also within functions, and modules named in string literals:
+    those run with ``python -m``, imported by name, or found as entry points of a group.
+    Other packages are ignored, because their versions are pinned.
 
     Parameters
     ----------
     script
         A Python file.
     source
-        Folder of the project's packages; other packages can be installed beside them.
+        Folder of the project's packages; it may also contain other packages.
     others
-        More files that the results depend on, such as templates.
+        Other files that the results depend on, such as templates.
 
     Returns
     -------
@@ -58,9 +58,9 @@ def _run_by(script: Path, source: Path) -> set[Path]:
 
 @cache
 def _modules(path: Path, source: Path, named: bool) -> tuple[tuple[Path, bool], ...]:
-    """Return the files that a file runs, and whether it names them itself.
+    """Return the files that a file runs, each with whether it names them directly.
 
-    A package that is run only because one of its modules is imported is not `named`.
+    A package that runs only because one of its modules is imported is not `named`.
     """
     nodes = _run(ast.parse(path.read_bytes()), named)
     names = {name for node in nodes for name in _names(node, path, source)}
@@ -68,12 +68,12 @@ def _modules(path: Path, source: Path, named: bool) -> tuple[tuple[Path, bool], 
 
 
 def _run(node: ast.AST, named: bool) -> Iterator[ast.AST]:
-    """Go through a file's syntax, except what is there for type checkers only."""
+    """Iterate over a file's syntax tree, skipping code only for type checkers."""
     yield node
     for child in ast.iter_child_nodes(node):
         lazy = isinstance(child, ast.FunctionDef) and child.name == "__getattr__"
         if lazy and not named:
-            # Runs only for those who import a name from the package.
+            # Runs only if a name is imported from the package.
             continue
         checked = isinstance(child, ast.If) and ast.unparse(child.test)
         if checked == "TYPE_CHECKING":
@@ -93,7 +93,7 @@ def _names(node: ast.AST, path: Path, source: Path) -> Iterator[str]:
             package = path.relative_to(source).parts[: -node.level]
             module = ".".join([*package, *filter(None, [module])])
         for alias in node.names:
-            # `from package import module`, or a name of that module.
+            # `from package import module`, or `from module import name`.
             inner = f"{module}.{alias.name}"
             yield inner if list(_paths(inner, source)) else module
     elif isinstance(node, ast.Constant) and _DOTTED.fullmatch(str(node.value)):
@@ -103,7 +103,7 @@ def _names(node: ast.AST, path: Path, source: Path) -> Iterator[str]:
 
 @cache
 def _entry_points() -> dict[str, list[str]]:
-    """Return the modules of all installed entry points by their group."""
+    """Return the modules of all installed entry points, keyed by group."""
     modules: dict[str, list[str]] = {}
     for distribution in importlib.metadata.distributions():
         for point in distribution.entry_points:
@@ -117,7 +117,7 @@ def _files(names: Iterable[str], source: Path) -> Iterator[tuple[Path, bool]]:
         parts = name.split(".")
         if parts[0] not in ours:
             continue
-        # Importing a module runs its packages, too.
+        # Importing a module also runs its parent packages.
         for end in range(1, len(parts) + 1):
             for path in _paths(".".join(parts[:end]), source):
                 yield path, end == len(parts)
@@ -132,9 +132,10 @@ def _paths(module: str, source: Path) -> Iterator[Path]:
 
 @cache
 def _top_level(source: Path) -> frozenset[str]:
-    """Return the names of the project's packages and modules in a folder.
+    """Return the names of the project's top-level packages and modules in a folder.
 
-    All there are in a checkout; among installed packages those of the distribution.
+    In a checkout these are all of them; among installed packages, those of the
+    project's distribution.
     """
     if (source.parent / "Snakefile").is_file():
         return frozenset(path.stem for path in source.iterdir())

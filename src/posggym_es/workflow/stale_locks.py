@@ -1,9 +1,9 @@
-"""Locks that a killed Snakemake of this project left behind.
+"""Removal of stale locks that killed Snakemake processes of this project left behind.
 
-Snakemake locks the files that it works on, and a Snakemake that is killed leaves these
-locks: the same command then needs `--unlock` first. A lock does not say who holds it.
-So each run of this project records which locks it holds, and who it is, and a later run
-removes exactly those whose holder is provably dead.
+Snakemake locks the files that it works on. If it is killed, these locks remain, and the
+same command fails until `--unlock` is used. A lock does not tell which process holds
+it. Therefore, each run of this project records its process and its locks, and later
+runs remove exactly those locks whose process has provably ended.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Any
 
 from pgpelib.utils.files import read_json, write_json
 
-# Beside Snakemake's own folders in its `.snakemake`.
+# Folder in `.snakemake`, next to Snakemake's own folders.
 _RECORDS = "posggym-es-locks"
 
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """A process, told apart from every other one that ever ran anywhere.
+    """A process, with a globally unique identity.
 
     Parameters
     ----------
     machine, boot
-        Ids of the machine and of its present boot; "" where the system has none.
+        Ids of the machine and of its current boot; "" if the system does not have one.
     pid_namespace
-        Which processes `pid` counts: containers of one machine count their own.
+        Namespace of `pid`: each container of a machine has its own process ids.
     pid, start
-        Process id, and when the process started, in clock ticks since the boot.
+        Process id, and start time of the process in clock ticks since the boot.
     """
 
     machine: str
@@ -43,7 +43,7 @@ class Holder:
 
     @classmethod
     def current(cls) -> Holder | None:
-        """Return this process; None on systems that do not tell processes apart."""
+        """Return this process; None on systems without `/proc`."""
         return cls._of(os.getpid())
 
     @classmethod
@@ -61,15 +61,15 @@ class Holder:
         try:
             machine = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
         except OSError:
-            # Many containers have none; the boot's id is unique among machines, too.
+            # Many containers lack it; the boot id is also unique among machines.
             machine = ""
         return cls(machine, boot, namespace, pid, start)
 
     def is_dead(self) -> bool:
-        """Return whether the process ran here and has ended.
+        """Return whether the process has provably ended.
 
-        False also where that cannot be known: on another machine, after another boot,
-        in another container.
+        False if this cannot be determined because the process ran on another machine,
+        before a reboot, or in another container.
         """
         here = Holder.current()
         if here is None or not self.boot:
@@ -84,21 +84,21 @@ class Holder:
         except PermissionError:
             return False
         now = self._of(self.pid)
-        # Another process may have got the id since.
+        # The process id may have been reused.
         return now is not None and now.start != self.start
 
 
 def _start_time(pid: int) -> int:
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    # The second field is the program's name in parentheses, whatever it contains.
+    # The second field is the program's name in parentheses, which may contain spaces.
     return int(text.rpartition(")")[2].split()[19])
 
 
 def keep_records(persistence: Any) -> None:
-    """Make a workflow remove stale locks before it locks, and record its own.
+    """Make a workflow remove stale locks before it locks, and record its own locks.
 
-    Snakemake has no hook between its locks and its first job, so this wraps `lock` of
-    the one workflow. Dry runs and everything else that does not lock stay as they are.
+    Snakemake has no hook between locking and the first job, so this wraps the
+    workflow's `lock` method. Runs that do not lock, such as dry runs, are not affected.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def keep_records(persistence: Any) -> None:
     def lock() -> Iterator[None]:
         remove_stale_locks(folder)
         with inner():
-            # Which lock files are its own, Snakemake tells nobody. There are none where
-            # it keeps locks in a database.
+            # Snakemake has no public API for this. The attribute is missing if it keeps
+            # locks in a database.
             own = getattr(persistence, "_lockfile", {})
             record_locks(folder, map(Path, own.values()))
             yield
@@ -129,7 +129,7 @@ def record_locks(snakemake_folder: Path, locks: Iterable[Path]) -> None:
     snakemake_folder
         Snakemake's `.snakemake`.
     locks
-        The lock files, which exist.
+        Existing lock files.
     """
     holder = Holder.current()
     held = {str(path.resolve()): _identity(path) for path in locks}
@@ -141,9 +141,9 @@ def record_locks(snakemake_folder: Path, locks: Iterable[Path]) -> None:
 
 
 def remove_stale_locks(snakemake_folder: Path) -> list[Path]:
-    """Remove the locks of processes that are provably dead.
+    """Remove the locks of processes that have provably ended.
 
-    Locks that nobody recorded, that changed since, or whose holder may be alive stay.
+    Locks remain if they were not recorded, have changed since, or may still be held.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def remove_stale_locks(snakemake_folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The locks that were removed.
+        The removed locks.
     """
     removed = []
     for path, record in _records(snakemake_folder / _RECORDS):
@@ -162,7 +162,7 @@ def remove_stale_locks(snakemake_folder: Path) -> list[Path]:
             locks = {Path(name): tuple(held) for name, held in record["locks"].items()}
             dead = holder.is_dead()
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-            # Nothing that this project wrote.
+            # Not a record written by this project.
             continue
         if not dead:
             continue
@@ -185,6 +185,6 @@ def _records(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a lock is taken again: inode, time (ns) and size."""
+    """Return what changes when a lock is recreated: inode, mtime (ns) and size."""
     status = path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size

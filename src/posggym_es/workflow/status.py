@@ -1,4 +1,4 @@
-"""The live state of all experiments, from the files that running jobs write."""
+"""The current state of all experiments, from the files that running jobs write."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from pgpelib.utils.locks import is_locked
 from posggym_es.config.experiments import Experiment, Experiments
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
 
-# Generations that speed and remaining time are taken from.
+# Number of recent generations that determine speed and remaining time.
 RECENT = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class RunStatus:
-    """How far a training run is, and what followed it.
+    """The progress of a training run, and of the steps after it.
 
     Parameters
     ----------
     experiment, run
-        Names of its folders; `run` is "-" where policies were given.
+        Names of its folders; `run` is "-" if policies were given.
     state
         "waiting", "training", "interrupted", "trained", "verified" or "registered".
     generation, niters
-        Completed generations, and how many there will be.
+        Number of completed generations, and of all generations.
     fitness, re_eval
-        Population median of the last generation, and last mean re-evaluation.
+        Median fitness of the last population, and mean return of the last
+        re-evaluation.
     steps_per_second
         Simulator steps per second of recent generations.
     eta
@@ -57,7 +58,7 @@ def statuses(experiments: Experiments, folder: Path) -> list[RunStatus]:
     experiments
         The config.
     folder
-        Where Snakemake works.
+        Working directory of Snakemake.
     """
     return [
         _run_status(
@@ -72,7 +73,7 @@ def statuses(experiments: Experiments, folder: Path) -> list[RunStatus]:
 
 
 def _seeds(experiment: Experiment) -> Sequence[int | None]:
-    """Return the seeds of the training runs; one None where policies were given."""
+    """Return the seeds of the training runs; [None] if policies were given."""
     if experiment.settings.train is None:
         return [None]
     return experiment.settings.seeds
@@ -130,7 +131,7 @@ def _run_status(
 
 
 def status_table(rows: Sequence[RunStatus]) -> str:
-    """Return the states as a table for a terminal."""
+    """Format the states as a plain-text table."""
     headings = ["experiment", "run", "state", "generation", "fitness", "re-eval"]
     headings += ["steps/s", "ETA"]
     cells = [

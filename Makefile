@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all set-up themselves; everything lands in .venv.
+# `make demo` and `make test` include all set-up; everything is installed in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ EXTRAS := bootstrap,mongo,ray,slurm,tensorboard,test
 INSTALL := $(BIN)/python tools/install_environment.py
 INSTALLERS := $(wildcard tools/install_*.py) tools/locked_packages.py
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
-# One process more than cores, because those on Slurm mostly wait.
+# One more process than cores, because tests with Slurm mostly wait.
 TESTS = pytest -n $$(($(CORES) + 1)) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo env test test-quick lint settings coverage mutants audit lock headline clean
@@ -16,7 +16,7 @@ TESTS = pytest -n $$(($(CORES) + 1)) --dist loadgroup --no-loadscope-reorder
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-env: $(STAMP) ## create the environment from the lock, every file checked by its hash
+env: $(STAMP) ## create the environment from the lock file, with hashes checked
 
 $(STAMP): pyproject.toml requirements.lock $(INSTALLERS)
 	$(PYTHON) -m venv $(VENV)
@@ -47,7 +47,7 @@ lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, import rules, snakefmt and Snake
 	$(VENV)/snakefmt/bin/snakefmt --check Snakefile workflow/Snakefile rules
 	$(ACTIVE) snakemake --lint
 
-settings: $(STAMP) ## write the config's schema and the tables of docs/config.md
+settings: $(STAMP) ## generate the config's schema and the tables in docs/config.md
 	$(BIN)/python tools/write_settings.py
 
 $(VENV)/.quality: $(STAMP)
@@ -67,15 +67,15 @@ mutants: $(VENV)/.quality ## mutation score of the conversion and registry code
 		PYTHONPATH="$(CURDIR)/mutants/src" mutmut run --max-children $(CORES)
 	$(BIN)/mutmut results
 
-audit: $(VENV)/.quality ## look for known vulnerabilities of the locked packages (online)
+audit: $(VENV)/.quality ## check the locked packages for known vulnerabilities (online)
 	$(BIN)/pip-audit --vulnerability-service osv $(AUDIT) --disable-pip \
 		--require-hashes --requirement requirements.lock
 
-lock: $(VENV)/.quality ## resolve again: versions, hashes and licences of all packages
+lock: $(VENV)/.quality ## update the lock: versions, hashes and licences of all packages
 	$(BIN)/python tools/lock_environment.py $(LOCK)
 
 headline: $(STAMP) ## resume the unfinished runs of the paper's results (days; see benchmarks/headline)
 	$(ACTIVE) nice -n 19 python benchmarks/headline.py $(HEADLINE)
 
-clean: ## remove the environment (results stay)
+clean: ## remove the environment (results are kept)
 	rm -rf $(VENV)

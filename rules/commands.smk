@@ -1,8 +1,8 @@
-"""Targets that make no files: what to ask for, how far it is, and whether it holds."""
+"""Targets without output files: help, status, and a check of the results."""
 
 
 rule status:
-    """Show how far the experiments are."""
+    """Show the progress of the experiments."""
     params:
         script=path_of("status.py"),
         arguments=lambda wildcards: config_arguments(),
@@ -16,7 +16,7 @@ rule status:
 
 
 rule check:
-    """Derive every published file again, and say which differ."""
+    """Regenerate all published files, and list those that differ."""
     input:
         published_results,
     params:
@@ -34,7 +34,7 @@ rule check:
 
 
 rule help:
-    """List what to ask for."""
+    """List the targets."""
     params:
         text=TARGETS,
     log:
@@ -46,6 +46,6 @@ rule help:
         "printf %s {params.text:q} | tee {log:q}"
 
 
-# As a module, the targets are another workflow's.
+# If this workflow is used as a module, the other workflow defines the targets.
 if not AS_MODULE:
     refuse_unknown_targets()

@@ -13,9 +13,8 @@ SOURCE = Path(posggym_es.__file__).parents[1]
 CONFIG_FILES = ", ".join(map(str, workflow.configfiles)) or "config"
 
 if CHECKOUT is not None:
-    # For the scripts of all rules, also where a rule runs in a conda environment that does
-    # not have the packages installed. A prefix replaces Snakemake's own, which makes
-    # failures within pipes count.
+    # Lets scripts import the project's packages, also in conda environments without
+    # them. This replaces Snakemake's own prefix, which sets -euo pipefail.
     shell.prefix(
         f"set -euo pipefail; export PYTHONPATH='{SOURCE}'"
         + "${{PYTHONPATH:+:$PYTHONPATH}}; "
@@ -23,15 +22,15 @@ if CHECKOUT is not None:
 
 
 def project_file(path):
-    """Return a file of this project; Snakemake fetches it where there is no checkout."""
+    """Return a file of this project, which Snakemake fetches if there is no checkout."""
     if CHECKOUT is not None:
         return CHECKOUT / path
     return Path(workflow.source_path(f"../{path}"))
 
 
 try:
-    # Instead of Snakemake's `validate`: the models that the schema is made from name
-    # the key that was meant, and have the defaults.
+    # Instead of Snakemake's `validate`, because the models that the schema is generated
+    # from suggest similar keys and apply the defaults.
     CONFIG = read_config(config, workflow.config_settings.config)
     EXPERIMENTS = Experiments(CONFIG)
 except SettingsError as error:
@@ -39,10 +38,11 @@ except SettingsError as error:
         *(f"{CONFIG_FILES}: {each}" for each in error.mistakes)
     ) from error
 
-# Intermediate files: runs/<scale>/<experiment>/seed<k>/... of a training run,
-# runs/<scale>/<experiment>/<agent>/... of an agent (the same folder where a run trains
-# one agent) and, for what several agents share, runs/<scale>/<group>/staged/..., a group
-# being an experiment or the registry.
+# Intermediate files are in
+# - runs/<scale>/<experiment>/seed<k>/ for a training run,
+# - runs/<scale>/<experiment>/<agent>/ for an agent (the same folder if a run trains only
+#   one agent), and
+# - runs/<scale>/<group>/staged/ for all agents of an experiment or of the registry.
 RUNS = str(EXPERIMENTS.run_root)
 RESULTS = str(EXPERIMENTS.results_root)
 SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
@@ -60,20 +60,20 @@ wildcard_constraints:
 
 
 def path_of(script):
-    """Return a param: the path of a script."""
+    """Return the path of a script, for `params`."""
     path = f"workflow/scripts/{script}"
     if CHECKOUT is not None:
         return CHECKOUT / path
-    # Fetched into another folder in each run. Snakemake takes params for changed by what
-    # they are, except those that depend on more than wildcards.
+    # Fetched to a different folder in each run. A changed param would rerun the job,
+    # unless it is a function of more than wildcards.
     return lambda wildcards, output: project_file(path)
 
 
 def code_of(script, *others):
-    """Return a param function: the digest of a script and of the modules that it runs.
+    """Return a function for `params`: the digest of a script and the modules it runs.
 
-    Editing code runs again what it affects. Training is left out on purpose: it takes
-    days, and its results are still those of the code that their notes name.
+    With it, editing code reruns the jobs that depend on it. Training does not use it on
+    purpose: it takes days, and its results record the commit that computed them.
     """
     return lambda wildcards: source_digest(
         project_file(f"workflow/scripts/{script}"), SOURCE, others

@@ -1,4 +1,4 @@
-"""Conversion to POSGGym's policy format, proved in the same job."""
+"""Conversion to POSGGym's policy format, including its proof."""
 
 
 rule convert:

@@ -1,8 +1,8 @@
-"""Cross-play: the registered policies of each POSGGym environment with each other."""
+"""Cross-play between the registered policies of each POSGGym environment."""
 
 
 rule crossplay_env:
-    """Play all policies of an environment with each other; goes on if interrupted."""
+    """Play all policies of an environment with each other; resumes if interrupted."""
     input:
         specs=of_registry(rules.agent_spec.output[0]),
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),

@@ -2,7 +2,7 @@
 
 
 rule docs:
-    """Regenerate the pages of the environments that a group's agents are for."""
+    """Generate the pages of the environments that a group has agents for."""
     input:
         specs=of_group(rules.agent_spec.output[0]),
         tree=rules.registry.output[0],
@@ -28,7 +28,7 @@ rule docs:
 
 
 rule docs_all:
-    """Regenerate the pages of every environment in POSGGym that has agents."""
+    """Generate the pages of all environments with agents."""
     input:
         tree=rules.registry.output[0].format(group=REGISTRY_GROUP),
     output:

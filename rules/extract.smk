@@ -1,8 +1,8 @@
-"""Picking the policy of a run and writing it in a safe format."""
+"""Extraction of a run's policy to a safe format."""
 
 
 rule extract:
-    """Pick a checkpoint; write weights as safetensors and the rest as JSON."""
+    """Select a checkpoint; write its weights as safetensors and the rest as JSON."""
     input:
         begins_chain,
         source=policy_source,

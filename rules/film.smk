@@ -2,7 +2,7 @@
 
 
 rule film:
-    """Film one of the episodes that an agent was verified with."""
+    """Film one of an agent's verified episodes."""
     input:
         spec=rules.agent_spec.output[0],
         verification=rules.verify.output[0],

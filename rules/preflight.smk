@@ -1,4 +1,4 @@
-"""What happens before the first job: the preflight, and records of locks."""
+"""Actions before the first job: checks of planned agents, and records of locks."""
 
 import subprocess
 from functools import cache
@@ -8,10 +8,10 @@ from posggym_es.workflow.stale_locks import keep_records
 
 @cache
 def lock_records():
-    """Keep records of this run's locks, if it is one that locks.
+    """Keep records of this run's locks, unless it is a dry run or does not run jobs.
 
-    Called while the jobs are planned: only then is it known that this is neither a dry
-    run nor one of Snakemake's views, and there are no locks yet.
+    This is called while jobs are planned. Earlier, the kind of run is not known; later,
+    Snakemake has already locked.
     """
     runs_jobs = workflow.executor_plugin is not None and not workflow.dryrun
     if workflow.is_main_process and runs_jobs:
@@ -19,29 +19,29 @@ def lock_records():
 
 
 def begins_chain(wildcards):
-    """Return no input. Every chain begins with a rule that has this as its input."""
+    """Return no input files; an input of the first rule of every chain of jobs."""
     lock_records()
     return []
 
 
 def refuse_agents_that_cannot_be_registered():
-    """Check tasks, and that POSGGym takes the agents that are about to be trained.
+    """Check that agents can be registered in POSGGym, before they are trained.
 
-    This is no rule. Through a file between it and the training, a new description would
-    train again; and behind an `ancient` file that is going to change, Snakemake does not
-    see what else has changed.
+    This is not a rule, because its output would be an input of training: a change of an
+    agent's description would then train the agent again. With an `ancient` input that
+    is about to change, Snakemake does not notice other changes.
     """
     to_train = {
         job.wildcards.experiment
         for job in workflow.dag.needrun_jobs()
-        # The rule has another name in a workflow that uses it `as` another.
+        # A workflow that uses this one as a module may rename the rule.
         if job.rule.name == rules.train.rule.name
     }
     if not to_train:
         return
     agents = json.dumps(EXPERIMENTS.planned_agents(to_train))
     script = project_file("workflow/scripts/check_planned_agents.py")
-    # As the prefix of all jobs: environments can come from modules of the user.
+    # Like the shell prefix of jobs; the user's own path may contain environments.
     paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
     run = subprocess.run(
         [sys.executable, str(script), "--agents", agents],
@@ -50,12 +50,12 @@ def refuse_agents_that_cannot_be_registered():
         text=True,
     )
     if run.returncode:
-        # Simulators warn on the way.
+        # Skip warnings of simulators.
         message = run.stderr.strip().rpartition(f"{script.name}: ")[2]
         raise WorkflowError(f"{CONFIG_FILES}: {message}")
 
 
-# Snakemake runs that of its main Snakefile only: see docs/modules.md.
+# Snakemake runs only the main Snakefile's onstart, see docs/modules.md.
 onstart:
     if workflow.is_main_process:
         refuse_agents_that_cannot_be_registered()

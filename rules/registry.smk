@@ -2,7 +2,7 @@
 
 
 rule registry:
-    """Make a posggym tree in which the agents of a group are registered."""
+    """Create a posggym tree in which the agents of a group are registered."""
     input:
         specs=of_group(rules.agent_spec.output[0]),
         assets=rules.stage.output.assets,

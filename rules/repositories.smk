@@ -1,7 +1,7 @@
-"""Real repositories: registration on a branch, publishing, and taking agents out.
+"""Real repositories: registering agents on a branch, publishing and removing them.
 
-`publish` and `unregister` act each time: they have no benchmark, which Snakemake takes
-for an output.
+`publish` and `unregister` run whenever they are requested. They have no benchmark,
+because Snakemake treats it as an output.
 """
 
 
@@ -34,7 +34,7 @@ rule register_in_repositories:
 
 
 rule publish:
-    """Push the branches, and make each agent from what was pushed. Only when asked."""
+    """Push the branches, and check the published agents; only on request."""
     input:
         full_scale,
         rules.register_in_repositories.output,
@@ -61,7 +61,7 @@ rule publish:
 
 
 rule unregister:
-    """Take the agent of --config policy=ID out of both repositories."""
+    """Remove the agent given by --config policy=ID from both repositories."""
     input:
         needs_repositories,
     params:

@@ -1,8 +1,8 @@
-"""Results: one declared folder per experiment, written by the chain's last step."""
+"""Results: one output folder per experiment, written by the last step."""
 
 
 rule results:
-    """Collect everything about an experiment in results/<experiment>."""
+    """Collect the results of an experiment in results/<experiment>."""
     input:
         specs=of_experiment(rules.agent_spec.output[0]),
         verifications=of_experiment(rules.verify.output[0]),
@@ -15,7 +15,7 @@ rule results:
     output:
         report(
             directory(f"{RESULTS}/{{experiment}}"),
-            # Snakemake finds files by wildcards only.
+            # Snakemake requires wildcards in patterns.
             patterns=["{file,index}.html", "{file,learning_curve}.png"],
             caption="../workflow/report/experiment.rst",
             category="Experiments",

@@ -1,8 +1,8 @@
-"""Policy files at the paths where POSGGym and its models repository expect them."""
+"""Specs of agents, and policy files at the paths that POSGGym uses."""
 
 
 rule agent_spec:
-    """Write how an agent is registered: ids, paths, processors, description."""
+    """Write the spec of an agent: its id, paths, processors and description."""
     input:
         policy=rules.extract.output,
         converted=rules.convert.output.report,
@@ -33,7 +33,7 @@ rule agent_spec:
 
 
 rule stage:
-    """Stage the policy files of a group in a models tree and in an assets tree."""
+    """Copy the policy files of a group to a models tree and an assets tree."""
     input:
         specs=of_group(rules.agent_spec.output[0]),
         policies=of_group(rules.convert.output.policy),

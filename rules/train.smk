@@ -1,13 +1,13 @@
 """ES training, one job per experiment and seed.
 
-The state of a run lives in `run-<digest>/`, which is no declared output: Snakemake
-deletes the outputs of failed jobs, and a training run has to survive that. The digest
-names the configuration, so a run is continued only by the configuration that began it.
+The state of a run is in `run-<digest>/`. This is not a declared output, because
+Snakemake deletes the outputs of failed jobs, and training must be able to resume. The
+digest identifies the configuration, so a run resumes only with the same configuration.
 """
 
 
 rule train:
-    """Train a policy with PGPE; goes on where an earlier attempt was interrupted."""
+    """Train a policy with PGPE; resumes an interrupted run."""
     input:
         begins_chain,
     output:

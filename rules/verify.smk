@@ -1,8 +1,8 @@
-"""Verification: agents are made by id from the staged tree, in a fresh process."""
+"""Verification: agents are created by id from the staged tree, in a fresh process."""
 
 
 rule verify:
-    """Play full episodes with a registered agent; compare with the trained policy."""
+    """Play full episodes with a registered agent; compare it with the trained policy."""
     input:
         spec=rules.agent_spec.output[0],
         policy=rules.extract.output,
@@ -30,7 +30,7 @@ rule verify:
 
 
 rule verify_registry:
-    """Check that the agents of all experiments play the same from the common tree."""
+    """Check that all agents play the same from the common tree as when verified."""
     input:
         specs=of_registry(rules.agent_spec.output[0]),
         verifications=of_registry(rules.verify.output[0]),

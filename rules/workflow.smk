@@ -1,6 +1,6 @@
-"""The whole workflow, except its default target.
+"""The complete workflow, except for its default target.
 
-Data flows through the rule files in this order; each reads what the one before it wrote.
+The rule files are included in the order of the data flow.
 """
 
 import os
@@ -12,15 +12,15 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# A checkout has the project's packages beside its rules, installed or not. Where
-# Snakemake fetches single files from a repository (`github(...)`), there is none, and
-# the packages are those installed with Snakemake.
+# In a checkout, the project's packages are next to the rules and need not be installed.
+# If Snakemake fetches single files from a repository (`github(...)`), there is no
+# checkout, and the packages must be installed with Snakemake.
 CHECKOUT = None
 if isinstance(workflow.current_basedir, os.PathLike):
     CHECKOUT = Path(workflow.current_basedir).parent
     source = CHECKOUT / "src"
     sys.path.insert(0, str(source))
-    # Snakemake's plugin has imported some of them, in another checkout those installed.
+    # The Snakemake plugin may have imported packages from a different installation.
     for name in [
         name for name in sys.modules if (source / name.split(".")[0]).is_dir()
     ]:
@@ -37,8 +37,9 @@ from posggym_es.config.safe_config import read_safely
 
 if not read_safely() and workflow.overwrite_configfiles:
     raise WorkflowError(
-        "--configfile needs posggym-es installed beside Snakemake (make env): without "
-        "it, Snakemake runs code in such files before the workflow can prevent that"
+        "--configfile needs posggym-es to be installed with Snakemake (make env): "
+        "otherwise, Snakemake runs code in such files before the workflow can prevent "
+        "it"
     )
 
 
@@ -68,7 +69,7 @@ include: "repositories.smk"
 include: "commands.smk"
 
 
-# Folders of runs are parts of params, too, which Snakemake does not prefix.
+# Params also contain paths of runs, which Snakemake would not prefix.
 if not rules.train.output.metrics.startswith(RUNS):
     raise WorkflowError(
         "prefix and replace_prefix of a module are not supported; run the workflow in "

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Check that POSGGym will take agents that are still to be trained.
+"""Check that agents can be registered in POSGGym, before they are trained.
 
-Their tasks can be made, their ids are free and keep to POSGGym's grammar, and posggym
-can be added to. Prints the ids.
+Checks that their environments can be created, that their ids are valid and not taken,
+and that the installed posggym can be extended. Prints the ids.
 
 Examples
 --------
@@ -24,7 +24,7 @@ def main() -> None:
         "--agents",
         type=cli.json_of(planned_agents),
         required=True,
-        help="as JSON: experiment, `train` and `register` settings of each",
+        help="JSON list with experiment, `train` and `register` settings of each agent",
     )
     args = parser.parse_args()
     for spec in check_planned(args.agents):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Derive every published file again from the trained policies, and say which differ.
+"""Regenerate all published files from the trained policies, and list those that differ.
 
-Runs extraction, conversion, staging, registration, verification and docs in a folder of
-its own, and compares policy files, registration code and pages byte by byte with those
+Runs extraction, conversion, staging, registration, verification and docs in a temporary
+folder, and compares policy files, registration code and pages byte by byte with those
 in `results/`.
 
 Examples
@@ -50,8 +50,8 @@ def main() -> None:
     for line in found:
         print(line)
     if found:
-        sys.exit(f"check_results.py: {len(found)} files are not what the chain makes")
-    print(f"{results}: every published file is what the chain makes")
+        sys.exit(f"check_results.py: {len(found)} files differ")
+    print(f"{results}: all published files are reproduced exactly")
 
 
 if __name__ == "__main__":

@@ -27,13 +27,15 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--experiment", help="name of the experiment")
     which.add_argument(
-        "--registry", type=Path, help="verification report of the registry of all"
+        "--registry", type=Path, help="verification report of the registry"
     )
     parser.add_argument("--config", type=cli.json_argument, default={})
     parser.add_argument("--agent_dirs", type=Path, nargs="+", default=[])
     parser.add_argument("--run_dirs", type=Path, nargs="*", default=[])
     parser.add_argument("--scale", default=FULL_SCALE, help="scale of the config")
-    parser.add_argument("--films", action="store_true", help="show the agents' films")
+    parser.add_argument(
+        "--films", action="store_true", help="include the agents' films"
+    )
     parser.add_argument("--specs", type=Path, nargs="+", default=[])
     parser.add_argument("--staged", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
@@ -52,7 +54,7 @@ def main() -> None:
         else:
             specs = [AgentSpec.read(path) for path in args.specs]
             collect_registry(specs, args.registry, args.staged, output, args.scale)
-    print(f"look at {args.output / 'README.md'}")
+    print(f"results: {args.output / 'README.md'}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Play all registered policies of an environment with each other.
 
-For each set of arguments that an agent of the pipeline was trained for: the payoff
-matrix with intervals (CSV, heat map, page), regret, and the population's diversity.
-POSGGym's own policies are included; those that cannot be made here are named with the
-reason. If interrupted, it resumes where it stopped.
+For each set of arguments that an agent of the pipeline was trained for, writes the
+payoff matrix with confidence intervals (CSV, heat map, page), regret, and the diversity
+of the population. POSGGym's own policies are included; those that cannot be created are
+listed with the reason. An interrupted run resumes where it stopped.
 
 Examples
 --------
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument(
         "--models_dir",
         type=Path,
-        help="copy of POSGGym's models repository, instead of downloading from it",
+        help="local copy of POSGGym's models repository, instead of downloads",
     )
     parser.add_argument("--env", required=True, help="POSGGym id")
     parser.add_argument("--specs", type=Path, nargs="+", required=True)
@@ -46,11 +46,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # Its own tree: files that POSGGym downloads go there.
+    # A copy, because POSGGym downloads files into its tree.
     tree = args.state / "posggym-tree"
     if args.models_dir is not None:
         copy_models(args.models_dir / MODELS_ROOT, tree / ASSETS_ROOT)
-    # After them: the agents of the pipeline have the files that it made.
+    # After the models, so that the pipeline's own agents take precedence.
     shutil.copytree(args.posggym_tree, tree, dirs_exist_ok=True)
     cli.use_posggym_tree(tree)
     # These import posggym, so only now.
@@ -66,7 +66,7 @@ def main() -> None:
             variant = Variant(spec.env_id, arguments)
             variants[variant.name] = variant
     if not variants:
-        raise ValueError(f"{args.env}: none of the agents is for this environment")
+        raise ValueError(f"{args.env}: no agents were trained for this environment")
     with atomic_directory(args.output) as output:
         for variant in variants.values():
             policies, left_out = usable(variant, list(policies_of(variant)))
@@ -84,7 +84,7 @@ def main() -> None:
             crossplay_folder(
                 variant, table, left_out, output / variant.name, args.scale
             )
-    print(f"look at {args.output}")
+    print(f"results: {args.output}")
 
 
 if __name__ == "__main__":

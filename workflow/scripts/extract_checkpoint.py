@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Pick the policy that represents a run, and write it in a safe format.
+"""Select the policy of a run, and write it in a safe format.
 
-Reads `.pickle` policies (this trainer's and the original pgpelib's) and `.pt`
-checkpoints of the PPO baselines; nothing in them is executed. Writes
-`policy.safetensors` and `policy.json`, together with the returns that verification
+Reads `.pickle` policies of this trainer and of the original pgpelib, and `.pt`
+checkpoints of the PPO baselines, without executing anything in them. Writes
+`policy.safetensors` and `policy.json`, which include the returns that verification
 compares with.
 
 Examples
@@ -31,13 +31,13 @@ def main() -> None:
     )
     parser.add_argument("--checkpoint", choices=CHECKPOINTS, default="latest")
     parser.add_argument(
-        "--role", help="agent id to pick for, of a run that trains several policies"
+        "--role", help="agent id of the policy, if the run trains several policies"
     )
     parser.add_argument(
         "--episodes",
         type=int,
         default=16,
-        help="episodes to play when the trainer's re-evaluation cannot be used",
+        help="episodes to play if the trainer's re-evaluation cannot be used",
     )
     parser.add_argument("--output_dir", type=Path, required=True)
     cli.add_env_module_argument(parser)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Film a registered agent: one of its verified episodes, as MP4 and as a small WebP.
+"""Film one of a registered agent's verified episodes, as MP4 and as a small WebP.
 
-Needs no display. Where an environment cannot be rendered, the folder has the reason in
-`film.json` instead of a film: a missing graphics library does not stop the chain.
+No display is needed. If the environment cannot be rendered, for example because a
+graphics library is missing, `film.json` has the reason, and the script succeeds.
 
 Examples
 --------

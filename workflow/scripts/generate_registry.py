@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make a posggym tree in which the given agents are registered.
+"""Create a posggym tree in which the given agents are registered.
 
 Copies the installed posggym (or the package given), adds the staged policy files, and
 generates the registration code.
@@ -32,15 +32,15 @@ def main() -> None:
     parser.add_argument(
         "--posggym",
         type=Path,
-        help="package folder to start from (default: the installed one)",
+        help="posggym package to copy (default: the installed one)",
     )
     parser.add_argument(
         "--policy_dirs",
         type=Path,
         nargs="*",
         default=[],
-        help="extracted policies of the agents; partners of their training, if "
-        "earlier runs registered them in the package, stay registered",
+        help="extracted policies of the agents; their training partners remain "
+        "registered if earlier runs registered them in the package",
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()

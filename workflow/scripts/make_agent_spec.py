@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write how a converted policy is registered: ids, paths, processors, description.
+"""Write the spec of a converted policy: its id, paths, processors and description.
 
 Examples
 --------
@@ -27,7 +27,7 @@ def main() -> None:
         "--settings",
         type=cli.json_argument,
         required=True,
-        help="the `register` settings of the config, as JSON",
+        help="JSON with the config's `register` settings",
     )
     parser.add_argument("--output", type=Path, required=True)
     cli.add_env_module_argument(parser)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the page of all experiments that a results folder has.
+"""Write the page of all experiments in a results folder.
 
 Examples
 --------

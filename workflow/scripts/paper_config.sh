@@ -1,6 +1,6 @@
 # Sourced by the train_*.sh scripts: run train.py with the settings of a paper
-# experiment (the array `paper`) and the caller's arguments. Sacred wants settings
-# behind one `with`; the caller's come last, so they win.
+# experiment (the array `paper`) and the caller's arguments. Sacred accepts settings
+# after a single `with`; the caller's come last and take precedence.
 run_train() {
     local before=() after=() seen=""
     for argument in "$@"; do

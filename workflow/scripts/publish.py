@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Push the registered agents to the repositories, and prove that they can be used.
+"""Push the registered agents to the repositories, and check that they work.
 
-Shows what will be pushed where. A clone with uncommitted changes, or a remote branch
-that went another way, is refused; nothing is ever pushed with force. Then each agent is
-made by its id from a fresh clone: its file is downloaded, and it plays an episode.
+First lists the commits to push. Stops if a clone has uncommitted changes or a remote
+branch has diverged; it never force-pushes. Then creates each agent by its id from a
+fresh clone, which downloads its file, and plays an episode.
 
 Examples
 --------
@@ -28,8 +28,8 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument(
         "--agent_models_url",
-        help="address of the raw files of the published models branch, with a / at its "
-        "end (default: the one that the posggym branch names)",
+        help="base URL of the raw files on the published models branch, with a "
+        "trailing / (default: the URL in the posggym branch)",
     )
     parser.add_argument(
         "--dry_run", action="store_true", help="only show what would be pushed"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Register agents in a posggym repository and a models repository, on a branch.
 
-Works on its own clones. Each repository gets one commit that says what was added;
-agents that are there already are skipped, and running again changes nothing.
+Works on its own clones. Each repository gets one commit, whose message lists the added
+agents. Agents that are already registered are skipped.
 
 Examples
 --------

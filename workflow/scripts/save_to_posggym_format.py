@@ -1,21 +1,21 @@
 #!/usr/bin/env python
-"""Convert a trained policy to POSGGym's policy format, and prove the conversion.
+"""Convert a trained policy to POSGGym's format, and prove that it acts the same.
 
-Writes `policy.pkl` (loadable by posggym's PPOPolicy) and `conversion.json` (processors,
-and how closely the converted policy acts like the trained one over real rollouts).
+Writes `policy.pkl`, which posggym's PPOPolicy loads, and `conversion.json`, with the
+processors and a comparison of converted and trained policy over real rollouts.
 
 Examples
 --------
     save_to_posggym_format.py --checkpoint_dir DIR --output_dir DIR
     save_to_posggym_format.py --checkpoint_dir P0_seed0.pt --output_dir DIR
 
---checkpoint_dir is one of these, or one of their files:
+--checkpoint_dir is one of these folders, or a file in one:
 
 - an extracted policy (policy.safetensors, policy.json)
-- policies saved by the trainer (*.pickle; the one of the highest generation is taken)
-- checkpoints of the PPO baselines (*.pt; the latest checkpoint_<update>_<policy_id>.pt
-  of each policy id becomes <policy_id>.pkl, with its proof in <policy_id>.json; of
-  other names the policy id is the name without .pt)
+- policies saved by the trainer (*.pickle); the one of the highest generation is used
+- checkpoints of the PPO baselines (*.pt); the latest checkpoint_<update>_<policy_id>.pt
+  of each policy id becomes <policy_id>.pkl, with its proof in <policy_id>.json. For
+  other file names, the policy id is the name without .pt
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def main() -> None:
     parser.add_argument(
         "--action_processor",
         type=cli.json_of(ProcessorSpec.from_json),
-        help="processor to register with instead of the derived one, as JSON: "
+        help="JSON of the processor to register with, instead of the derived one: "
         '{"name": "RescaleProcessor", "config": {"min_val": -1, "max_val": 1}}',
     )
     parser.add_argument(
         "--observations",
         type=int,
         default=MIN_OBSERVATIONS,
-        help="observations to compare the converted policy on; %(default)s, the "
-        "default, is the least",
+        help="number of observations to compare the policies on (minimum and default: "
+        "%(default)s)",
     )
     cli.add_env_module_argument(parser)
     args = parser.parse_args()

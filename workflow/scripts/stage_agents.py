@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Put policy files where POSGGym and its models repository expect them.
+"""Copy policy files to the paths that POSGGym and its models repository use.
 
 Examples
 --------
@@ -25,10 +25,13 @@ def main() -> None:
         "--policies", type=Path, nargs="+", required=True, help="one per spec, in order"
     )
     parser.add_argument(
-        "--models_root", type=Path, required=True, help="gets posggym/agents/..."
+        "--models_root", type=Path, required=True, help="folder for posggym/agents/..."
     )
     parser.add_argument(
-        "--assets_root", type=Path, required=True, help="gets posggym/assets/agents/..."
+        "--assets_root",
+        type=Path,
+        required=True,
+        help="folder for posggym/assets/agents/...",
     )
     args = parser.parse_args()
     if len(args.specs) != len(args.policies):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Show how far every experiment is: state, generation, fitness, speed, time left.
+"""Show the progress of all experiments: state, generation, fitness, speed, time left.
 
-Only reads files, so it works while Snakemake runs, also from another machine that sees
-the folder. For a live view: `watch -n 5 python workflow/scripts/status.py`.
+It only reads files, so it works while Snakemake is running, and from any machine with
+access to the folder. For a live view: `watch -n 5 python workflow/scripts/status.py`.
 
 Examples
 --------

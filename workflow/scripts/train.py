@@ -11,9 +11,9 @@ Examples
 
     python train.py with settings.yaml popsize=200
 
-Without further settings it trains HumanoidBulletEnv-v0 as in the ClipUp paper
-(arXiv 2008.02387). Give `run_dir=DIR` to be able to resume after an interruption: the
-same command on the same folder continues after the last completed generation.
+By default, it trains HumanoidBulletEnv-v0 as in the ClipUp paper (arXiv 2008.02387).
+With `run_dir=DIR`, an interrupted run can be resumed: the same command on the same
+folder continues after the last completed generation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# Before Sacred, which loads NumPy, which reads its number of threads then.
+# Before Sacred, which loads NumPy, which then reads its number of threads.
 import pgpelib.utils.threads  # noqa: F401
 
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
@@ -55,7 +55,7 @@ from pgpelib.training.config import TrainingConfig
 from pgpelib.training.credentials import HINT, has_literal_password
 from pgpelib.training.loop import GenerationReport, Training
 
-# Workers inherit file descriptors; capturing at that level would wait for them.
+# Workers inherit file descriptors; capturing these would wait for the workers to exit.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
 
@@ -63,7 +63,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Experiment(SacredExperiment):
-    """Sacred's experiment, with a line instead of a traceback for full disks etc."""
+    """Sacred's experiment, with one-line messages for system errors like full disks."""
 
     def run(self, *args: Any, **kwargs: Any) -> Run:
         """Run a command, see Sacred."""
@@ -74,7 +74,7 @@ class Experiment(SacredExperiment):
 
 
 def message_of(error: Exception) -> str:
-    """Return what is wrong, in one line."""
+    """Return an error's message as one line."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -84,7 +84,7 @@ ex = Experiment("pgpe", save_git_info=False)
 
 
 class Defaults(ConfigDict):
-    """Sacred's form of the settings; given ones change those that follow from them."""
+    """The settings for Sacred, with defaults that can depend on given settings."""
 
     def __init__(self) -> None:
         super().__init__(defaults_beside({}))
@@ -95,7 +95,7 @@ class Defaults(ConfigDict):
         preset: dict[str, Any] | None = None,
         fallback: dict[str, Any] | None = None,
     ) -> ConfigSummary:
-        """Return all settings of a run that is given some, see Sacred."""
+        """Return all settings of a run, see Sacred."""
         self._conf = defaults_beside(fixed or {})
         summary = super().__call__(fixed, preset, fallback)
         summary.docs |= DESCRIPTIONS
@@ -106,12 +106,12 @@ ex.configurations.append(Defaults())
 
 
 class Progress:
-    """A progress bar on a terminal, one line a generation in a log file.
+    """Shows progress: a bar on a terminal, or one line per generation in a log file.
 
     Parameters
     ----------
     training
-        The run to show.
+        The run.
     """
 
     def __init__(self, training: Training) -> None:
@@ -127,23 +127,23 @@ class Progress:
         )
 
     def report(self, rows: list[dict[str, Any]]) -> None:
-        """Show a completed generation, the figures of several roles with slashes."""
+        """Show a completed generation; numbers of several roles are joined by "/"."""
         metrics = rows[-1]
-        shown = {
+        figures = {
             "steps/s": f"{metrics['steps_per_second']:,.0f}",
             "median": _numbers(rows, "pop_median"),
             "best": _numbers(rows, "pop_max"),
         }
         if metrics["re_eval_mean"] is not None:
-            shown["re-eval"] = _numbers(rows, "re_eval_mean")
+            figures["re-eval"] = _numbers(rows, "re_eval_mean")
         self._bar.update()
-        self._bar.set_postfix(shown)
+        self._bar.set_postfix(figures)
         if not self._interactive:
             rate = metrics["elapsed"] / metrics["generation"]
             left = rate * (self._niters - metrics["generation"])
             print(
                 f"generation {metrics['generation']}/{self._niters}: "
-                + ", ".join(f"{name} {value}" for name, value in shown.items())
+                + ", ".join(f"{name} {value}" for name, value in figures.items())
                 + f", ETA {datetime.timedelta(seconds=round(left))}",
                 flush=True,
             )
@@ -159,28 +159,28 @@ def _numbers(rows: list[dict[str, Any]], name: str) -> str:
 
 
 def event_writer(training: Training) -> Any:
-    """Return a writer of TensorBoard's files in the run folder."""
+    """Create a writer of TensorBoard event files in the run folder."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise SacredError(
-            f"tensorboard: needs the package tensorboard ({error})",
+            f"tensorboard: needs the tensorboard package ({error})",
             print_traceback=False,
         ) from error
-    # What an interrupted run wrote beyond its last completed generation is hidden.
+    # Hides events that an interrupted run wrote after its last completed generation.
     return SummaryWriter(
         str(training.run_dir / "tensorboard"), purge_step=training.generation + 1
     )
 
 
 def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
-    """Return the folder of a run that was started without `run_dir`."""
+    """Return a folder for a run without `run_dir`."""
     for observer in run.observers:
         if isinstance(observer, FileStorageObserver) and observer.dir is not None:
             return Path(observer.dir) / "run"
     name = config.env_name.rpartition(":")[2]
     stamp = datetime.datetime.now().strftime("%Y_%m_%d_%H_%M_%S")
-    # Not among the files of this project, where working state has a folder.
+    # Keep this project's checkout clean: its folder for working state is `runs`.
     inside = Path.cwd().is_relative_to(PROJECT)
     base = PROJECT / "runs" / "alone" if inside else Path("pgpe_runs")
     return base / f"{stamp}_{name}_{os.getpid()}"
@@ -203,7 +203,7 @@ def train(
         folder = Path(run_dir) if run_dir else choose_run_dir(_run, config)
         training = Training(config, folder)
     except ValueError as error:
-        # A wrong setting: the message is for the user, a traceback is not.
+        # A wrong setting: a traceback would not help the user.
         raise SacredError(str(error), print_traceback=False) from error
     print(f"run folder: {training.run_dir}", flush=True)
     progress = Progress(training)
@@ -245,16 +245,16 @@ def train(
 
 
 def take_database(arguments: list[str]) -> list[str]:
-    """Connect to the database of `-m`, and return the other arguments.
+    """Connect to the database given by `-m`, and return the other arguments.
 
-    Sacred itself would find out after a minute that no server answers, knows no
-    `mongodb://` URLs, and writes the option, with the password in it, to its records.
+    Sacred itself takes a minute to notice that no server answers, does not support
+    `mongodb://` URLs, and records the option, including a password.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-m", "--mongo_db")
     known, others = parser.parse_known_args(arguments)
     if known.mongo_db is not None:
-        # Only installed where a database is used.
+        # Imported on demand: pymongo is optional.
         from pgpelib.training.mongo import DatabaseError, open_observer
 
         try:
@@ -265,9 +265,9 @@ def take_database(arguments: list[str]) -> list[str]:
 
 
 def take_settings(arguments: list[str]) -> list[str]:
-    """Return the arguments with the settings among them as literals, for Sacred."""
+    """Replace the settings among the arguments by literals, for Sacred."""
     usage = ex.get_usage()[2]
-    # As Sacred does: options may stand behind the settings.
+    # As in Sacred, options may follow the settings.
     updates = docopt(usage, arguments, default_help=False)["UPDATE"]
     if not updates:
         return arguments
@@ -278,7 +278,7 @@ def take_settings(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command that the arguments say."""
+    """Run the command line."""
     if any(has_literal_password(argument) for argument in arguments):
         sys.exit(f"train.py: a password on the command line: {HINT}")
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Take an agent out of the repositories again: file, registration and documentation.
+"""Remove an agent from the repositories: its file, registration and documentation.
 
-Each repository gets one commit; publish afterwards to push it.
+Each repository gets one commit; run publish.py afterwards to push it.
 
 Examples
 --------

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Load a registered agent by its id from a posggym tree, and play full episodes.
+"""Create a registered agent by its id from a posggym tree, and play full episodes.
 
-Its mean return must match that of the trained policy within the interval that chance
-explains; the figures are written as JSON. A failure names the id and both figures.
+The agent's mean return must match that of the trained policy, within the difference
+that can be explained by chance. Writes a JSON report; an error has both mean returns.
 
 Examples
 --------
@@ -32,7 +32,7 @@ def main() -> None:
         type=Path,
         nargs="*",
         default=[],
-        help="specs of the agents that were trained together with this one",
+        help="specs of agents that were trained together with this one",
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()

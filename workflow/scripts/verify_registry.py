@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Check that all agents of a posggym tree play exactly as they did when verified.
+"""Check that all agents in a posggym tree play exactly as they did when verified.
 
-Every agent is made by its id and plays the first episode of its verification again; the
-return must be the same to the last bit.
+Each agent is created by its id and replays the first episode of its verification; the
+return must be bit-identical.
 
 Examples
 --------
@@ -49,8 +49,8 @@ def main() -> None:
         actual = play_verified_episode(spec, co_players, seed)
         if actual != expected:
             raise VerificationError(
-                f"{spec.id}: the episode with seed {seed} returned {actual}, and "
-                f"{expected} when the agent was verified alone"
+                f"{spec.id}: the episode with seed {seed} returned {actual}, but "
+                f"{expected} when the agent was verified"
             )
         print(f"{spec.id}: {actual}")
         report.append({"policy_id": spec.id, "seed": seed, "return": actual})

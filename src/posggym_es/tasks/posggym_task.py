@@ -143,8 +143,8 @@ class PosggymTask(Task):
         self._agents = list(env.possible_agents)
         if role is None and not env.is_symmetric:
             raise ValueError(
-                f"{env_name} is not symmetric, so one policy cannot play all agents; "
-                f"set roles: {self._agents}"
+                f"{env_name} is not symmetric, so one policy cannot play all its "
+                f"agents; set roles: {self._agents}"
             )
         if role is not None and role not in self._agents:
             raise ValueError(

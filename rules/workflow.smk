@@ -38,8 +38,7 @@ from posggym_es.config.safe_config import read_safely
 if not read_safely() and workflow.overwrite_configfiles:
     raise WorkflowError(
         "--configfile needs posggym-es to be installed with Snakemake (make env): "
-        "otherwise, Snakemake runs code in such files before the workflow can prevent "
-        "it"
+        "otherwise Snakemake runs code in such files before the workflow can stop it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Input functions: files of groups of agents, and what a target needs."""
+"""Input functions: files of groups of agents, and requirements of targets."""
 
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.publishing.rederivation import DerivationError, require_published
@@ -7,8 +7,8 @@ from posggym_es.publishing.rederivation import DerivationError, require_publishe
 def files_of_group(group, pattern):
     """Return `pattern` for each agent of a group.
 
-    Agents of experiments that are not selected come from their published results: this
-    run does not make them.
+    Files of experiments that are not selected are taken from their published results,
+    because this run does not create them.
     """
     own = {*EXPERIMENTS.selected, group}
     found = []
@@ -66,7 +66,7 @@ def sibling_specs(wildcards):
 
 
 def trained_metrics(wildcards):
-    """Return the metrics of an experiment's runs; none if its policy was given."""
+    """Return the metrics of an experiment's runs; [] if its policy was given."""
     if experiment_of(wildcards).settings.train is None:
         return []
     return expand(
@@ -77,22 +77,22 @@ def trained_metrics(wildcards):
 
 
 def crossplay_folders():
-    """Return the folders of the POSGGym environments that agents are trained in."""
+    """Return the cross-play folders of all POSGGym environments with agents."""
     return expand(f"{RESULTS}/crossplay/{{env}}", env=EXPERIMENTS.posggym_envs)
 
 
 def wanted_crossplay(wildcards):
-    """Return the folders of all cross-play; refuse a config without any."""
+    """Return the cross-play folders; raise an error if there are none."""
     if not EXPERIMENTS.posggym_envs:
         raise WorkflowError(
-            "crossplay: none of the experiments is for a POSGGym environment: "
+            "crossplay: no experiment uses a POSGGym environment: "
             f"{', '.join(EXPERIMENTS.selected)}"
         )
     return crossplay_folders()
 
 
 def needs_repositories(wildcards):
-    """Return no input; refuse a config without repositories."""
+    """Return no input; raise an error if the config does not name repositories."""
     if CONFIG.posggym_repo is None:
         raise WorkflowError(
             "this target needs posggym_repo and agent_models_repo in the config"
@@ -101,21 +101,19 @@ def needs_repositories(wildcards):
 
 
 def full_scale(wildcards):
-    """Return no input; refuse to publish a rehearsal."""
+    """Return no input; raise an error if the scale is a rehearsal's."""
     if EXPERIMENTS.scale != FULL_SCALE:
         raise WorkflowError(
-            f"publish: scale {EXPERIMENTS.scale} is a rehearsal; only agents of scale "
-            f"{FULL_SCALE} are published"
+            f"publish: scale {EXPERIMENTS.scale} is a rehearsal; only agents at scale "
+            f"{FULL_SCALE} can be published"
         )
     return []
 
 
 def published_results(wildcards):
-    """Return no input; refuse to check what is not there."""
+    """Return no input; raise an error if results to check are missing."""
     if CHECKOUT is None:
-        raise WorkflowError(
-            "check: derives files with a checkout of this workflow only"
-        )
+        raise WorkflowError("check: needs a checkout of this workflow")
     try:
         require_published(EXPERIMENTS, Path())
     except DerivationError as error:
@@ -124,14 +122,14 @@ def published_results(wildcards):
 
 
 def all_results():
-    """Return what `register_all` makes."""
+    """Return the input of `register_all`."""
     return [
         *expand(f"{RESULTS}/{{experiment}}", experiment=EXPERIMENTS.selected),
         f"{RESULTS}/{REGISTRY_GROUP}",
         f"{RESULTS}/index.html",
-        # Where the config asks for it.
+        # If the config enables cross-play.
         *([] if CONFIG.crossplay is None else crossplay_folders()),
-        # Where the config names repositories.
+        # If the config names repositories.
         *(
             []
             if CONFIG.posggym_repo is None

@@ -1,7 +1,7 @@
-"""Param functions: arguments of the scripts."""
+"""Functions for `params`: arguments of the scripts."""
 
 REPOSITORY_ARGUMENTS = [
-    # Rules that need them refuse a config without.
+    # Rules that use these check that the config names repositories.
     f"--posggym_repo={CONFIG.posggym_repo}",
     f"--agent_models_repo={CONFIG.agent_models_repo}",
     f"--branch={CONFIG.branch}",
@@ -10,7 +10,7 @@ REPOSITORY_ARGUMENTS = [
 
 
 def run_dir(wildcards):
-    """Return the folder of a training run, named by what defines the run."""
+    """Return the folder of a training run, named by the digest of its config."""
     digest = experiment_of(wildcards).training_config(int(wildcards.seed)).digest
     return f"{SEED}/run-{digest}".format(**wildcards)
 
@@ -19,25 +19,25 @@ def training_settings(wildcards):
     """Return the settings of a training run as arguments of train.py."""
     config = experiment_of(wildcards).training_config(int(wildcards.seed))
     settings = config.to_dict()
-    # The rule gives its threads instead.
+    # The rule passes its threads instead.
     del settings["num_cpus"]
     return [f"{name}={value!r}" for name, value in settings.items()]
 
 
 def role_argument(wildcards):
-    """Return the extractor's arguments for one of several roles."""
+    """Return the extraction script's argument for the role of an agent, if any."""
     role = experiment_of(wildcards).agents[wildcards.agent].role
     return [] if role is None else ["--role", role]
 
 
 def env_module_arguments(wildcards):
-    """Return arguments that name the modules of environments that the config names."""
+    """Return the arguments for `env_modules` in the config."""
     modules = experiment_of(wildcards).env_modules
     return [f"--env_module={module}" for module in modules]
 
 
 def action_processor(wildcards):
-    """Return the converter's arguments for a processor set in the config."""
+    """Return the conversion script's arguments for a processor set in the config."""
     processor = experiment_of(wildcards).settings.registration.action_processor
     if processor is None:
         return []
@@ -45,7 +45,7 @@ def action_processor(wildcards):
 
 
 def crossplay_models(wildcards):
-    """Return the cross-play's arguments for a copy of POSGGym's models."""
+    """Return the cross-play script's arguments for a copy of POSGGym's models."""
     crossplay = CONFIG.crossplay
     if crossplay is None or crossplay.models_dir is None:
         return []
@@ -53,17 +53,18 @@ def crossplay_models(wildcards):
 
 
 def policy_to_remove(wildcards):
-    """Return the id given on the command line."""
+    """Return the id of the agent to remove, from the command line."""
     if CONFIG.policy is None:
         raise WorkflowError("unregister needs the agent's id: --config policy=ID")
     return CONFIG.policy
 
 
 def config_arguments():
-    """Return the arguments that give a script the config of this call.
+    """Return arguments that pass the config of this Snakemake call on to a script.
 
-    That is its files in the order in which they are merged, and its values, without
-    what process lists must not show. The config of a module need not be in files.
+    These are the config files in the order in which they are merged, and values from
+    the command line, without those that process lists must not show. A module's config
+    may not be in files, so it is passed as values.
     """
     own = {key: value for key, value in CONFIG.given().items() if key != "mongo_db"}
     if AS_MODULE:
@@ -80,10 +81,10 @@ def config_arguments():
 
 
 def experiment_settings(wildcards):
-    """Return an experiment's config, at its scale, as JSON."""
+    """Return an experiment's config at the current scale, as JSON."""
     return json.dumps(experiment_of(wildcards).to_dict())
 
 
 def registration_settings(wildcards):
-    """Return how an agent is registered, as JSON."""
+    """Return the registration settings of an agent, as JSON."""
     return json.dumps(experiment_of(wildcards).registration(wildcards.agent))

@@ -1,8 +1,8 @@
-"""Resource functions: those of training come from the config."""
+"""Functions for `resources`; those of training are in the config."""
 
 
 def growing(amount):
-    """Return a resource function: more with each attempt, on clusters that retry."""
+    """Return a resource function: `amount` times the number of the attempt."""
     return lambda wildcards, attempt: attempt * amount
 
 
@@ -12,18 +12,18 @@ def training_resource(name):
 
 
 def training_memory(wildcards, attempt):
-    """Return the experiment's memory, more with each attempt.
+    """Return the experiment's memory times the number of the attempt.
 
-    The time limit stays: the next attempt goes on where the last one ended.
+    The time limit does not grow, because the next attempt resumes the run.
     """
     return attempt * experiment_of(wildcards).settings.resources.mem_mb
 
 
 def several_nodes(name):
-    """Return a resource function for runs on several nodes; no resource for others.
+    """Return a resource function that is None for runs on a single node.
 
-    `mpi` tells the Slurm executor to run the job's script once, on the first node of
-    the allocation: the trainer starts its workers on the others itself.
+    `mpi` makes the Slurm executor run the job's script only once, on the first node of
+    the allocation. The trainer then starts workers on the other nodes itself.
     """
 
     def resource(wildcards):

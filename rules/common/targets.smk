@@ -1,4 +1,4 @@
-"""The targets: what `help` lists, and which one is meant."""
+"""The targets: the text of `help`, and suggestions for misspelt ones."""
 
 from pgpelib.utils.hints import did_you_mean
 
@@ -10,32 +10,32 @@ snakemake --cores 2 TARGET                 What you get
   crossplay                                payoffs of all policies of each POSGGym environment
   results/docs_all                         POSGGym's documentation pages of all agents
   publish                                  push the registered agents (needs repositories)
-  unregister --config policy=ID            take an agent out again
-  check                                    derive all published files again, and compare
-  status                                   how far everything is; while another Snakemake
-                                           works: python workflow/scripts/status.py
+  unregister --config policy=ID            remove an agent from the repositories
+  check                                    regenerate all published files, and compare
+  status                                   progress of all experiments; while Snakemake
+                                           is running: python workflow/scripts/status.py
 
 Add after the target:
   --config scale=smoke                     a rehearsal in minutes, in results/smoke/
-  --config only=NAME,NAME                  some experiments
+  --config only=NAME,NAME                  only these experiments
   --profile profiles/slurm                 on a cluster, instead of --cores
-  -n                                       only say what would be done
-  --report report.html                     afterwards: a report about what was done
+  -n                                       a dry run, which lists the jobs
+  --report report.html                     afterwards: Snakemake's report
 
 Experiments: {", ".join(EXPERIMENTS.names)}
 """
 
 
 def refuse_unknown_targets():
-    """Propose the closest target for one that no rule makes.
+    """Suggest the closest target for an unknown one.
 
-    Snakemake reads the Snakefile before it knows the targets, and has no hook between
-    that and its own, shorter message. It asks `is_rule` about each target first.
+    Snakemake's own message has no suggestion, and there is no hook before it. But
+    Snakemake first calls `is_rule` for each target.
     """
     inner = workflow.is_rule
 
     def is_rule(name):
-        # It also asks about each rule that it reads.
+        # Snakemake also calls this for each rule while it parses the Snakefile.
         if workflow.included_stack or inner(name):
             return inner(name)
         path = os.path.relpath(name)
@@ -44,8 +44,8 @@ def refuse_unknown_targets():
         known = [r.name for r in workflow.rules if not r.has_wildcards()]
         known += [f"{RESULTS}/{name}" for name in EXPERIMENTS.names]
         raise WorkflowError(
-            f"there is no target {name!r}{did_you_mean(name, known)} "
-            "(snakemake --cores 1 help lists all)"
+            f"unknown target {name!r}{did_you_mean(name, known)} "
+            "(snakemake --cores 1 help lists all targets)"
         )
 
     workflow.is_rule = is_rule

@@ -123,7 +123,7 @@ def test_without_the_plugin_files_of_the_command_line_are_refused(
             text=True,
         )
         output = result.stdout + result.stderr
-        assert ("--configfile needs posggym-es installed" in output) == refused
+        assert ("--configfile needs posggym-es to be installed" in output) == refused
         assert (result.returncode != 0) == refused, output
 
 

@@ -277,7 +277,7 @@ def test_config_mistakes_are_named_before_anything_runs(root, tmp_path):
 def test_the_closest_target_is_proposed(root, tmp_path, target, closest):
     result = Workspace(root, tmp_path, CONFIG).snakemake("-n", target)
     assert result.returncode != 0
-    message = f"there is no target '{target}'; did you mean {closest}?"
+    message = f"unknown target '{target}'; did you mean {closest}?"
     assert message in result.stdout + result.stderr
 
 
@@ -360,7 +360,7 @@ def test_crossplay_without_posggym_environments_says_so(root, tmp_path):
     workspace = Workspace(root, tmp_path, CONFIG)
     result = workspace.snakemake("-n", "crossplay", "--config", "only=lander")
     assert result.returncode != 0
-    message = "crossplay: none of the experiments is for a POSGGym environment: lander"
+    message = "crossplay: no experiment uses a POSGGym environment: lander"
     assert message in result.stdout + result.stderr
 
 

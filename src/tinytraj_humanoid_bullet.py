@@ -17,7 +17,7 @@ from pybullet_envs_gymnasium.gym_locomotion_envs import HumanoidBulletEnv
 
 
 class TinyTrajHumanoidBulletEnv(HumanoidBulletEnv):
-    """PyBullet's humanoid, rewarded for everything but being alive.
+    """PyBullet's humanoid, without the reward for being alive.
 
     Observations, actions, terminations and physics are those of
     `pybullet_envs_gymnasium.gym_locomotion_envs.HumanoidBulletEnv`.
@@ -31,7 +31,7 @@ class TinyTrajHumanoidBulletEnv(HumanoidBulletEnv):
         Parameters
         ----------
         a
-            Torques of the motors as fractions of their strongest, shape (17,);
+            Torques of the motors as fractions of their maximum, shape (17,);
             clipped to [-1, 1].
 
         Returns

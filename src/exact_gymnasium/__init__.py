@@ -1,1 +1,1 @@
-"""Gymnasium environments by any spelling of their id, with repeatable episodes."""
+"""Gymnasium environments with reproducible episodes, by any spelling of their id."""

@@ -1,8 +1,8 @@
-"""Gymnasium environments whose episodes depend on their seed and actions alone.
+"""Gymnasium environments whose episodes depend only on their seed and actions.
 
-`env.reset(seed=s)` does not promise that: simulators keep state across resets. Training
-needs it, because the same solution must score the same on every worker, and so does
-a model that replays an episode to come back to one of its states.
+`env.reset(seed=s)` does not guarantee this, because simulators keep state across
+resets. Training needs it, because a solution must have the same fitness on all workers.
+So does a model that replays an episode to return to one of its states.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import gymnasium
 
 from exact_gymnasium.ids import make_gymnasium
 
-# Families whose reset(seed) was measured to give bit-identical episodes whatever
-# happened before it. Others are made again for each episode, because their collision
-# detection remembers: in use, HumanoidBulletEnv-v0 differed in 28 of 40 episodes played
-# on beyond the fall, BipedalWalker-v3 in 15 of 25 and LunarLander-v2 in 1 of 25.
+# Families whose episodes were measured to be bit-identical after reset(seed), whatever
+# was simulated before. Others are recreated for each episode, because their collision
+# detection keeps state. When reused, HumanoidBulletEnv-v0 differed in 28 of 40 episodes
+# continued after the fall, BipedalWalker-v3 in 15 of 25, and LunarLander-v2 in 1 of 25.
 _RESETS_EXACTLY = (
     "gymnasium.envs.classic_control.",
     "gymnasium.envs.mujoco.",
@@ -30,14 +30,13 @@ _LUNAR_LANDER = "gymnasium.envs.box2d.lunar_lander"
 
 
 class ExactEpisodes:
-    """Makes and resets an environment such that episodes do not depend on earlier ones.
+    """An environment whose episodes do not depend on earlier ones.
 
-    Every episode starts from the same condition, whatever was simulated before: an
-    environment that has been reset once. PyBullet's locomotion tasks need that one
-    reset because they restore a saved simulation from their second reset on, so that
-    the first episode of a new environment is not the one that the same seed gives
-    later. Environments that are not known to reset exactly are made again for
-    each episode.
+    All episodes start from an environment that has been reset exactly once before.
+    PyBullet's locomotion tasks need that reset: from their second reset on, they
+    restore a saved simulation, so the first episode of a new environment is not the one
+    that the same seed gives later. Environments that are not known to reset exactly are
+    recreated for each episode.
 
     Parameters
     ----------
@@ -54,9 +53,9 @@ class ExactEpisodes:
 
     @property
     def env(self) -> gymnasium.Env:
-        """The environment, made and reset once if it is not open.
+        """The environment; created and reset once if it is not open.
 
-        Another one after each `reset` of an environment that must be made again.
+        `reset` may replace it by a new one.
         """
         if self._env is None:
             with quiet_stdout():
@@ -66,11 +65,11 @@ class ExactEpisodes:
 
     @property
     def endless(self) -> bool:
-        """Whether the environment has no time limit, so that episodes may not end."""
+        """Whether the environment has no time limit, so that episodes may never end."""
         return self.env.spec is None or self.env.spec.max_episode_steps is None
 
     def reset(self, seed: int) -> Any:
-        """Begin the episode of a seed and return its first observation."""
+        """Start the episode of a seed, and return its first observation."""
         unwrapped = self.env.unwrapped
         module = type(unwrapped).__module__
         if module == _LUNAR_LANDER:
@@ -80,22 +79,21 @@ class ExactEpisodes:
         return self.env.reset(seed=seed)[0]
 
     def close(self) -> None:
-        """Release the environment; the next use makes another."""
+        """Close the environment; the next use creates a new one."""
         if self._env is not None:
             self._env.close()
         self._env = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Simulators can be neither copied nor pickled; a copy makes its own.
+        # Simulators cannot be copied or pickled; a copy creates its own.
         return {**self.__dict__, "_env": None}
 
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Keep what C code prints off standard output.
+    """Discard standard output, including that of C code.
 
-    PyBullet prints a line for every simulation that it opens, which would be one for
-    every episode.
+    PyBullet prints a line for every simulation, which may be every episode.
     """
     sys.stdout.flush()
     saved = os.dup(1)
@@ -110,10 +108,10 @@ def quiet_stdout() -> Iterator[None]:
 
 
 def _renew_world(lander: Any) -> None:
-    """Give a LunarLander a new Box2D world, as Gymnasium 1.0 does at each reset.
+    """Create a new Box2D world for LunarLander, as Gymnasium 1.0 does at each reset.
 
-    The old one keeps its tree of contacts when bodies are destroyed and made again,
-    which changed about 1 episode in 25. Ten times as fast as a new environment.
+    The old world keeps its contact tree when bodies are destroyed and recreated, which
+    changed about 1 in 25 episodes. This is ten times as fast as a new environment.
     """
     lander._destroy()
     lander.world = type(lander.world)(gravity=(0, lander.gravity))

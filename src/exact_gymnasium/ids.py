@@ -1,7 +1,7 @@
-"""Gymnasium ids: the one place that reads, repairs and makes them.
+"""Parsing, correcting and making Gymnasium ids.
 
-The module itself needs the standard library only: Gymnasium and the simulators are
-imported by the functions that use them.
+This module imports only the standard library; its functions import Gymnasium and the
+simulators when they need them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import gymnasium
 
-# Modules that people put in front of an id so that it gets registered.
-# `make_gymnasium` knows what to import, so the id alone is enough.
+# Modules that users put in front of an id to register it. `make_gymnasium` knows what
+# to import, so the id alone is sufficient.
 _DROPPED_MODULES = frozenset(
     {
         "gym",
@@ -27,7 +27,7 @@ _DROPPED_MODULES = frozenset(
     }
 )
 
-# v2 and v3 need mujoco_py, which nobody can install any more.
+# v2 and v3 need mujoco_py, which can no longer be installed.
 _OLD_MUJOCO_RE = re.compile(
     r"(Ant|HalfCheetah|Hopper|Humanoid|HumanoidStandup|InvertedDoublePendulum"
     r"|InvertedPendulum|Pusher|Reacher|Swimmer|Walker2d)-v[23]"
@@ -37,11 +37,11 @@ _TINYTRAJ_ID = "TinyTrajHumanoidBulletEnv-v0"
 
 
 def canonical_env_id(name: str) -> str:
-    """Translate an environment id written the old way to today's Gymnasium id.
+    """Translate an old spelling of an environment id to the current Gymnasium id.
 
-    The prefix of a module known here is dropped, and MuJoCo tasks move from `v2` and
-    `v3` to `v4`. `v4` runs on other bindings of MuJoCo, so scores of old versions do
-    not carry over exactly.
+    Prefixes of known modules are removed, and `v2` and `v3` of MuJoCo tasks are
+    replaced by `v4`, which uses other bindings of MuJoCo, so scores are not exactly
+    comparable.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def canonical_env_id(name: str) -> str:
     Returns
     -------
     str
-        The id without a known module. Anything that is not understood, such as
-        "my_module:MyEnv-v0", comes back unchanged; translating twice changes nothing.
+        The current id. Other ids, such as "my_module:MyEnv-v0", are returned unchanged.
+        The translation is idempotent.
     """
     module, _, env_id = name.rpartition(":")
     if module and module not in _DROPPED_MODULES:
@@ -63,39 +63,41 @@ def canonical_env_id(name: str) -> str:
 
 
 def known_env_ids() -> list[str]:
-    """List the ids that `make_gymnasium` can name without a module prefix.
+    """Return the ids that `make_gymnasium` accepts without a module prefix.
+
+    This does not import any simulator.
 
     Returns
     -------
     list of str
-        Sorted ids: what Gymnasium has registered by now, PyBullet's tasks and this
-        project's own. Does not import a simulator.
+        Sorted ids of all environments registered with Gymnasium so far, of PyBullet's
+        tasks and of this project's own.
     """
     import gymnasium
 
-    # Only registers ids; pybullet itself is imported when a task is made.
+    # Only registers ids; pybullet itself is imported when a task is created.
     importlib.import_module("pybullet_envs_gymnasium")
     return sorted({*gymnasium.registry, _TINYTRAJ_ID})
 
 
 def require_known(name: str) -> str:
-    """Return the canonical id of an environment that Gymnasium can make.
+    """Return the canonical id of a registered environment.
 
     Parameters
     ----------
     name
-        Gymnasium id as in `canonical_env_id`. A module that stays in front of the
-        canonical id is imported, as Gymnasium would.
+        Gymnasium id as in `canonical_env_id`. A module that remains in front of the
+        canonical id is imported, as Gymnasium does.
 
     Returns
     -------
     str
-        The canonical id, module prefix included if it is not a known one.
+        The canonical id, with its module prefix if that is not a known one.
 
     Raises
     ------
     ValueError
-        If no such id is registered; names the closest known ids.
+        If the id is not registered; the message suggests the closest known ids.
     """
     env_id = canonical_env_id(name)
     module, _, bare_id = env_id.rpartition(":")
@@ -104,7 +106,7 @@ def require_known(name: str) -> str:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
-            # A module that exists but lacks a dependency is another problem.
+            # A missing dependency of an existing module is a different error.
             if error.name is None or not f"{module}.".startswith(f"{error.name}."):
                 raise
             reason = f": there is no module {module!r}"
@@ -117,7 +119,7 @@ def require_known(name: str) -> str:
 
 
 def make_gymnasium(name: str, **env_config: Any) -> gymnasium.Env:
-    """Make a Gymnasium environment, importing whatever module registers it.
+    """Make a Gymnasium environment, after importing the module that registers it.
 
     Parameters
     ----------
@@ -130,14 +132,13 @@ def make_gymnasium(name: str, **env_config: Any) -> gymnasium.Env:
     Returns
     -------
     gymnasium.Env
-        The environment with Gymnasium's wrappers, its time limit among them, but
-        without the passive checker: that one inspects spaces and returns of the calls
-        it sees, costs time for it, and changes nothing that the environment computes.
+        The environment with Gymnasium's wrappers, including its time limit, except for
+        the passive checker, which takes time and does not affect results.
 
     Raises
     ------
     ValueError
-        If the id is unknown; names the closest known ids.
+        If the id is unknown; the message suggests the closest known ids.
     gymnasium.error.DependencyNotInstalled
         If the simulator of the environment is not installed.
     """

@@ -1,21 +1,21 @@
 """Gymnasium tasks as POSGGym environments with one agent, "0".
 
-Importing this package registers with POSGGym, under their Gymnasium ids, the tasks that
-come with Gymnasium, PyBullet's and this project's own:
+Importing this package registers Gymnasium's own tasks, PyBullet's tasks and those of
+this project with POSGGym, under their Gymnasium ids:
 
     import posggym, posggym_gymnasium
     env = posggym.make("HumanoidBulletEnv-v0")
 
 or, without the import, ``posggym.make("posggym_gymnasium:HumanoidBulletEnv-v0")``.
-Further keyword arguments of `posggym.make` go to `gymnasium.make`. No simulator is
-imported before an environment is made. `register` adds tasks of other packages.
+Other keyword arguments of `posggym.make` are passed to `gymnasium.make`. Simulators are
+imported only when an environment is created. `register` adds tasks of other packages.
 
-Agents of these tasks, in a posggym that has some, are registered along with them.
-POSGGym alone leaves them out, as it could not make their environments.
+If the installed posggym has agents for these tasks, they are registered, too. POSGGym
+itself does not register them, because it cannot create their environments.
 
-Left out are ids that POSGGym has already (it never gets overridden), ids with a
-namespace such as "phys2d/CartPole-v0" (POSGGym's grammar of policy ids has no place for
-one, so no agent could be registered for it), and MuJoCo versions that need mujoco_py.
+Not registered are ids that POSGGym already has, ids with a namespace such as
+"phys2d/CartPole-v0" (POSGGym's policy ids cannot contain one, so it could not have
+agents), and MuJoCo versions that need mujoco_py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from posggym_gymnasium.ids import ENV_TYPE
 __all__ = ["ensure_registered", "is_gymnasium", "register"]
 
 _ENTRY_POINT = "posggym_gymnasium.env:GymnasiumEnv"
-# Measured: two new environments of one seed differ in about one in ten episodes.
+# Measured: two new environments with the same seed differ in about 1 in 10 episodes.
 _UNREPEATABLE = "HumanoidFlagrunHarderBulletEnv-v0"
 _PROVIDERS = (
     "gymnasium.envs.",
@@ -44,7 +44,7 @@ _PROVIDERS = (
 
 
 def register(env_id: str) -> str:
-    """Register a Gymnasium task with POSGGym; once more does nothing.
+    """Register a Gymnasium task with POSGGym, unless it is already registered.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def register(env_id: str) -> str:
     ------
     ValueError
         If Gymnasium does not know the id, if the id has a namespace, or if POSGGym has
-        another environment of that id.
+        a different environment with that id.
     """
     gymnasium_id = require_known(env_id)
     posggym_id = gymnasium_id.rpartition(":")[2]
@@ -73,12 +73,12 @@ def register(env_id: str) -> str:
     if present is None:
         _add(posggym_id, kwargs)
     elif (present.entry_point, present.kwargs) != (_ENTRY_POINT, kwargs):
-        raise ValueError(f"POSGGym has another environment of id {posggym_id!r}")
+        raise ValueError(f"POSGGym has a different environment with id {posggym_id!r}")
     return posggym_id
 
 
 def ensure_registered(env_id: str) -> str:
-    """Make sure that POSGGym has an environment, its own or a Gymnasium task.
+    """Register a task with POSGGym, unless POSGGym has an environment with its id.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def ensure_registered(env_id: str) -> str:
     Returns
     -------
     str
-        The id under which POSGGym has it.
+        The POSGGym id of the environment.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def ensure_registered(env_id: str) -> str:
 
 
 def is_gymnasium(posggym_id: str) -> bool:
-    """Return whether POSGGym has an environment of this id that was registered here."""
+    """Return whether a POSGGym id is that of a Gymnasium task registered here."""
     spec = registry.get(posggym_id)
     return spec is not None and spec.entry_point == _ENTRY_POINT
 
@@ -119,14 +119,15 @@ def _add(posggym_id: str, kwargs: dict[str, str]) -> None:
 
 def _is_shipped(env_id: str) -> bool:
     if env_id not in gymnasium.registry:
-        return True  # this project's own, registered with Gymnasium when it is made
+        return True  # this project's own, registered with Gymnasium on creation
     return str(gymnasium.registry[env_id].entry_point).startswith(_PROVIDERS)
 
 
 def _register_agents() -> None:
-    """Register the agents that `posggym.agents.gymnasium` has, if there is one.
+    """Register the agents in `posggym.agents.gymnasium`, if it exists.
 
-    Only then is `posggym.agents` imported: it imports PyTorch, which takes seconds.
+    `posggym.agents` imports PyTorch, which takes seconds, so it is only imported if
+    needed.
     """
     package = f"posggym.agents.{ENV_TYPE}"
     folder = Path(posggym.__file__).parent / "agents" / ENV_TYPE

@@ -1,15 +1,15 @@
 """A Gymnasium environment as a POSGGym model and environment with one agent.
 
-A Gymnasium simulator has one state, which cannot be read out or put back in general,
-while a POSGGym model must step from any state it ever returned. The state of
-`GymnasiumModel` is therefore a recipe: the seed of the episode and the actions since.
-Stepping from the state that the simulator is in costs one simulator step, which is all
-that plain playing ever does; stepping from another state first replays its actions.
+A POSGGym model must be able to step from any state that it ever returned, but the state
+of a Gymnasium simulator cannot be saved and restored in general. Therefore, a state of
+`GymnasiumModel` consists of the seed of the episode and all actions since. Stepping from
+the simulator's current state, as in normal play, takes one simulator step. Stepping
+from another state first replays its actions.
 
-Replaying is only exact if an episode does not depend on the ones before it, which
-`ExactEpisodes` sees to, and if the environment is deterministic given its seed. One of
-PyBullet's tasks, HumanoidFlagrunHarderBulletEnv-v0, is not: about one in ten episodes
-differs even between two new environments.
+Replays are exact if episodes do not depend on earlier ones, which `ExactEpisodes`
+ensures, and if the environment is deterministic given its seed. One of PyBullet's
+tasks, HumanoidFlagrunHarderBulletEnv-v0, is not: about 1 in 10 episodes differ even
+between two new environments.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from posggym_gymnasium.ids import AGENT_ID
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class ReplayState:
-    """A state of a Gymnasium environment, as the recipe that re-creates it.
+    """A state of a Gymnasium environment, defined by seed and actions.
 
-    States form a tree that shares history: each holds its last action and a link to
-    the state before. Treat everything in it as read-only. Copying returns the state
-    itself; pickling writes the whole history, flat. Two states are equal if they are
-    the same recipe, so compare states of one model only.
+    States form a tree with shared history: each has its last action and a link to the
+    previous state. They are immutable, including their arrays. Copying returns the same
+    object; pickling stores the complete history. Two states are equal if they have the
+    same seed and actions, so only compare states of the same model.
 
     Parameters
     ----------
     seed
-        Seed of the Gymnasium reset that began the episode.
+        Seed of the Gymnasium reset at the start of the episode.
     parent
-        State before the last action; None for the initial state.
+        Previous state; None for the initial state.
     action
         Last action; None for the initial state.
     obs
@@ -62,7 +62,7 @@ class ReplayState:
     truncated: bool = False
 
     def history(self) -> list[ReplayState]:
-        """Return the states from the initial one to this one, both included."""
+        """Return all states from the initial one to this one, inclusive."""
         states = []
         state: ReplayState | None = self
         while state is not None:
@@ -75,7 +75,7 @@ class ReplayState:
             return NotImplemented
         if (self.seed, self.num_steps) != (other.seed, other.num_steps):
             return False
-        # Equal lengths: both walks meet in a shared state or run out together.
+        # The lengths are equal, so both walks meet at a shared state or end together.
         a: ReplayState | None = self
         b: ReplayState | None = other
         while a is not None and b is not None and a is not b:
@@ -114,7 +114,7 @@ def _same_action(a: Any, b: Any) -> bool:
 
 
 class Simulator:
-    """A Gymnasium environment that knows which `ReplayState` it is in.
+    """A Gymnasium environment that keeps track of its `ReplayState`.
 
     Parameters
     ----------
@@ -130,11 +130,11 @@ class Simulator:
 
     @property
     def env(self) -> gymnasium.Env:
-        """The Gymnasium environment, made if it is not open."""
+        """The Gymnasium environment; created if it is not open."""
         return self._episodes.env
 
     def start(self, seed: int) -> ReplayState:
-        """Begin the episode of a seed.
+        """Start the episode of a seed.
 
         Parameters
         ----------
@@ -165,20 +165,21 @@ class Simulator:
         Returns
         -------
         next_state : ReplayState
-            The new state, which has the observation.
+            The new state, which contains the observation.
         reward : float
+            The reward of the step.
         info : dict
-            What Gymnasium returned.
+            Gymnasium's info.
         """
         self.move_to(state)
-        # The caller keeps its array and may write to it.
+        # The caller may modify its array later.
         action = copy.deepcopy(action)
         obs, reward, terminated, truncated, info = self._act(action)
         self._state = ReplayState(
             state.seed,
             state,
             action,
-            # Some environments return the array that they keep working with.
+            # Some environments return an array that they modify later.
             copy.deepcopy(obs),
             state.num_steps + 1,
             bool(terminated),
@@ -187,10 +188,10 @@ class Simulator:
         return self._state, float(reward), info
 
     def move_to(self, state: ReplayState) -> None:
-        """Bring the simulator into a state.
+        """Move the simulator to a state.
 
-        Costs nothing if it is there, the missing steps if it is in an earlier state
-        of the same episode, and otherwise a reset and all steps.
+        If the simulator is in an earlier state of the same episode, this takes the
+        missing steps; otherwise, it takes a reset and all steps of the state.
 
         Parameters
         ----------
@@ -210,7 +211,7 @@ class Simulator:
         self._state = state
 
     def close(self) -> None:
-        """Release the Gymnasium environment; the next use makes another."""
+        """Close the Gymnasium environment; the next use creates a new one."""
         self._episodes.close()
         self._state = None
 
@@ -219,22 +220,22 @@ class Simulator:
         return self._episodes.reset(seed)
 
     def _act(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        # Nowhere in particular until the step has succeeded.
+        # Unknown until the step has succeeded.
         self._state = None
-        # Some environments write to their action; the recipe must not change.
+        # Some environments modify their action, but states must not change.
         return self.env.step(copy.deepcopy(action))
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy makes its own simulator, which has no state yet.
+        # A copy creates its own simulator, which has no state yet.
         return {**self.__dict__, "_state": None}
 
 
 class GymnasiumModel(POSGModel):
     """A Gymnasium environment as a generative POSGGym model with agent "0".
 
-    The spaces are the Gymnasium environment's own. Truncations come from its time
-    limit. Steps after the end of an episode do what the Gymnasium environment does
-    then. Copies and pickles of a model work and make their own simulator.
+    The spaces are those of the Gymnasium environment, and so is the time limit. Steps
+    after the end of an episode behave as in the Gymnasium environment. Models can be
+    copied and pickled; each copy creates its own simulator.
 
     Parameters
     ----------
@@ -257,10 +258,10 @@ class GymnasiumModel(POSGModel):
         self._simulator = Simulator(env_id, env_config)
         env = self._simulator.env
         self.metadata: dict[str, Any] = dict(env.metadata)
-        # Steps after which Gymnasium truncates an episode; None for never.
+        # Number of steps after which Gymnasium truncates an episode; None for never.
         self.time_limit = None if env.spec is None else env.spec.max_episode_steps
-        # Copies: seeding the model's spaces must not reach into the simulator, which
-        # may draw from its own.
+        # Copies, because seeding the model's spaces must not affect the simulator,
+        # which may sample from its own spaces.
         self.action_spaces = {AGENT_ID: copy.deepcopy(env.action_space)}
         self.observation_spaces = {AGENT_ID: copy.deepcopy(env.observation_space)}
         self._rng: np.random.Generator | None = None
@@ -268,7 +269,7 @@ class GymnasiumModel(POSGModel):
 
     @property
     def rng(self) -> np.random.Generator:
-        """The generator that the seeds of unseeded episodes are drawn from."""
+        """The generator of seeds for unseeded episodes."""
         if self._rng is None:
             self._rng, _ = seeding.np_random()
         return self._rng
@@ -279,9 +280,9 @@ class GymnasiumModel(POSGModel):
         Parameters
         ----------
         seed
-            The next initial state is that of ``reset(seed=seed)`` of the Gymnasium
-            environment; the ones after it are of seeds drawn from the model's
-            generator. None seeds from the operating system.
+            Seed of the Gymnasium reset for the next initial state. Later initial states
+            use seeds from the model's generator. None seeds the generator from the
+            operating system.
         """
         super().seed(seed)
         self._first_seed = seed
@@ -291,13 +292,13 @@ class GymnasiumModel(POSGModel):
         return list(self.possible_agents)
 
     def sample_initial_state(self) -> ReplayState:
-        """Begin an episode.
+        """Start an episode.
 
         Returns
         -------
         ReplayState
-            Its initial state: of the seed given to `seed` the first time after it,
-            then of seeds below 2**31 from the model's generator.
+            The initial state. In the first episode after `seed`, it is that of the
+            given seed; later, seeds below 2**31 come from the model's generator.
         """
         seed, self._first_seed = self._first_seed, None
         if seed is None:
@@ -305,17 +306,17 @@ class GymnasiumModel(POSGModel):
         return self._simulator.start(seed)
 
     def sample_initial_obs(self, state: ReplayState) -> dict[str, Any]:
-        """Return the observation of a state by agent id.
+        """Return the observation of a state, keyed by agent id.
 
         Parameters
         ----------
         state
-            An initial state; any other state works too.
+            Usually an initial state, but any state works.
 
         Returns
         -------
         dict
-            The observation of agent "0", a copy that may be written to.
+            A copy of the observation of agent "0".
         """
         return {AGENT_ID: copy.deepcopy(state.obs)}
 
@@ -325,7 +326,7 @@ class GymnasiumModel(POSGModel):
         Parameters
         ----------
         state
-            A state that this model or one of the same arguments returned.
+            A state returned by this model, or by one with the same arguments.
         actions
             The action of agent "0", in the Gymnasium action space.
 
@@ -337,8 +338,8 @@ class GymnasiumModel(POSGModel):
 
         Notes
         -----
-        One simulator step if `state` is the last one returned, else a replay of up to
-        ``state.num_steps`` more.
+        This takes one simulator step if `state` is the last one returned, and otherwise
+        up to ``state.num_steps`` more to replay it.
         """
         next_state, reward, info = self._simulator.step(state, actions[AGENT_ID])
         return JointTimestep(
@@ -352,21 +353,20 @@ class GymnasiumModel(POSGModel):
         )
 
     def close(self) -> None:
-        """Release the simulator; the next use makes another."""
+        """Close the simulator; the next use creates a new one."""
         self._simulator.close()
 
 
 class GymnasiumEnv(DefaultEnv):
     """A Gymnasium environment as a POSGGym environment with agent "0".
 
-    ``reset(seed=k)`` begins exactly the episode that ``reset(seed=k)`` begins on the
-    Gymnasium environment after that has been made and reset once. Episodes after it
-    are of seeds drawn from the model's generator, and so reproducible, but not the
-    ones that unseeded resets of Gymnasium give.
+    ``reset(seed=k)`` starts exactly the episode that ``reset(seed=k)`` starts in a new
+    Gymnasium environment that was reset once before. Later episodes use seeds from the
+    model's generator. They are reproducible, but differ from those after unseeded
+    resets in Gymnasium.
 
-    Rendering happens in a separate simulator, which follows the environment when
-    `render` is called: pictures cannot disturb the physics, and what a planner tries
-    in the model does not flicker through the window.
+    `render` uses a separate simulator, so that rendering cannot affect the physics, and
+    the window does not show states that a planner tries in the model.
 
     Parameters
     ----------
@@ -383,7 +383,7 @@ class GymnasiumEnv(DefaultEnv):
         If the id is unknown or the environment has no such render mode.
     """
 
-    # What posggym.make admits; the modes of a task are set with the instance.
+    # The modes that posggym.make accepts; instances have the modes of their task.
     metadata = {  # noqa: RUF012 - posggym declares it as an instance attribute too
         "render_modes": ["human", "rgb_array", "depth_array", "ansi"],
     }
@@ -408,15 +408,15 @@ class GymnasiumEnv(DefaultEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin an episode.
+        """Start an episode.
 
         Parameters
         ----------
         seed
-            Seed of the episode and of the model; None for the next episode of a
-            seeded sequence.
+            Seed of the episode and of the model; None to continue the model's sequence
+            of seeds.
         options
-            Must be empty: a state is re-created from a seed and actions alone.
+            Must be empty, because states are replayed only from seed and actions.
 
         Returns
         -------
@@ -440,8 +440,8 @@ class GymnasiumEnv(DefaultEnv):
         Returns
         -------
         ndarray, str or None
-            For "rgb_array" a picture, uint8 of shape (height, width, 3); for other
-            modes what Gymnasium returns; None, with a warning, without a mode.
+            For "rgb_array" an image, uint8 of shape (height, width, 3); for other modes
+            Gymnasium's result; None, with a warning, without a render mode.
         """
         if self._viewer is None:
             logger.warn("render() without a render mode: pass one to posggym.make")
@@ -450,7 +450,7 @@ class GymnasiumEnv(DefaultEnv):
         return self._viewer.env.render()
 
     def close(self) -> None:
-        """Release the simulators; the next use makes others."""
+        """Close the simulators; the next use creates new ones."""
         self.model.close()
         if self._viewer is not None:
             self._viewer.close()

@@ -16,28 +16,28 @@ _WORD_BREAK_RE = re.compile(
 
 
 def env_name(env_id: str) -> str:
-    """Name the folder of an environment in POSGGym's layout.
+    """Return the name of an environment's folder in POSGGym's layout.
 
     Parameters
     ----------
     env_id
-        Environment id, such as "HumanoidBulletEnv-v0". A module in front of it is
-        left out, a namespace is not.
+        Environment id, such as "HumanoidBulletEnv-v0". A module prefix is ignored, but
+        a namespace is not.
 
     Returns
     -------
     str
-        Snake case without version, such as "humanoid_bullet_env"; matches
-        ``[a-z][a-z0-9_]*``. Versions of one task share a name.
+        The id in snake case without its version, such as "humanoid_bullet_env"; matches
+        ``[a-z][a-z0-9_]*``. All versions of a task have the same name.
 
     Raises
     ------
     ValueError
-        If the id has no letter or digit to make a name from.
+        If the id contains no letters or digits.
     """
     bare_id = env_id.rpartition(":")[2]
     words = _WORD_BREAK_RE.sub("_", re.sub(r"-v\d+\Z", "", bare_id))
     name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
     if not name:
-        raise ValueError(f"no folder name can be made from {env_id!r}")
+        raise ValueError(f"{env_id!r} contains no letters or digits for a folder name")
     return name if name[0].isalpha() else f"env_{name}"

@@ -1,8 +1,7 @@
-"""A Snakemake plugin that makes config files and profiles plain data.
+"""A Snakemake plugin that makes Snakemake read config files and profiles as plain data.
 
-Snakemake imports all installed plugins when it sets up its command line, before it
-reads a profile or a config file. That import is all that this plugin is for; see
-`posggym_es.config.safe_config`.
+Snakemake imports all installed plugins before it reads a profile or a config file. This
+import is the only purpose of the plugin; see `posggym_es.config.safe_config`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ read_safely()
 
 
 class LogHandler(LogHandlerBase):
-    """What every plugin of this kind has to have; logs nothing."""
+    """The handler that a logger plugin must have; it logs nothing."""
 
     def __post_init__(self) -> None:
         """Set up nothing."""

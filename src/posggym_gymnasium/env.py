@@ -2,9 +2,9 @@
 
 A POSGGym model must be able to step from any state that it ever returned, but the state
 of a Gymnasium simulator cannot be saved and restored in general. Therefore, a state of
-`GymnasiumModel` consists of the seed of the episode and all actions since. Stepping from
-the simulator's current state, as in normal play, takes one simulator step. Stepping
-from another state first replays its actions.
+`GymnasiumModel` consists of the seed of the episode and all actions since. Stepping
+from the simulator's current state, as in normal play, takes one simulator step.
+Stepping from another state first replays its actions.
 
 Replays are exact if episodes do not depend on earlier ones, which `ExactEpisodes`
 ensures, and if the environment is deterministic given its seed. One of PyBullet's

@@ -486,7 +486,7 @@ def test_register_is_idempotent_and_overrides_nothing():
         posggym_gymnasium.register("Driving-v1")
     gymnasium.register(id="TwoPaths-v0", entry_point=StepCounter)
     try:
-        with pytest.raises(ValueError, match="another environment"):
+        with pytest.raises(ValueError, match="a different environment"):
             posggym_gymnasium.register("TwoPaths-v0")
     finally:
         del gymnasium.registry["TwoPaths-v0"]

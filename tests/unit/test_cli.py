@@ -87,6 +87,6 @@ def test_other_files_are_no_verifications(tmp_path, data, message):
     path = tmp_path / "verification.json"
     write_json(path, data)
     with pytest.raises(
-        ValueError, match=exactly(f"{path}: no report of a verification: {message}")
+        ValueError, match=exactly(f"{path}: not a verification report: {message}")
     ):
         read_verification(path)

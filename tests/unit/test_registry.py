@@ -867,12 +867,14 @@ def test_damaged_files_of_agents_are_named(tmp_path, change, message):
     write_json(path, data)
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         AgentSpec.read(path)
-    assert str(caught.value).startswith(f"{path}: describes no agent: ")
+    assert str(caught.value).startswith(f"{path}: not the spec of an agent: ")
 
 
 @pytest.mark.parametrize("data", [None, [], 3, "x", {"agents": []}])
 def test_other_json_describes_no_agent(tmp_path, data):
     path = tmp_path / "other.json"
     write_json(path, data)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: describes no agent")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{path}: not the spec of an agent")
+    ):
         AgentSpec.read(path)

@@ -147,7 +147,7 @@ def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
         (
             {"env_name": "LunarLanderContinuous-v2", "roles": ["0"]},
             "experiments.reaching.train: LunarLanderContinuous-v2: roles and partners "
-            "need environments with several agents",
+            "need an environment with several agents",
         ),
         (
             {"env_name": "LunarLanderContinuous-v2", "env_config": {"siez": 3}},

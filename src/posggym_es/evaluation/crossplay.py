@@ -1,4 +1,4 @@
-"""Payoffs of the policies of an environment with each other."""
+"""Cross-play: payoffs of an environment's policies with each other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ COLUMNS = ["row", "column", "mean", "margin", "episodes"]
 def policies_of(variant: Variant) -> dict[str, list[str] | None]:
     """Return the registered policies of an environment, with the agents they can play.
 
-    Those for exactly these arguments, for any arguments, and a random one.
+    These are the policies for exactly these arguments, the policies for any arguments,
+    and a random policy. None stands for all agents.
     """
     found: dict[str, list[str] | None] = {}
     for policy_id, spec in posggym.agents.registry.items():
@@ -58,10 +59,10 @@ def policies_of(variant: Variant) -> dict[str, list[str] | None]:
 def usable(
     variant: Variant, policies: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the policies that can be made here, and why the others cannot.
+    """Return the policies that can be created, and the reasons why others cannot.
 
-    Policy files are read before POSGGym loads them, after downloading those that are
-    not here; see `posggym_es.models.model_downloads`.
+    Missing policy files are downloaded, and all are checked before POSGGym loads them;
+    see `posggym_es.models.model_downloads`.
     """
     env = PosggymEpisodes(variant.env_id, variant.env_args).env
     made, reasons = [], {}
@@ -72,7 +73,7 @@ def usable(
             agent = (spec.valid_agent_ids or env.possible_agents)[0]
             posggym.agents.make(policy_id, env.model, agent)
         except Exception as error:
-            # Other people's code: whatever it raises, this policy cannot play.
+            # Third-party code can raise any error: this policy cannot play.
             reasons[policy_id] = f"{type(error).__name__}: {str(error)[:200]}"
         else:
             made.append(policy_id)
@@ -86,23 +87,23 @@ def seats(
     column: str,
     valid: dict[str, list[str] | None],
 ) -> list[dict[str, str]]:
-    """Return the ways in which a policy can play with another one.
+    """Return all assignments of two policies to the agents of an environment.
 
     Parameters
     ----------
     agents
         Agent ids of the environment.
     row, column
-        The policy whose return counts, and the one that plays all other agents; the
-        same policy twice for self-play, in which it plays all.
+        The policy whose return is measured, which plays one agent, and the policy that
+        plays all other agents. If both are the same, it plays all agents (self-play).
     valid
         Agent ids that each policy can play; None for all.
 
     Returns
     -------
     list of dict
-        The policy of each agent id, one dict for each place of the row's policy. Empty
-        if the two cannot play together.
+        One dict for each agent that the row's policy can play, with the policy of each
+        agent id. Empty if the policies cannot play together.
     """
     places = {
         policy: set(agents if valid[policy] is None else valid[policy] or ())
@@ -120,16 +121,16 @@ def seats(
 def play_pair(
     variant: Variant, parts: Sequence[dict[str, str]], row: str, episodes: int
 ) -> list[float]:
-    """Return the row policy's mean return in each of seeded episodes.
+    """Return the row policy's return in each episode, averaged over its agents.
 
     Parameters
     ----------
     variant
         The environment.
     parts
-        What `seats` returned; episodes take them in turn.
+        Assignments, as returned by `seats`, which episodes use in turn.
     row
-        The policy whose return counts.
+        The policy whose return is measured.
     episodes
         Number of episodes; their seeds are 0, 1, ...
     """
@@ -154,11 +155,11 @@ def play_pair(
 def play_compiled_pair(
     variant: Variant, parts: Sequence[dict[str, str]], row: str, episodes: int
 ) -> list[float]:
-    """Return what `play_pair` does, played by compiled kernels.
+    """Play a pair like `play_pair`, but with compiled kernels.
 
-    Deterministic policies get the same returns. What the others draw are the numbers of
-    POSGGym's policies after `reset(seed=...)`; networks compute in float64 here, so an
-    action differs where a draw falls between the two roundings.
+    Deterministic policies get the same returns. Stochastic policies draw the same
+    random numbers as POSGGym's policies after `reset(seed=...)`, but networks compute
+    in float64, so an action can differ if a draw falls between the two results.
 
     Raises
     ------
@@ -168,7 +169,7 @@ def play_compiled_pair(
     world = compiled_world(variant.env_id, variant.env_args)
     policies = list(dict.fromkeys(policy for part in parts for policy in part.values()))
     partners = compiled_partners(world, policies)
-    # Number 0 would be a learner.
+    # Index 0 is reserved for a learner.
     numbers = {policy: number for number, policy in enumerate(partners, 1)}
     seats = np.array([[numbers[part[i]] for i in world.agents] for part in parts])
     seeds = np.arange(episodes, dtype=np.uint64)
@@ -181,7 +182,7 @@ def play_compiled_pair(
 
 
 def not_compiled(variant: Variant, policies: Sequence[str]) -> dict[str, str]:
-    """Return the policies that compiled kernels cannot play, and why not."""
+    """Return the reasons why compiled kernels cannot play policies, keyed by id."""
     reason = reason_against(variant.env_id, variant.env_args)
     if reason is not None:
         return dict.fromkeys(policies, reason)
@@ -200,10 +201,10 @@ def play_all(
     state: Path,
     on_pair: Callable[[], None] | None = None,
 ) -> pd.DataFrame:
-    """Play every policy with every other one, and with itself.
+    """Play each policy with every other policy, and with itself.
 
-    Pairs that were played before are read from `state`. Compiled kernels play the
-    others; where they cannot, POSGGym's own environment does, and the log says why.
+    Pairs that were played before are read from `state`. Compiled kernels play the other
+    pairs if they can; otherwise POSGGym's own environment does, and the log says why.
 
     Parameters
     ----------
@@ -214,17 +215,17 @@ def play_all(
     episodes
         Episodes of each ordered pair.
     workers
-        Processes.
+        Number of worker processes.
     state
-        Folder to keep the pairs in.
+        Folder for results of pairs.
     on_pair
         Called after each pair.
 
     Returns
     -------
     DataFrame
-        `COLUMNS` of each ordered pair that can play together; margin is half the 95 %
-        interval of the mean.
+        `COLUMNS` for each ordered pair that can play together; the margin is half the
+        width of the mean's 95 % interval.
     """
     agents = PosggymEpisodes(variant.env_id, variant.env_args).env.possible_agents
     registry = posggym.agents.registry
@@ -271,7 +272,7 @@ def play_all(
 
 
 def _identity(policy_id: str) -> str:
-    """Return what tells a policy from another one of the same id."""
+    """Return a hash that distinguishes policies with the same id."""
     spec = posggym.agents.registry[policy_id]
     path = spec.kwargs.get("policy_file_path")
     content = Path(path).read_bytes() if path and Path(path).is_file() else b""

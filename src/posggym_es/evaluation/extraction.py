@@ -1,4 +1,4 @@
-"""Writing a trained policy in a safe format, with the returns to verify it by."""
+"""Extraction: a trained policy in a safe format, with returns for verification."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def extract(
     on_episode: Callable[[int], None] | None = None,
     env_modules: Collection[str] = (),
 ) -> list[float]:
-    """Write a saved policy in a safe format, with the returns to verify it by.
+    """Write a saved policy in a safe format, with returns for verification.
 
     Parameters
     ----------
     source
         A policy file of any source, or a folder of them.
     output_dir
-        Gets `policy.safetensors` and `policy.json`.
+        Folder for `policy.safetensors` and `policy.json`.
     checkpoint, role
         Which policy of a folder, see `posggym_es.sources.registry.pick_policy`.
     episodes
-        Episodes to play when the trainer's re-evaluation cannot be used.
+        Episodes to play if the trainer's re-evaluation cannot be used.
     on_episode
         Called with the number of episodes played so far.
     env_modules
@@ -47,7 +47,7 @@ def extract(
     Raises
     ------
     ValueError
-        If there is no policy, or it cannot be used; the message names the file.
+        If there is no policy, or it is not valid; the message names the file.
     """
     output_dir = Path(output_dir)
     picked = pick_policy(Path(source), checkpoint, role, env_modules)

@@ -1,4 +1,4 @@
-"""A film of an episode that a registered agent plays, rendered without a display."""
+"""Films of registered agents, rendered without a display."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from posggym_es.registration.spec import AgentSpec
 
 Frame = npt.NDArray[np.uint8]
 
-# Frames per second and length of the film. Slow environments (grid worlds) are slowed
-# down further, such that an episode can be followed.
+# Limits of the film's frame rate and length. Grid worlds are shown more slowly, so that
+# one can follow an episode.
 MAX_FPS = 30
 MAX_SECONDS = 20
 MIN_SECONDS = 5
 MIN_FPS = 2
-# The small picture: width in pixels, frames per second, frames.
+# The preview: width in pixels, frames per second, number of frames.
 PREVIEW_WIDTH = 240
 PREVIEW_FPS = 10
 PREVIEW_FRAMES = 80
 
 
 class FilmError(RuntimeError):
-    """An environment that cannot be rendered here; says why."""
+    """The environment cannot be rendered; the message has the reason."""
 
 
 class _RenderingError(Exception):
-    """Wraps whatever a renderer raised."""
+    """Wraps any error of a renderer."""
 
 
 def typical_episode(verification: dict[str, Any]) -> int:
@@ -46,19 +46,21 @@ def typical_episode(verification: dict[str, Any]) -> int:
 
 
 def timing(steps: int, render_fps: float) -> tuple[int, int]:
-    """Return which steps to show, and how fast.
+    """Return how many steps of an episode make a frame, and the frame rate.
 
     Parameters
     ----------
     steps
         Length of the episode.
     render_fps
-        Steps per second of the environment's own time.
+        Steps per second in the environment's own time.
 
     Returns
     -------
-    tuple of int and int
-        Every so many steps make a frame, and frames per second.
+    stride : int
+        Steps per frame.
+    fps : int
+        Frames per second.
     """
     stride = max(1, math.ceil(render_fps / MAX_FPS))
     fps = render_fps / stride
@@ -73,7 +75,7 @@ def record(
     verification: dict[str, Any],
     on_frame: Callable[[], None] | None = None,
 ) -> tuple[list[Frame], int, dict[str, Any]]:
-    """Play a verified episode again and render it.
+    """Replay and render the verified episode with the median return.
 
     Parameters
     ----------
@@ -86,15 +88,17 @@ def record(
 
     Returns
     -------
-    tuple of list of ndarray, int and dict
-        Frames, uint8 of shape (height, width, 3); frames per second; and `seed`,
-        `return` and `steps` of the episode.
+    frames : list of ndarray
+        Images, uint8 of shape (height, width, 3).
+    fps : int
+        Frames per second.
+    facts : dict
+        `seed`, `return` and `steps` of the episode.
 
     Raises
     ------
     FilmError
-        If the environment cannot be rendered here, or the episode is not the verified
-        one.
+        If the environment cannot be rendered, or the replay has a different return.
     """
     number = typical_episode(verification)
     seed, steps = verification["seeds"][number], verification["lengths"][number]
@@ -140,17 +144,17 @@ def _picture(env: Any) -> Frame:
     try:
         picture = env.render()
     except Exception as error:
-        # OpenGL's absence shows in as many ways as there are renderers.
+        # Every renderer raises different errors if OpenGL is missing.
         raise _RenderingError from error
     if isinstance(picture, dict):
-        # POSGGym may render one picture for each agent, and one of everything.
+        # POSGGym may render one image per agent, and one of the whole environment.
         picture = picture.get("env", next(iter(picture.values())))
     return np.asarray(picture, dtype=np.uint8)[..., :3]
 
 
 def write_mp4(frames: list[Frame], fps: int, path: Path) -> None:
-    """Write a film (H.264); the same bytes for the same frames."""
-    # H.264 wants even sizes.
+    """Write a film (H.264); the same frames give the same bytes."""
+    # H.264 requires even sizes.
     height, width = (size - size % 2 for size in frames[0].shape[:2])
     writer = imageio_ffmpeg.write_frames(
         str(path),

@@ -1,4 +1,4 @@
-"""What the payoffs of a population say: regret and diversity."""
+"""Measures computed from the payoffs of a population: regret and diversity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Variant:
     env_id
         POSGGym id.
     env_args
-        All arguments, defaults included.
+        All arguments, including defaults.
     """
 
     env_id: str
@@ -27,13 +27,13 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """Name of its folder."""
+        """Name of the variant's results folder."""
         parts = [f"{key}={value}" for key, value in self.env_args.items()]
         return "-".join(parts).replace(" ", "").replace("/", "_") or "default"
 
 
 def matrix(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
-    """Return a column of a payoff table as a matrix of rows and columns."""
+    """Return a column of a payoff table as a matrix of row and column policies."""
     order = list(dict.fromkeys([*table.row, *table.column]))
     return table.pivot(index="row", columns="column", values=value).reindex(
         index=order, columns=order
@@ -41,7 +41,7 @@ def matrix(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
 
 
 def regret(payoffs: pd.DataFrame) -> pd.DataFrame:
-    """Return each row's loss against the best response of the population.
+    """Return how much less each policy gets than the population's best response.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def regret(payoffs: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         For each row and partner, the largest return of any policy with that partner
-        less the row's own; 0 for the best response itself.
+        minus the row's own return; 0 for the best response itself.
     """
     return payoffs.max(axis=0) - payoffs
 
@@ -64,8 +64,8 @@ class Diversity:
     Parameters
     ----------
     self_play, cross_play
-        Mean return of the policies with themselves, and with each other; None where
-        they cannot play so.
+        Mean return of the policies with themselves, and with each other; None if they
+        cannot play like that.
     proportional_loss
         (self_play - cross_play) / |self_play|: the proportional loss of Lanctot et al.,
         2017 (section 4.1).

@@ -1,4 +1,4 @@
-"""Playing policies in POSGGym environments, with those who played in their training."""
+"""Playing policies in POSGGym environments, with their co-players from training."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from posggym_es.utils.torch_threads import one_thread
 
 
 class Actor(Protocol):
-    """What plays an agent id: a POSGGym policy, or something that acts like one."""
+    """Plays an agent: a POSGGym policy, or an object with the same methods."""
 
     def reset(self, *, seed: int) -> None:
-        """Begin an episode."""
+        """Start an episode."""
 
     def step(self, observation: Any) -> Any:
         """Return the action for the next observation."""
@@ -35,18 +35,19 @@ class Actor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class CoPlayers:
-    """Who played with a policy in training, by their registered ids, and how long.
+    """The registered policies that played with a policy in its training.
 
     Parameters
     ----------
     role
         The agent id that the policy played; None for all.
     partners
-        Policies of a best response's population, or their weights.
+        Ids of the partners of a best response, or a mapping to their weights.
     siblings
-        Policies of the other agent ids that were trained together with this one.
+        Ids of policies that were trained together with this one, keyed by the agent ids
+        that they play.
     endless_length
-        Steps after which an episode is stopped if the environment has no time limit.
+        Maximum steps per episode if the environment has no time limit.
     """
 
     role: str | None = None
@@ -58,14 +59,14 @@ class CoPlayers:
 def co_players_of(
     metadata: PolicyMetadata, siblings: Sequence[AgentSpec] = ()
 ) -> CoPlayers:
-    """Return who played with a policy in its training.
+    """Return a policy's co-players in training.
 
     Parameters
     ----------
     metadata
-        Of the policy.
+        Metadata of the policy.
     siblings
-        Specs of the agents of the same run that play the other roles.
+        Specs of agents from the same run that play the other roles.
     """
     return CoPlayers(
         metadata.role,
@@ -97,8 +98,10 @@ def play_episode(
 
     Returns
     -------
-    tuple of dict and int
-        Return of each agent, and number of steps.
+    returns : dict
+        Return of each agent, keyed by agent id.
+    steps : int
+        Number of steps.
     """
     returns = dict.fromkeys(policies, 0.0)
     observations = episodes.reset(seed)
@@ -120,16 +123,16 @@ def play_episode(
 
 
 class Player:
-    """A policy in its seats of an environment, with its co-players in the others.
+    """Plays episodes with a policy and its co-players.
 
     Parameters
     ----------
     episodes
         The environment.
     co_players
-        Who plays the other agents.
+        The policies that play the other agents.
     own
-        Makes the policy for a model of the environment and an agent id.
+        Creates the policy, given a model of the environment and an agent id.
     """
 
     def __init__(
@@ -149,9 +152,21 @@ class Player:
     def play(
         self, seed: int, on_state: Callable[[Any], None] | None = None
     ) -> tuple[float, int]:
-        """Return the policy's mean return in an episode, and the episode's steps.
+        """Play the episode of a seed.
 
-        `on_state` is called with the environment after its reset and after each step.
+        Parameters
+        ----------
+        seed
+            Seed of the episode.
+        on_state
+            Called with the environment after its reset and after each step.
+
+        Returns
+        -------
+        mean_return : float
+            The policy's return, averaged over the agents that it played.
+        steps : int
+            Length of the episode.
         """
         parts = cast(self._agents, seed, self._co_players.role, self._candidates)
         policies = {agent: self._actor(part, agent) for agent, part in parts.items()}

@@ -1,4 +1,4 @@
-"""Returns of trained policies, which verification compares registered agents with."""
+"""Returns of trained policies, for comparison with registered agents."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ def with_reference(
     fresh: bool = False,
     on_episode: Callable[[int], None] | None = None,
 ) -> Policy:
-    """Add the returns that verification compares with, and where the policy is from.
+    """Add the returns that verification compares with, and the origin, to a policy.
 
     Parameters
     ----------
     policy
-        The picked policy. It plays all agents of its environment or, with a role, that
-        one among those that it was trained with.
+        The policy. It plays all agents of its environment, or with a role only that
+        agent, together with its co-players from training.
     origin
-        The file that it is from.
+        The file that the policy is from.
     episodes
-        Episodes to play when there are no re-evaluations to use.
+        Episodes to play if there are no re-evaluations to use.
     fresh
-        Play even if the trainer re-evaluated. The best of many re-evaluations is
-        better than its policy, so a pick by re-evaluation needs new episodes.
+        Whether to play new episodes even if there are re-evaluations. This is needed
+        for a policy that was selected by them, because the best of many overestimates
+        the policy.
     on_episode
         Called with the number of episodes played so far.
 
     Raises
     ------
     ValueError
-        If the policy does not fit its environment.
+        If the policy does not match its environment.
     ExtractionError
-        If it cannot play all agents and has no role.
+        If the policy has no role and cannot play all agents.
     """
     known = policy.metadata
     returns = known.re_eval_returns
-    # The trainer's own re-evaluations count their episodes from 0; fresh ones go on.
+    # The trainer's re-evaluations use the first episodes, new ones those after them.
     first = len(returns) if fresh and returns else 0
     count = episodes if fresh or not returns else len(returns)
     seeds = [_seed(known, index) for index in range(first, first + count)]
@@ -68,14 +69,14 @@ def with_reference(
 
 
 def _seed(known: PolicyMetadata, index: int) -> int:
-    """Return the seed of a re-evaluation episode; 0, 1, ... for foreign policies."""
+    """Return the seed of a re-evaluation episode; its index for foreign policies."""
     if known.generation is None:
         return index
     return episode_seed(known.seed or 0, RE_EVAL_STREAM, known.generation, index)
 
 
 def _episodes_of(policy: ConvertiblePolicy) -> Callable[[int], float]:
-    """Return what plays the episode of a seed with a policy, and returns its return."""
+    """Return a function that plays the episode of a seed and returns its return."""
     env = registered_env(policy)
     known = policy.metadata
     episodes = env.make_episodes()
@@ -84,7 +85,7 @@ def _episodes_of(policy: ConvertiblePolicy) -> Callable[[int], float]:
         stack.callback(made.close)
         if known.role is None and not made.is_symmetric:
             raise ExtractionError(
-                f"{policy.env_name}: not symmetric; set register.valid_agent_ids to "
+                f"{policy.env_name} is not symmetric; set register.valid_agent_ids to "
                 "the agent that this policy plays"
             )
         check_fits(policy, made.model, known.role or made.possible_agents[0])

@@ -1,4 +1,4 @@
-"""Proof that a registered agent loads by its id and plays as well as it was trained."""
+"""Verification that a registered agent loads by its id and plays as it was trained."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from posggym_es.registration.spec import AgentSpec
 from posggym_es.utils.return_statistics import welch_margin
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
-# A correct agent fails by chance once in a thousand verifications.
+# A correct agent fails by chance in one of a thousand verifications.
 CONFIDENCE = 0.999
-# Two deterministic environments without any spread still differ by rounding.
+# Returns without any variance can still differ by rounding.
 RELATIVE_TOLERANCE = 1e-6
 _NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "number"}}
 _WHOLE_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "integer"}}
-# What others read of a report.
+# The part of a report that other steps read.
 _SCHEMA = {
     "type": "object",
     "required": ["returns", "lengths", "seeds", "company"],
@@ -56,30 +56,30 @@ _SCHEMA = {
 }
 
 
-# Names in reports, where they are not those of the fields.
+# Keys in reports that differ from the names of fields.
 _KEYS = {"co_players": "company"}
 
 
 class VerificationError(RuntimeError):
-    """A registered agent that does not do what it should; names id and figures."""
+    """Verification failed; the message has the agent's id and the figures."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """Returns of a registered agent beside those of the trained policy.
+    """Comparison of a registered agent's returns with those of the trained policy.
 
     Parameters
     ----------
     policy_id
-        The id that the agent was made by.
+        Id of the agent.
     returns, reference_returns
-        Returns of full episodes: registered agent, and trained policy.
+        Returns of full episodes, of the registered agent and of the trained policy.
     lengths
-        Steps of the registered agent's episodes.
+        Lengths of the registered agent's episodes in steps.
     seeds
         Seeds of the registered agent's episodes.
     co_players
-        Who played the other agents.
+        The policies that played the other agents.
     """
 
     policy_id: str
@@ -91,21 +91,21 @@ class Verification:
 
     @property
     def difference(self) -> float:
-        """Mean return less the reference's."""
+        """Mean return minus that of the trained policy."""
         return float(np.mean(self.returns) - np.mean(self.reference_returns))
 
     @property
     def allowed(self) -> float:
-        """Largest difference that chance explains (Welch's interval at CONFIDENCE)."""
+        """Largest difference that chance can explain (Welch's interval)."""
         means = np.abs([np.mean(self.returns), np.mean(self.reference_returns)])
         rounding = RELATIVE_TOLERANCE * max(float(means.max()), 1.0)
-        # One episode has no spread to compare with: only the same return will do.
+        # The margin is 0 for a single episode: only the same return is accepted.
         chance = welch_margin(self.returns, self.reference_returns, CONFIDENCE)
         return float(chance + rounding)
 
     @property
     def passed(self) -> bool:
-        """Whether the agent plays as well as the trained policy."""
+        """Whether the difference can be explained by chance."""
         return abs(self.difference) <= self.allowed
 
     def to_json(self) -> dict[str, Any]:
@@ -134,13 +134,13 @@ class Verification:
 def registered_player(
     spec: AgentSpec, co_players: CoPlayers, render_mode: str | None = None
 ) -> Player:
-    """Return a registered agent in its seats of the environment, as in training.
+    """Return a player with a registered agent and its co-players from training.
 
     Raises
     ------
     ValueError
-        If what the tree has as its policy file is not what was proved, or none at all:
-        POSGGym would execute it.
+        If the policy file in the tree is not the one whose conversion was proved, or
+        not a policy file. This is checked because POSGGym executes code in such files.
     VerificationError
         If the agent or one of its co-players is not registered.
     """
@@ -162,23 +162,23 @@ def registered_player(
 
 
 def read_verification(path: Path) -> dict[str, Any]:
-    """Return what `Verification.to_json` wrote.
+    """Read a report written by `Verification.to_json`.
 
     Raises
     ------
     ValueError
-        If the file is not the report of a verification; the message names it.
+        If the file is not a verification report; the message names it.
     """
 
     def parse(data: Any) -> dict[str, Any]:
         refuse_mistakes(data, _SCHEMA)
         return dict(data)
 
-    return read_as(path, "no report of a verification", parse)
+    return read_as(path, "not a verification report", parse)
 
 
 def play_verified_episode(spec: AgentSpec, co_players: CoPlayers, seed: int) -> float:
-    """Return the (mean) return of one episode, played as `verify` plays."""
+    """Play an episode as in `verify`, and return the agent's (mean) return."""
     return registered_player(spec, co_players).play(seed)[0]
 
 
@@ -188,27 +188,28 @@ def verify(
     co_players: CoPlayers | None = None,
     on_episode: Callable[[int, float], None] | None = None,
 ) -> Verification:
-    """Make a registered agent by its id and play full episodes with it.
+    """Create a registered agent by its id, and play full episodes with it.
 
-    The agent plays the agents of its environment that it played in training. Call this
-    in a process that imported the posggym tree to be verified.
+    The policy plays the same agents of its environment as in training. Call this in a
+    process that has imported the posggym tree to be verified.
 
     Parameters
     ----------
     spec
         The agent.
     reference
-        The trained policy's episodes; the agent plays as many, with the same seeds.
+        The trained policy's episodes, whose seeds are used.
     co_players
-        Who plays the other agents; by default the agent plays all.
+        The policies that play the other agents; by default, the agent plays all.
     on_episode
-        Called after each episode with their number so far and the last return.
+        Called after each episode with the number of episodes so far and the last
+        return.
 
     Raises
     ------
     VerificationError
-        If the id is not registered, the spec differs, the first episode played twice
-        gives two returns, or the mean return differs by more than chance explains.
+        If the id is not registered, replaying the first episode gives a different
+        return, or the mean return differs by more than chance can explain.
     """
     co_players = co_players or CoPlayers()
     player = registered_player(spec, co_players)

@@ -1,7 +1,7 @@
-"""`python -m`: verify an agent of the imported posggym, and write the report.
+"""Command (`python -m`) to verify an agent of the imported posggym.
 
-Arguments are the agent's spec as JSON, the folder of its extracted policy, and the file
-to write.
+Its arguments are the agent's spec as JSON, the folder of its extracted policy, and the
+report to write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from posggym_es.registration.spec import AgentSpec
 
 
 def main(spec_json: str, policy_dir: str, report: str) -> None:
-    """Verify an agent; exits with the reason if it fails."""
+    """Verify an agent and write the report; exit with the reason on failure."""
     spec = AgentSpec.from_json(json.loads(spec_json))
     metadata = read_metadata(Path(policy_dir))
     try:

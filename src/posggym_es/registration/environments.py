@@ -1,4 +1,4 @@
-"""Which POSGGym environment a trained policy is for."""
+"""Finding the POSGGym environment that a trained policy is registered for."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RegisteredEnv:
-    """An environment as POSGGym knows it.
+    """An environment that agents are registered for.
 
     Parameters
     ----------
     env_id
         POSGGym id.
     env_args
-        Keyword arguments that the policy is for; None for any.
+        Keyword arguments that agents are for; None for any arguments.
     env_type, env_name
         Folder names in POSGGym's layout.
     endless_length
-        Steps after which an episode is stopped if the environment has no time limit.
+        Maximum steps per episode if the environment has no time limit.
     env_args_id, folder
         As in `posggym_es.registration.spec.AgentSpec`.
     """
@@ -79,8 +79,8 @@ def posggym_episodes(
 def registered_env(policy: ConvertiblePolicy) -> RegisteredEnv:
     """Return the environment that a policy is registered for.
 
-    That is the environment of re-evaluations: HumanoidBulletEnv-v0 for a policy trained
-    in TinyTrajHumanoidBulletEnv-v0.
+    This is the environment of re-evaluations, for example HumanoidBulletEnv-v0 for a
+    policy trained in TinyTrajHumanoidBulletEnv-v0.
     """
     name = policy.metadata.re_eval_env_name or standard_env_name(policy.env_name)
     return dataclasses.replace(
@@ -97,20 +97,20 @@ def env_of(name: str, env_config: dict[str, Any]) -> RegisteredEnv:
     name
         The task of re-evaluations: a Gymnasium id, or "posggym:" and a POSGGym id.
     env_config
-        Keyword arguments that were given for it.
+        The given keyword arguments.
 
     Returns
     -------
     RegisteredEnv
-        Where POSGGym registers agents for the same arguments, with its `env_args`,
-        `env_args_id` and folder. Otherwise with the arguments that were given; where
-        none were, with the first one (the grid or the world of most environments), as
-        agents without arguments are for any. With none if there are none.
+        The environment. If POSGGym has agents for the same arguments, it has their
+        `env_args`, `env_args_id` and folder. Otherwise, it has the given arguments, or
+        the first default argument (the grid or world of most environments) if none are
+        given, because agents without arguments would be for any.
 
     Raises
     ------
     ValueError
-        If POSGGym has no such environment, or it has no such arguments.
+        If POSGGym does not have the environment, or an argument is unknown.
     """
     if not name.startswith(POSGGYM_PREFIX):
         env_id = canonical_env_id(name)
@@ -139,7 +139,7 @@ def env_of(name: str, env_config: dict[str, Any]) -> RegisteredEnv:
 
 def _registered_for(env_id: str, env_args: dict[str, Any]) -> PolicySpec | None:
     """Return an agent that POSGGym itself registers for the same arguments."""
-    # Imports PyTorch.
+    # Imported on demand, because it imports PyTorch.
     import posggym.agents
 
     tree = Path(posggym.__file__).parent.parent

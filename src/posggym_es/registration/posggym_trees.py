@@ -1,4 +1,4 @@
-"""Copies of posggym in which agents are registered."""
+"""Creating copies of posggym in which agents are registered."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def make_tree(
     package: Path | None = None,
     partners: Collection[str] = (),
 ) -> list[Path]:
-    """Make a posggym tree in which agents are registered.
+    """Create a posggym tree in which agents are registered.
 
     Parameters
     ----------
     specs
         The agents.
     assets_root
-        Their staged policy files, `posggym/assets/agents/...`; None for a tree without
-        them.
+        Folder with the staged policy files, `posggym/assets/agents/...`; None for a
+        tree without policy files.
     output
-        Folder to make; an existing one is replaced as a whole.
+        Folder of the tree; an existing one is replaced.
     package
-        The package to start from; None for the installed posggym. Agents that earlier
-        runs registered there are left out, except partners.
+        The package to copy; None for the installed posggym. Agents that earlier runs
+        registered in it are removed, except for `partners`.
     partners
-        Ids that agents were trained with. They can only be played with these.
+        Ids of training partners of the agents, which are needed to play them.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def make_tree(
     Raises
     ------
     ValueError
-        If a policy file is missing, or not the one that was proved.
+        If a policy file is missing, or not the one whose conversion was proved.
     RegistryError
         See `posggym_es.registration.registry_files.register`.
     StagingError
@@ -75,19 +75,19 @@ def make_tree(
                 _remove_file(tree / ASSETS_ROOT / spec.asset)
         if assets_root is not None:
             shutil.copytree(assets_root, tree, dirs_exist_ok=True)
-        # An id of posggym's own must not be overridden; ids of earlier blocks may.
+        # Agents of earlier runs may be replaced, but not posggym's own.
         try:
             register(tree, [])
             taken = frozenset(existing_ids(tree))
             changed = register(tree, [*specs, *kept], taken)
         except RegistryError as error:
-            # The tree has a temporary name.
+            # Remove the tree's temporary name from the message.
             raise RegistryError(str(error).replace(f"{tree}/", "")) from error
         return [path.relative_to(tree) for path in changed]
 
 
 def _remove_file(path: Path) -> None:
-    """Remove a file, if it is there, and the folders that are empty without it."""
+    """Remove a file, if it exists, and parent folders that become empty."""
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         os.removedirs(path.parent)

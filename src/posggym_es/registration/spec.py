@@ -1,7 +1,7 @@
-"""The identity of a registered agent: ids, paths and processors, in one place.
+"""The spec of a registered agent: its id, paths and processors.
 
-Everything downstream of training (staging, registration, verification, docs) asks an
-`AgentSpec` where a file belongs and what an id is called; nothing else computes them.
+All steps after training (staging, registration, verification, docs) use an `AgentSpec`
+for ids and paths, which are computed only here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from posggym_es.utils.schema_check import read_as, refuse_mistakes
 # How an agent is registered, in its folder.
 SPEC_FILE = "spec.json"
 
-# The models repository and a posggym tree keep the same layout below these folders.
+# The models repository and posggym have the same layout below these folders.
 MODELS_ROOT = PurePosixPath("posggym/agents")
 ASSETS_ROOT = PurePosixPath("posggym/assets/agents")
 
@@ -29,7 +29,7 @@ ASSETS_ROOT = PurePosixPath("posggym/assets/agents")
 POLICY_NAME_RE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 ENV_ID_RE = re.compile(r"[\w-]+-v\d+")
 PATH_PART_RE = re.compile(r"[a-z][a-z0-9_]*")
-# Braces and control characters mean something to Snakemake and to terminals.
+# Braces and control characters are special to Snakemake and to terminals.
 ENV_ARGS_ID_RE = re.compile(r"[A-Za-z0-9_][^\s/\\{}\x00-\x1f\x7f]*")
 # In bytes, on all usual file systems.
 _LONGEST_NAME = 255
@@ -54,7 +54,7 @@ _AGENT_PROPERTIES = {
     "env_args_id": {"type": ["string", "null"]},
     "folder": {"type": ["string", "null"]},
 }
-# What agents have by default, among them those that earlier versions registered.
+# Keys with a default, which specs written by earlier versions may lack.
 _OPTIONAL = ("deterministic", "policy_sha256", "env_args_id", "folder")
 _AGENT_SCHEMA = {
     "type": "object",
@@ -66,15 +66,15 @@ _AGENT_SCHEMA = {
 
 @dataclasses.dataclass(frozen=True)
 class AgentSpec:
-    """One policy as POSGGym will know it.
+    """A policy as it is registered in POSGGym.
 
     Parameters
     ----------
     env_id
         POSGGym environment id, e.g. "DrivingContinuous-v0".
     env_args
-        Keyword arguments of `posggym.make` that the policy is for; None when it fits
-        the environment with any arguments.
+        Keyword arguments of `posggym.make` that the policy is for; None if it can be
+        used with any arguments.
     env_type, env_name
         Folder names, e.g. "continuous" and "driving_continuous".
     policy_name
@@ -86,23 +86,23 @@ class AgentSpec:
     description
         One sentence for the registry and the docs.
     obs_processor, action_processor
-        What stands between the environment and the network.
+        Processors between the environment and the network.
     deterministic
         Whether the policy always acts the same way after the same observations.
     policy_sha256
-        SHA-256 of the policy file whose conversion was proved, in hexadecimal; None
-        while there is none. Agents that differ in nothing else are equal.
+        SHA-256 of the policy file whose conversion was proved, in hexadecimal; None if
+        there is no file yet. Ignored when specs are compared.
     env_args_id
         POSGGym's name of the arguments; None for `k1=v1-k2=v2`.
     folder
-        Folder of the policy file below those of the environment; None for the
-        `env_args_id`. POSGGym's own agents have some that are called otherwise.
+        Folder of the policy file in that of the environment; None for the
+        `env_args_id`, from which some of POSGGym's own agents differ.
 
     Raises
     ------
     ValueError
-        If a part has another type, would break POSGGym's id grammar or leave its
-        folder.
+        If a value has the wrong type, does not match POSGGym's id grammar, or would
+        lead out of its folder.
     """
 
     env_id: str
@@ -158,9 +158,8 @@ class AgentSpec:
     def asset(self) -> PurePosixPath:
         """Path of the policy file below `MODELS_ROOT` and `ASSETS_ROOT`.
 
-        Version 0 lies where POSGGym's own files lie. POSGGym takes the policy's name
-        from the file's stem, so later versions go into separate folders and leave
-        the file of the earlier one in place.
+        Version 0 is where POSGGym's own files are. Because POSGGym uses the file's stem
+        as the policy's name, later versions are in separate folders.
         """
         folder = PurePosixPath(self.env_type) / self.env_name
         if self.folder is not None:
@@ -171,16 +170,17 @@ class AgentSpec:
 
     @property
     def module(self) -> str:
-        """The posggym module that holds this environment's `policy_specs`."""
+        """The posggym module with the `policy_specs` of the agent's environment."""
         return f"posggym.agents.{self.env_type}.{self.env_name}"
 
     def policy_bytes(self, file: Path) -> bytes:
-        """Read the agent's policy file; whatever takes one over reads it by this.
+        """Read and check the agent's policy file; all steps read it with this method.
 
         Raises
         ------
         ValueError
-            If it is another file than the one that was proved; names it and the agent.
+            If it is not the file whose conversion was proved; the message names the
+            file and the agent.
         """
         data = file.read_bytes()
         found = hashlib.sha256(data).hexdigest()
@@ -192,19 +192,19 @@ class AgentSpec:
         return data
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for a JSON file (tuples in `env_args` are kept, tagged)."""
+        """Return plain data for a JSON file (tuples in `env_args` are tagged)."""
         data = dataclasses.asdict(self)
         data["env_args"] = _tag_tuples(self.env_args)
         return data
 
     @classmethod
     def from_json(cls, data: Any) -> AgentSpec:
-        """Inverse of `to_json`.
+        """Create a spec from data, the inverse of `to_json`.
 
         Raises
         ------
         ValueError
-            If the data describe no agent.
+            If the data do not describe an agent.
         """
         refuse_mistakes(data, _AGENT_SCHEMA)
         return cls(
@@ -223,26 +223,26 @@ class AgentSpec:
         Raises
         ------
         ValueError
-            If the file describes no agent; the message names it.
+            If the file does not describe an agent; the message names it.
         """
-        return read_as(path, "describes no agent", cls.from_json)
+        return read_as(path, "not the spec of an agent", cls.from_json)
 
 
 def default_args_id(env_args: dict[str, Any]) -> str:
-    """Return POSGGym's name of arguments where their author gives none.
+    """Return POSGGym's default name of environment arguments.
 
-    `posggym.agents.registration.get_env_args_id`, without importing posggym.
+    This is `posggym.agents.registration.get_env_args_id`, without importing posggym.
     """
     return "-".join(f"{k}={v}" for k, v in env_args.items()).replace(" ", "")
 
 
 def check_policy_name(name: str) -> None:
-    """Refuse names that POSGGym cannot register, or that leave the target folder.
+    """Check that POSGGym can register a name, and that it is a valid file name.
 
     Raises
     ------
     FieldError
-        Saying what is wrong with the name.
+        If the name is not valid.
     """
     if not POLICY_NAME_RE.fullmatch(name):
         text = f"must match {POLICY_NAME_RE.pattern}, not {name!r}"
@@ -253,12 +253,12 @@ def check_policy_name(name: str) -> None:
 
 
 def check_folder(what: str, name: str) -> None:
-    """Refuse folder names that are not names of Python modules.
+    """Check that a folder name is a valid name of a Python module.
 
     Raises
     ------
     ValueError
-        Saying `what` is wrong.
+        If it is not; `what` names it in the message.
     """
     _check_match(what, name, PATH_PART_RE)
     if keyword.iskeyword(name):
@@ -273,7 +273,7 @@ def _check_match(what: str, value: str, pattern: re.Pattern[str]) -> None:
 
 
 def _tag_tuples(value: Any) -> Any:
-    """JSON has no tuples, and `(3,1,1)` and `[3,1,1]` make different ids."""
+    """Tag tuples for JSON: `(3,1,1)` and `[3,1,1]` give different ids."""
     if isinstance(value, tuple):
         return {"__tuple__": [_tag_tuples(item) for item in value]}
     if isinstance(value, list):

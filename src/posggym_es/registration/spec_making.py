@@ -1,4 +1,4 @@
-"""From a converted policy and its registration settings to an `AgentSpec`."""
+"""Creating the `AgentSpec` of a converted policy from its registration settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posggym_es.tasks.family import POSGGYM_PREFIX
 from posggym_es.utils.return_statistics import format_interval, mean_interval
 from posggym_gymnasium.ids import ENV_TYPE
 
-# A description names this many partners at most.
+# Maximum number of partners that a description names.
 _MOST_PARTNERS = 3
 
 
@@ -25,7 +25,7 @@ def agent_spec(
     settings: dict[str, Any],
     policy_sha256: str | None = None,
 ) -> AgentSpec:
-    """Return how a policy is registered.
+    """Create the spec of a policy.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ def agent_spec(
     obs_processor, action_processor
         The processors that it was converted for.
     settings
-        Those of `RegisterSettings`, as plain data.
+        Settings for `RegisterSettings`, as plain data.
     policy_sha256
         SHA-256 of the converted policy's file.
 
     Raises
     ------
     ValueError
-        If the settings make no agent that POSGGym can register.
+        If the settings do not define an agent that POSGGym can register.
     """
     spec = agent_in(registered_env(policy), settings, obs_processor, action_processor)
     return dataclasses.replace(
@@ -58,9 +58,9 @@ def agent_in(
     obs_processor: ProcessorSpec,
     action_processor: ProcessorSpec,
 ) -> AgentSpec:
-    """Return how a policy for an environment is registered, as in `agent_spec`.
+    """Create the spec of a policy for an environment, see `agent_spec`.
 
-    The description is that of the settings alone.
+    Its description is only the one from the settings.
     """
     chosen = RegisterSettings.from_dict(settings)
     env_type = chosen.env_type or env.env_type
@@ -86,7 +86,10 @@ def agent_in(
 
 
 def describe(policy: ConvertiblePolicy, text: str | None) -> str:
-    """Return the description for the registry and the docs: what, how and how well."""
+    """Return the description for the registry and the docs, with training and result.
+
+    `text` is its first sentence, if any.
+    """
     known = policy.metadata
     facts = []
     if known.timesteps and known.method:
@@ -103,7 +106,7 @@ def describe(policy: ConvertiblePolicy, text: str | None) -> str:
 
 
 def describe_partners(policy: ConvertiblePolicy) -> str:
-    """Return with whom a policy's reference returns were played; "" if alone."""
+    """Describe the co-players of a policy's reference returns; "" without any."""
     partners = [name.rpartition("/")[2] for name in policy.metadata.partner_ids]
     if len(partners) > _MOST_PARTNERS:
         return f"with {len(partners)} policies"

@@ -1,4 +1,4 @@
-"""Putting policy files where POSGGym and its models repository expect them."""
+"""Copying policy files to the paths that POSGGym and its models repository use."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from posggym_es.registration.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
 
 
 class StagingError(ValueError):
-    """Two agents claim one place."""
+    """Two agents have the same id or policy file."""
 
 
 def check_distinct(specs: Sequence[AgentSpec]) -> None:
-    """Refuse agents that share an id or a file.
+    """Check that no two agents share an id or a policy file.
 
     Raises
     ------
     StagingError
-        Naming what is claimed twice.
+        If they do; the message names the id or the file.
     """
     for what, values in (
         ("policy id", [spec.id for spec in specs]),
@@ -37,7 +37,7 @@ def check_distinct(specs: Sequence[AgentSpec]) -> None:
 
 
 def stage_models(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
-    """Copy policy files into the layout of the models repository.
+    """Copy policy files to their paths in the models repository.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def stage_models(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[P
     Raises
     ------
     ValueError
-        If a file is not the one that was proved; see `AgentSpec.policy_bytes`.
+        If a file is not the one whose conversion was proved; see
+        `AgentSpec.policy_bytes`.
     StagingError
         If two agents share an id or a file.
     """
@@ -62,7 +63,7 @@ def stage_models(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[P
 
 
 def stage_assets(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
-    """Copy policy files to where the posggym package below `root` looks for them.
+    """Copy policy files to the paths where the posggym package in `root` expects them.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def _stage(agents: Sequence[tuple[AgentSpec, Path]], root: Path) -> list[Path]:
 
 
 def copy_models(source: Path, target: Path) -> None:
-    """Copy the policy files of a models repository; links and anything else stay."""
+    """Copy the policy files of a models repository, except for symbolic links."""
     for file in sorted(source.rglob("*.pkl")):
         if stat.S_ISREG(file.lstat().st_mode):
             copy = target / file.relative_to(source)
@@ -99,8 +100,7 @@ def copy_models(source: Path, target: Path) -> None:
 def copy_package(package: Path, root: Path) -> None:
     """Copy an installed posggym package to `<root>/posggym`.
 
-    Model files are hard links where the file system allows it: a full installation
-    has 160 MB of them.
+    Model files become hard links if possible, because there can be 160 MB of them.
     """
     shutil.copytree(
         package,
@@ -116,6 +116,6 @@ def _link_models(source: str, target: str) -> None:
             os.link(source, target)
             return
         except OSError:
-            # Another file system, or one without links.
+            # The target is on another file system, or hard links are not supported.
             pass
     shutil.copy2(source, target)

@@ -1,1 +1,1 @@
-"""Where policies come from: one module for each kind of file that can be read."""
+"""Sources of policies: one module for each kind of file that can be read."""

@@ -1,4 +1,4 @@
-"""What a source of policies offers: files that it recognises, and how they are read."""
+"""The interface of policy sources, which recognise and read files of one kind."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Protocol
 
 from posggym_es.policies.convertible import ConvertiblePolicy
 
-# Name of the files for the policy of a source that holds a single one.
+# Name of a policy if its source contains only one.
 SINGLE_POLICY = "policy"
-# Which policy of a training run can be asked for.
+# Ways to select a policy of a training run.
 CHECKPOINTS = ("latest", "best")
 
 
 class ExtractionError(ValueError):
-    """There is no policy to pick; the message names the folder and why."""
+    """No policy can be selected; the message names the folder and the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PickedPolicy:
-    """The policy that represents a training run.
+    """The selected policy of a training run.
 
     Parameters
     ----------
     file
-        The file that it was read from.
+        The file that the policy was read from.
     policy
-        What is in it.
+        The policy.
     by_returns
-        Whether it was chosen as the best of many re-evaluations. Then their returns are
-        those of luck, too, and say too much of it.
+        Whether it was selected by its re-evaluation, whose returns then overestimate
+        it.
     """
 
     file: Path
@@ -39,46 +39,46 @@ class PickedPolicy:
 
 
 class PolicySource(Protocol):
-    """One kind of files with policies, such as the checkpoints of a library.
+    """One kind of policy files, such as the checkpoints of a library.
 
-    A reader executes nothing that a file holds: it may be somebody else's.
+    Sources must not execute anything in a file, because files may be untrusted.
     """
 
     files: str
-    """What its files are called, for messages: "*.pickle"."""
+    """Pattern of its files' names for messages, such as "*.pickle"."""
 
     def recognises(self, path: Path) -> bool:
         """Return whether an existing file or folder is of this kind."""
 
     def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
-        """Read the policies of a file or folder that is recognised.
+        """Read all policies in a recognised file or folder.
 
         Returns
         -------
         dict
-            By the names of the files to write, without suffix: the ids of policies, or
-            `SINGLE_POLICY` for the only one.
+            Policies, keyed by the names of the files to write, without suffix: their
+            ids, or `SINGLE_POLICY` if there is only one.
 
         Raises
         ------
         ValueError
-            If one cannot be used; the message names the file.
+            If a policy is not valid; the message names the file.
         """
 
     def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
-        """Read the policy that represents a training run.
+        """Select and read one policy of a training run.
 
         Parameters
         ----------
         path
-            A file or folder that is recognised.
+            A recognised file or folder.
         checkpoint
             One of `CHECKPOINTS`.
         role
-            The agent id that the policy plays; None for all, or the only one.
+            The agent id that the policy plays; None for all agents.
 
         Raises
         ------
         ValueError
-            If there is none, or it cannot be used; the message names the file.
+            If there is no policy, or it is not valid; the message names the file.
         """

@@ -13,7 +13,7 @@ FILE_RE = re.compile(r"checkpoint_(\d+)_(.+)\.pt")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names the file and the reason."""
+    """A checkpoint is not valid; the message names the file and the reason."""
 
 
 def latest_checkpoints(source: Path) -> dict[str, Path]:
@@ -22,14 +22,14 @@ def latest_checkpoints(source: Path) -> dict[str, Path]:
     Parameters
     ----------
     source
-        A checkpoint, or a folder of them. Of `checkpoint_<update>_<policy_id>.pt` the
-        highest update of an id counts; the id of other names, such as the published
-        `P0_seed0.pt`, is the name without its suffix.
+        A checkpoint, or a folder of them. Of `checkpoint_<update>_<policy_id>.pt`, the
+        one with the highest update is used. For other names, such as the published
+        `P0_seed0.pt`, the policy id is the name without its suffix.
 
     Raises
     ------
     CheckpointError
-        If there is none, or an id has two files of different kinds of names.
+        If there are no checkpoints, or an id has files with both forms of names.
     """
     if source.is_dir():
         files = sorted(source.glob(f"*{CHECKPOINT_SUFFIX}"))

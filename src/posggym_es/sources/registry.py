@@ -12,7 +12,7 @@ from posggym_es.sources.evolved import EvolvedPolicies
 from posggym_es.sources.extracted import ExtractedPolicies
 from posggym_es.sources.ppo_checkpoints import PPOCheckpoints
 
-# The first one that recognises a file or folder reads it.
+# A file or folder is read by the first source that recognises it.
 SOURCES: tuple[PolicySource, ...] = (
     ExtractedPolicies(),
     PPOCheckpoints(),
@@ -21,12 +21,12 @@ SOURCES: tuple[PolicySource, ...] = (
 
 
 def source_of(path: Path) -> PolicySource:
-    """Return the source that a file or folder is from.
+    """Return the source that recognises a file or folder.
 
     Raises
     ------
     ExtractionError
-        If there is nothing, or nothing that a source recognises.
+        If the path does not exist, or no source recognises it.
     """
     if not path.exists():
         raise ExtractionError(f"{path}: no such file or folder")
@@ -40,14 +40,14 @@ def source_of(path: Path) -> PolicySource:
 def read_policies(
     path: Path, env_modules: Collection[str] = ()
 ) -> dict[str, ConvertiblePolicy]:
-    """Read the policies of a file or folder, by the names of the files to write.
+    """Read all policies in a file or folder, keyed by the names of the files to write.
 
     Parameters
     ----------
     path
-        A folder with an extracted policy, or with saved policies, of which the latest
-        is taken, or one such file: one policy, named "policy". Or a folder with
-        checkpoints of the PPO baselines, or one of them: named by policy id.
+        A folder with an extracted policy; a folder with saved policies, of which the
+        latest is used; a folder with checkpoints of the PPO baselines; or a file in
+        such a folder. Checkpoints are named by their policy ids, others "policy".
     env_modules
         Modules that the environment may be in, see
         `posggym_es.policies.policy_checks.check_modules`.
@@ -55,7 +55,7 @@ def read_policies(
     Raises
     ------
     ValueError
-        If there are none, or one cannot be used; the message names the file.
+        If there are no policies, or one is not valid; the message names the file.
     """
     policies = source_of(path).read_all(path)
     for policy in policies.values():
@@ -69,18 +69,17 @@ def pick_policy(
     role: str | None = None,
     env_modules: Collection[str] = (),
 ) -> PickedPolicy:
-    """Read the policy that represents a training run.
+    """Select and read one policy of a training run.
 
     Parameters
     ----------
     path
         A policy file, or a folder of them.
     checkpoint
-        "latest" takes the policy of the last generation or update, "best" the one with
-        the highest mean re-evaluation (the later one of equals).
+        "latest" selects the policy of the last generation or update, "best" the one
+        with the highest mean re-evaluation (the later one if there are several).
     role
-        The agent id that the policy plays. Of a run that trains policies for several
-        agent ids, the one to pick for.
+        The agent id that the policy plays, if the run trains one policy per role.
     env_modules
         Modules that the policy's environment may be in, see
         `posggym_es.policies.policy_checks.check_modules`.
@@ -88,7 +87,7 @@ def pick_policy(
     Raises
     ------
     ValueError
-        If there is none, or it cannot be used, or its environment is in another module;
+        If there is no policy, it is not valid, or its environment is in another module;
         the message names the file.
     """
     picked = source_of(path).pick(path, checkpoint, role)

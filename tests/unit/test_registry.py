@@ -487,7 +487,9 @@ def test_changes_of_how_a_new_module_is_registered_are_named(tree):
     register(tree, [UAV])
     init = tree / INIT
     init.write_text(init.read_text().replace("in uav.policy_specs", "in uav.specs"))
-    with pytest.raises(RegistryError, match="imports or registers posggym.agents.grid"):
+    with pytest.raises(
+        RegistryError, match="import or registration of posggym.agents.grid"
+    ):
         register(tree, [])
 
 
@@ -579,14 +581,15 @@ def test_ids_are_registered_once(tree):
     with pytest.raises(StagingError, match="2 agents have the policy id"):
         register(tree, [make_spec(), make_spec(description="Another")])
     message = (
-        f"{make_spec().id} is an id of posggym's own already; register it as version 1"
+        f"{make_spec().id} is already the id of one of posggym's own agents; "
+        "register it as version 1"
     )
     with pytest.raises(RegistryError, match=exactly(message)):
         register(tree, [make_spec()], taken=frozenset({make_spec().id}))
 
 
 def test_other_folders_are_refused(tmp_path):
-    message = f"{tmp_path / INIT}: no such file; {tmp_path} is not a posggym tree"
+    message = f"{tmp_path / INIT} does not exist; {tmp_path} is not a posggym tree"
     with pytest.raises(RegistryError, match=exactly(message)):
         register(tmp_path, [make_spec()])
 
@@ -605,15 +608,15 @@ def test_a_byte_order_mark_is_no_obstacle(tree):
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        (INIT, "def (", r"not valid Python \(.*, line 1\)\); repair it$"),
-        (DRIVING, "def (", r"not valid Python \(.*, line 1\)\); repair it$"),
-        (DRIVING, "x = '\0'\n", r"not valid Python \(.*null bytes\); repair it$"),
+        (INIT, "def (", r"is not valid Python \(.*, line 1\)\)$"),
+        (DRIVING, "def (", r"is not valid Python \(.*, line 1\)\)$"),
+        (DRIVING, "x = '\0'\n", r"is not valid Python \(.*null bytes\)$"),
         (
             DRIVING,
             "specs = {}\n",
             "has no `policy_specs` to add "
             "DrivingContinuous-v0/world=7x7RoundAbout-num_agents=2/pgpe-v0 to; "
-            "give the agents another env_type or env_name$",
+            "set another env_type or env_name$",
         ),
     ],
 )
@@ -621,7 +624,7 @@ def test_files_that_cannot_be_added_to_are_named(tree, path, text, message):
     (tree / path).write_text(text)
     before = files(tree)
     with pytest.raises(
-        RegistryError, match=f"^{re.escape(str(tree / path))}: {message}"
+        RegistryError, match=f"^{re.escape(str(tree / path))} {message}"
     ):
         register(tree, SPECS)
     assert files(tree) == before
@@ -641,7 +644,7 @@ def test_trees_that_cannot_be_imported_are_named(tree):
     with pytest.raises(RegistryError) as error:
         existing_ids(tree)
     first, *_, last = str(error.value).splitlines()
-    assert first == f"{tree}: cannot be imported:"
+    assert first == f"cannot import {tree}:"
     assert last == "ModuleNotFoundError: No module named 'nowhere_to_be_found'"
 
 
@@ -667,8 +670,8 @@ def test_changes_of_generated_code_are_refused(tree, change):
     path.write_text(before + mark + changed)
     content = files(tree)
     message = (
-        f"{path}: somebody changed the code below {MARK!r}; restore it, or remove "
-        "that line to keep the code as your own, and commit that"
+        f"{path}: the code below {MARK!r} was edited; restore it, or remove "
+        "that line to keep the code as your own, and commit the change"
     )
     for act in (generated_specs, lambda tree: register(tree, [make_spec()])):
         with pytest.raises(RegistryError, match=exactly(message)):

@@ -1,4 +1,4 @@
-"""Converting a folder to a folder, with the proof beside the file."""
+"""Converting the policies of a folder, with a proof for each."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from posggym_es.sources.registry import read_policies
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """A converted policy, proved.
+    """A converted policy whose conversion was proved.
 
     Parameters
     ----------
     data
-        Bytes of the policy file.
+        Content of the policy file.
     report
-        What is written beside it.
+        Content of the report, which is written next to it.
     """
 
     data: bytes
@@ -58,12 +58,12 @@ def convert_folder(
     checkpoint_dir
         See `posggym_es.sources.registry.read_policies`.
     output_dir
-        Gets `policy.pkl` and `conversion.json`; where a source names its policies
-        `<policy_id>.pkl` and `<policy_id>.json`. Created when it does not exist.
+        Folder for `policy.pkl` and `conversion.json`, or for `<policy_id>.pkl` and
+        `<policy_id>.json` if policies have ids. Created if it does not exist.
     action_processor
-        Register with this processor instead of the default; see `ConvertiblePolicy`.
+        Processor to register with instead of the default; see `ConvertiblePolicy`.
     observations
-        Observations to prove the conversion on, at least `MIN_OBSERVATIONS`.
+        Number of observations to compare, at least `MIN_OBSERVATIONS`.
     env_modules
         Modules that the environment may be in, see
         `posggym_es.policies.policy_checks.check_modules`.
@@ -71,13 +71,13 @@ def convert_folder(
     Returns
     -------
     dict
-        The report of each policy file written. All proofs hold.
+        The report of each written policy file, keyed by its path.
 
     Raises
     ------
     ConversionError
-        If a policy cannot be expressed, a converted one acts differently, or there are
-        too few observations to prove it. Nothing is written then.
+        If POSGGym's format cannot express a policy, a converted policy acts
+        differently, or `observations` is too small. In this case, nothing is written.
     """
     if observations < MIN_OBSERVATIONS:
         raise ConversionError(
@@ -134,7 +134,7 @@ def _load(
     agent: str,
     deterministic: bool,
 ) -> PPOPolicy[Any, Any]:
-    """Load a policy file as POSGGym does, with the processors it is registered with."""
+    """Load a policy file as POSGGym does, with the processors to register with."""
     return PPOPolicy.load_from_path(
         env.model,
         agent,
@@ -150,7 +150,7 @@ def _load(
 
 @contextlib.contextmanager
 def _written(data: bytes) -> Iterator[Path]:
-    """Write a policy file: POSGGym's own loader reads files."""
+    """Write a temporary policy file, because POSGGym's own loader reads only files."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"proof{MODEL_SUFFIX}"
         file.write_bytes(data)

@@ -1,11 +1,12 @@
 """Proof that a converted policy acts like the trained one, on real episodes.
 
-A deterministic policy is proved in float64: the converted, stored weights against the
-trained policy. What POSGGym computes from them in float32 is held against bounds that
-follow from the magnitudes, see `posggym_es.conversion.float64_model`. So the verdict is
-the same on every processor.
+For a deterministic policy, the converted and stored weights are compared with the
+trained policy in float64. POSGGym's own float32 results must be within bounds that
+follow from the magnitudes, see `posggym_es.conversion.float64_model`. Therefore, the
+result of the proof is the same on every processor.
 
-A stochastic policy keeps the probabilities of its actions, as POSGGym computes them.
+For a stochastic policy, POSGGym's probabilities of actions are compared with the
+original ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from posggym_es.conversion.float64_model import Bounded, Float64Model
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.utils.torch_threads import one_thread
 
-# With fewer observations, one that float32 cannot decide would be too large a share.
+# With fewer observations, a single tie in float32 would exceed the allowed share.
 MIN_OBSERVATIONS = 1000
 
 
@@ -37,7 +38,7 @@ class Proof(abc.ABC):
     observations
         Number of observations compared, from rollouts of the trained policy.
     max_difference
-        Largest difference of what is compared; None if that is counted instead.
+        Largest difference; None if differences are counted instead.
     """
 
     observations: int
@@ -70,13 +71,14 @@ class ActionProof(Proof):
         Discrete: number of observations on which POSGGym takes another action. None for
         Box.
     ties
-        Observations among `different_actions` that float32 cannot decide.
+        Number of `different_actions` where float32 cannot distinguish the outputs.
     max_rounding
         Box: largest difference of an action component between the trained policy and
         what POSGGym computes in float32, as a share of the action range.
     rounding_share
         Box: largest error of POSGGym's float32 computation, as a share of the bound
-        that follows from the magnitudes; above 1 only if it computes something else.
+        that follows from the magnitudes; more than 1 means that it computes something
+        else.
     """
 
     different_actions: int | None
@@ -84,8 +86,7 @@ class ActionProof(Proof):
     max_rounding: float | None = None
     rounding_share: float | None = None
 
-    # The promise of the conversion, the most that float32 may cost, and the largest
-    # share of observations that it may leave undecided.
+    # Limits of max_difference, max_rounding, and the share of ties.
     tolerance: float = 1e-5
     max_rounding_allowed: float = 1e-3
     max_ties_allowed: float = 1e-3
@@ -96,7 +97,7 @@ class ActionProof(Proof):
         if self.different_actions is not None:
             most = self.max_ties_allowed * self.observations
             return self.different_actions <= min(self.ties, most)
-        # A NaN is not below anything.
+        # Comparisons with NaN are false.
         return (
             (self.max_difference or 0.0) <= self.tolerance
             and (self.max_rounding or 0.0) <= self.max_rounding_allowed
@@ -160,28 +161,27 @@ def prove(
 ) -> Proof:
     """Compare a converted policy with the trained one on real episodes.
 
-    The trained policy plays the agent that the converted one was made for, and every
-    other one too if it is proved in self-play and has no role; the others act at
-    random. The converted one, run by POSGGym's own `PPOPolicy`, is asked on each
-    observation of that agent.
+    The trained policy plays the agent of the converted policy, and all other agents if
+    it is proved in self-play and has no role; otherwise, these act randomly. POSGGym's
+    own `PPOPolicy` runs the converted policy on each observation of its agent.
 
     Parameters
     ----------
     policy
         The trained policy, evaluated in float64.
     converted
-        What `posggym.agents.make` or `PPOPolicy.load_from_path` returned.
+        The converted policy, from `posggym.agents.make` or `PPOPolicy.load_from_path`.
     env
         The environment that the policy will be registered for.
     min_observations
-        Play episodes until this many observations are compared.
+        Episodes are played until this number of observations has been compared.
     seed
         Seed of the first episode; later ones count up.
 
     Raises
     ------
     ValueError
-        If the policy does not fit the environment.
+        If the policy does not match the environment.
     """
     agent = converted.agent_id
     in_self_play = policy.proved_in_self_play and policy.metadata.role is None
@@ -212,19 +212,19 @@ def prove(
 
 
 class _Comparison(abc.ABC):
-    """A converted policy that is asked about each observation."""
+    """Compares a converted policy with the trained one on each observation."""
 
     def __init__(self, converted: PPOPolicy[Any, Any]) -> None:
         self.count = 0
         self._converted = converted
 
     def start(self, seed: int) -> None:
-        """Begin an episode."""
+        """Start an episode."""
         self._converted.reset(seed=seed)
         self._state = self._converted.get_initial_state()
 
     def add(self, observation: Any, trained: Any) -> None:
-        """Compare the answer to an observation with the trained policy's decision."""
+        """Compare the response to an observation with the trained policy's decision."""
         self.count += 1
         before = self._state
         self._state = self._converted.get_next_state(None, observation, before)
@@ -281,7 +281,7 @@ class _ActionComparison(_Comparison):
         ]
         seen = self._state["obs"]
         exact, self._exact_state = self._exact.step(seen, self._exact_state)
-        # From the float32 state, so that the bounds are those of a single step.
+        # Starting from the float32 state gives the bounds of a single step.
         bounded, _ = self._exact.step(seen, before)
         answer = self._converted.sample_action(self._state)
         self._compare_actions(trained, exact.value, bounded, answer)

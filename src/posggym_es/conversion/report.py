@@ -1,4 +1,4 @@
-"""What is written beside a converted policy: its processors and the proof."""
+"""Reports of conversions, with the processors and the proof."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from posggym_es.sources.base import SINGLE_POLICY
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
 MODEL_SUFFIX = ".pkl"
-# Where a source holds a single policy.
+# The file's name if a source contains a single policy.
 MODEL_FILE = f"{SINGLE_POLICY}{MODEL_SUFFIX}"
 REPORT_FILE = "conversion.json"
-# What others read of a report.
+# The part of a report that other steps read.
 _SCHEMA = {
     "type": "object",
     "required": ["obs_processor", "action_processor", "sha256"],
@@ -25,14 +25,14 @@ _SCHEMA = {
 
 @dataclasses.dataclass(frozen=True)
 class ConvertedFile:
-    """What a policy file was converted for.
+    """A converted policy file.
 
     Parameters
     ----------
     obs_processor, action_processor
-        The processors that it must be registered with.
+        The processors that the policy must be registered with.
     sha256
-        Of the file, in hexadecimal.
+        SHA-256 of the file, in hexadecimal.
     """
 
     obs_processor: ProcessorSpec
@@ -41,7 +41,7 @@ class ConvertedFile:
 
 
 def report_file_of(name: str) -> str:
-    """Return the name of the report on the policy of a name."""
+    """Return the name of the report on a policy with the given name."""
     return REPORT_FILE if name == SINGLE_POLICY else f"{name}.json"
 
 
@@ -51,7 +51,7 @@ def conversion_report(
     action_processor: ProcessorSpec,
     proof: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the report on a policy file of these bytes."""
+    """Return the report on a policy file with content `data`."""
     return {
         "sha256": hashlib.sha256(data).hexdigest(),
         "obs_processor": dataclasses.asdict(obs_processor),
@@ -61,16 +61,16 @@ def conversion_report(
 
 
 def read_conversion(output_dir: Path) -> ConvertedFile:
-    """Return what the policy file in a folder was converted for.
+    """Read the report in a folder, and check the policy file.
 
     Raises
     ------
     ValueError
-        If the report is missing or damaged, or the policy file is not the one that was
-        proved; the message names it.
+        If the report is missing or damaged, or the policy file is not the one whose
+        conversion was proved; the message names the file.
     """
     path, file = output_dir / REPORT_FILE, output_dir / MODEL_FILE
-    converted = read_as(path, "no report of a conversion", _converted)
+    converted = read_as(path, "not a conversion report", _converted)
     if hashlib.sha256(file.read_bytes()).hexdigest() != converted.sha256:
         raise ValueError(
             f"{file}: changed since its conversion was proved: its SHA-256 is not the "

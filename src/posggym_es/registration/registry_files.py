@@ -52,7 +52,7 @@ _SAMPLED = "actions sampled, rather than always taking most probable action"
 
 
 class RegistryError(ValueError):
-    """A tree that cannot be registered in; names the file and what to do."""
+    """Agents cannot be registered in a tree; the message names the file."""
 
 
 def register(
@@ -78,28 +78,28 @@ def register(
     Returns
     -------
     list of Path
-        The files that changed, were made or removed.
+        The files that were changed, created or removed.
 
     Raises
     ------
     RegistryError
-        If this is not a posggym tree, a file in it cannot be added to, somebody changed
-        generated code, an id is taken, or a value cannot be written as code. No file is
-        written then.
+        If this is not a posggym tree, a file cannot be extended, generated code was
+        edited, an id is taken, or a value cannot be written as code. In this case, no
+        file is written.
     StagingError
         If two specs share an id or a file.
     """
     init = posggym_root / AGENTS_INIT
     if not init.is_file():
         raise RegistryError(
-            f"{init}: no such file; {posggym_root} is not a posggym tree"
+            f"{init} does not exist; {posggym_root} is not a posggym tree"
         )
     check_distinct(specs)
     for spec in specs:
         if spec.id in taken:
             raise RegistryError(
-                f"{spec.id} is an id of posggym's own already; register it as "
-                f"version {spec.version + 1}"
+                f"{spec.id} is already the id of one of posggym's own agents; register "
+                f"it as version {spec.version + 1}"
             )
     return _write(posggym_root, _contents(posggym_root, specs))
 
@@ -110,7 +110,7 @@ def generated_specs(posggym_root: Path) -> list[AgentSpec]:
     Raises
     ------
     RegistryError
-        If somebody changed generated code; names the file.
+        If generated code was edited; the message names the file.
     """
     return [
         spec
@@ -131,7 +131,7 @@ def existing_ids(posggym_root: Path) -> set[str]:
         listing = run_with_tree(posggym_root, "posggym_es.registration.registered_ids")
         return set(listing.splitlines())
     except FreshProcessError as error:
-        raise RegistryError(f"{posggym_root}: cannot be imported:\n{error}") from error
+        raise RegistryError(f"cannot import {posggym_root}:\n{error}") from error
 
 
 def agents_code(specs: Sequence[AgentSpec]) -> str:
@@ -148,8 +148,8 @@ def _by_module(specs: Sequence[AgentSpec]) -> dict[str, list[AgentSpec]]:
 
 
 def _order(spec: AgentSpec) -> tuple[Any, ...]:
-    """Order in a module: as the ids, with v10 after v9, but loops stay together."""
-    # Texts and numbers take turns, so two names never compare a text with a number.
+    """Sort key in a module: by id, with v10 after v9, but loops stay together."""
+    # Text and numbers alternate, so text is never compared with a number.
     name: list[Any] = re.split(r"(\d+)", spec.policy_name)
     name[1::2] = map(int, name[1::2])
     args_id = spec.env_args_id or ""
@@ -159,7 +159,7 @@ def _order(spec: AgentSpec) -> tuple[Any, ...]:
 def _contents(
     posggym_root: Path, specs: Sequence[AgentSpec]
 ) -> dict[Path, bytes | None]:
-    """Return the new content of every file that may change; None to remove it."""
+    """Return the new content of each file that may change; None to remove the file."""
     contents = {path: _without_agents(path) for path in _marked_files(posggym_root)}
     init = posggym_root / AGENTS_INIT
     made = [path for path, content in contents.items() if content is None]
@@ -198,7 +198,7 @@ def _package(env_type: str) -> bytes:
 
 
 def _write(posggym_root: Path, contents: dict[Path, bytes | None]) -> list[Path]:
-    """Write what differs, and remove modules and packages that became empty."""
+    """Write files that differ, and remove modules and packages that became empty."""
     changed = []
     for path, content in sorted(contents.items()):
         if content is None:
@@ -216,7 +216,7 @@ def _write(posggym_root: Path, contents: dict[Path, bytes | None]) -> list[Path]
 
 
 def _remove_module(init: Path) -> None:
-    """Remove an `__init__.py`, and its folder when nothing else is in there."""
+    """Remove an `__init__.py`, and its folder if it is empty otherwise."""
     alone = _is_alone(init)
     init.unlink()
     if alone:
@@ -224,20 +224,20 @@ def _remove_module(init: Path) -> None:
 
 
 def _is_alone(init: Path) -> bool:
-    """Whether a folder holds nothing else; Python may have left compiled files."""
+    """Return whether a folder is empty except for compiled files."""
     return {path.name for path in init.parent.iterdir()} <= {init.name, "__pycache__"}
 
 
 def _parse(path: Path, source: Source) -> ast.Module:
     try:
-        # Bytes, as only those may have a byte order mark.
+        # Bytes, because text with a byte order mark cannot be parsed.
         return ast.parse(source.text.encode("utf-8", "surrogateescape"))
     except (SyntaxError, ValueError) as error:
-        raise RegistryError(f"{path}: not valid Python ({error}); repair it") from error
+        raise RegistryError(f"{path} is not valid Python ({error})") from error
 
 
 def _assigned_names(module: ast.Module) -> set[str]:
-    """Return the names that a module assigns or imports anywhere."""
+    """Return all names that a module assigns or imports."""
     names = set()
     for node in ast.walk(module):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -281,15 +281,15 @@ def _with_agents(path: Path, content: bytes | None, specs: list[AgentSpec]) -> b
     names = _assigned_names(tree)
     if "policy_specs" not in names:
         raise RegistryError(
-            f"{path}: has no `policy_specs` to add {first.id} to; give the agents "
-            "another env_type or env_name"
+            f"{path} has no `policy_specs` to add {first.id} to; set another env_type "
+            "or env_name"
         )
     folder = _folder_line(first)
     if "agent_model_dir" not in names:
         place = _place_of(tree, "policy_specs")
         source = source.inserted(place, folder)
     elif folder not in source.lines:
-        raise RegistryError(f"{path}: has another `agent_model_dir` than `{folder}`")
+        raise RegistryError(f"{path}: `agent_model_dir` is not `{folder}`")
     imports = [line for name, line in _IMPORTS.items() if name not in names]
     source = source.inserted(_end_of_imports(tree), *imports)
     return source.appended(agents_code(specs)).encode()
@@ -363,8 +363,8 @@ def _loops(module: ast.Module, source: Source) -> list[tuple[int, int]]:
 
 def _changed(path: Path) -> str:
     return (
-        f"{path}: somebody changed the code below {MARK!r}; restore it, or remove that "
-        "line to keep the code as your own, and commit that"
+        f"{path}: the code below {MARK!r} was edited; restore it, or remove that "
+        "line to keep the code as your own, and commit the change"
     )
 
 
@@ -426,11 +426,11 @@ def _with_imports(init: Path, source: Source, modules: set[str]) -> Source:
 
 
 def _with_import(init: Path, source: Source, package: str, name: str) -> Source:
-    """Return a module with one more name imported, where its neighbours are."""
+    """Add an imported name to a module, next to the existing imports."""
     tree = _parse(init, source)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     for node in imports:
-        # One name a line, in parentheses.
+        # One name per line, in parentheses.
         if node.module == package and node.lineno < node.names[0].lineno:
             after = [alias.lineno for alias in node.names if alias.name > name]
             place = min(after, default=node.names[-1].lineno + 1) - 1
@@ -443,7 +443,7 @@ def _with_import(init: Path, source: Source, package: str, name: str) -> Source:
 
 
 def _is_env_type(init: Path, package: str) -> bool:
-    """Whether a package is one of environments: it has packages itself."""
+    """Return whether a package contains packages, as those of environments do."""
     return any(init.parent.glob(f"{package.rpartition('.')[2]}/*/__init__.py"))
 
 
@@ -460,8 +460,8 @@ def _without_imports(init: Path, modules: Sequence[str]) -> Source:
         run = _find_run(source, _registering(name))
         if place < 0 or run is None:
             raise RegistryError(
-                f"{init}: somebody changed how it imports or registers {module}; "
-                "restore that, and commit it"
+                f"{init}: the import or registration of {module} was edited; restore "
+                "it, and commit the change"
             )
         start = source.empty_before(run)
         source = source.removed(start, run + len(_registering(name)))
@@ -479,7 +479,7 @@ def _without_imports(init: Path, modules: Sequence[str]) -> Source:
 
 
 def _is_empty_section(lines: list[str]) -> bool:
-    """Whether nothing comes before the next section, or the end."""
+    """Return whether only empty lines come before the next section or the end."""
     first = next((i for i, line in enumerate(lines) if line), None)
     return first is None or bool(re.fullmatch("# -+", "".join(lines[first + 1 :][:1])))
 
@@ -495,7 +495,7 @@ def _find_run(source: Source, run: list[str]) -> int | None:
 
 
 def _shared_arguments(spec: AgentSpec) -> str:
-    """Return the code of a loop's body that its agents share."""
+    """Return the code of a loop's body, which its agents share."""
     default = None if spec.env_args is None else default_args_id(spec.env_args)
     args_id = (
         f"env_args_id={_value(spec, spec.env_args_id)},"
@@ -522,13 +522,14 @@ def _shared_arguments(spec: AgentSpec) -> str:
 
 
 def _one_a_line(mapping: str) -> str:
-    """Return the code of a mapping so that black breaks it as POSGGym's are broken."""
+    """Return the code of a mapping, with line breaks as in POSGGym's own code."""
     return mapping.removesuffix("}") + ",}" if ", " in mapping else mapping
 
 
 def _processor_arguments(spec: AgentSpec, kind: str, processor: ProcessorSpec) -> str:
     name: str | None = f"processors.{processor.name}"
-    # Without one POSGGym takes actions as they are, but flattens most observations.
+    # Without a processor, POSGGym uses actions unchanged, but flattens most
+    # observations.
     if kind == "action" and processor.name == "IdentityProcessor":
         name = None
     return (
@@ -538,7 +539,7 @@ def _processor_arguments(spec: AgentSpec, kind: str, processor: ProcessorSpec) -
 
 
 def _loop(specs: list[AgentSpec]) -> str:
-    """Return the code that registers agents which share all but name and text."""
+    """Return the code for agents that differ only in name and description."""
     arguments = _shared_arguments(specs[0])
     files = [_value(spec, spec.asset.name) for spec in specs]
     texts = [spec.description for spec in specs]
@@ -568,7 +569,7 @@ def _wrapped(text: str, start: str) -> str:
     """
     if not text or len(f"{start}{text!r},") <= _LINE_LENGTH:
         return repr(text or None)
-    # The parts stand one level deeper.
+    # The parts are indented by one more level.
     room = _LINE_LENGTH - 12
     parts = [""]
     for word in re.findall(r"\S+\s*|\s+", text):

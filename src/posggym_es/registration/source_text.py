@@ -1,4 +1,4 @@
-"""Text files that are edited by lines and keep everything else as it is."""
+"""Editing text files line by line, without changing anything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The text of a file, apart from how its lines end.
+    """The text of a file, independent of its line endings.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class Source:
 
     @classmethod
     def of(cls, content: bytes) -> Source:
-        """Return the source of a file; any bytes come back by `encode`."""
-        # Bytes of other encodings survive as they are.
+        """Decode the content of a file; `encode` restores all bytes."""
+        # Bytes that are not UTF-8 are preserved.
         text = content.decode("utf-8", "surrogateescape")
         windows = "\r\n" in text and text.count("\n") == text.count("\r\n")
         if windows:

@@ -55,7 +55,7 @@ class FastMujoco(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Vector, dict[str, Any]]:
-        """Begin an episode."""
+        """Start an episode."""
         super().reset(seed=seed)
         model, data = self._model, self._data
         mujoco.mj_resetData(model, data)
@@ -171,7 +171,7 @@ class FastHumanoid(FastMujoco):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Vector, dict[str, Any]]:
-        """Begin an episode."""
+        """Start an episode."""
         result = super().reset(seed=seed, options=options)
         self._center_of_mass = self._forward_position()
         return result

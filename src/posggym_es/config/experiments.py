@@ -26,7 +26,7 @@ from posggym_es.registration.spec import SPEC_FILE
 from posggym_es.sources.checkpoint_names import CheckpointError
 from posggym_es.sources.ppo_checkpoints import usable_checkpoints
 
-# Beside the agents' folders in those of an experiment.
+# Names of other folders next to those of agents.
 _RESERVED_LABELS = {
     "staged",
     "docs",

@@ -86,7 +86,7 @@ def check_planned(agents: Sequence[PlannedAgent]) -> list[AgentSpec]:
     Returns
     -------
     list of AgentSpec
-        How they will be registered, but for description and processors.
+        Specs of the agents, except for description and processors.
 
     Raises
     ------

@@ -25,10 +25,10 @@ from posggym_es.config.scales import FULL_SCALE
 from posggym_es.registration.settings import RegisterSettings
 from posggym_es.registration.spec import check_policy_name
 
-# The group of all agents together has its folder beside those of the experiments.
+# Name of the group of all agents, whose folder is next to those of the experiments.
 REGISTRY_GROUP = "registry"
 
-# Beside the experiments' own folders in the results.
+# Names of other folders and files in the results, next to those of experiments.
 RESERVED_NAMES = {
     REGISTRY_GROUP: "the registry of all agents",
     "crossplay": "cross-play",

@@ -1,10 +1,10 @@
-"""POSGGym's network in float64, with what computing it in float32 can change.
+"""POSGGym's network in float64, with bounds on its results in float32.
 
-A float32 sum of k terms, in any order and with or without fused multiplications, errs
-by at most `gamma(k)` times the sum of the terms' magnitudes (Higham, Accuracy and
-Stability of Numerical Algorithms, section 3.1). Intervals carry such errors through the
-layers; activations increase, so an interval's ends become the ends of the next one. The
-bounds hold on every processor.
+The error of a float32 sum of k terms, in any order and with or without fused
+multiply-add, is at most `gamma(k)` times the sum of the terms' magnitudes (Higham,
+Accuracy and Stability of Numerical Algorithms, section 3.1). Interval arithmetic
+propagates these errors through the layers; activations are monotonic, so they map the
+ends of an interval to those of the next one. The bounds hold on every processor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pgpelib.policies.networks import ACTIVATIONS, Vector
 
 # Half the distance from 1 to the next float32.
 UNIT = 2.0**-24
-# Tanh and sigmoid of PyTorch and oneDNN are good to a few units in the last place.
+# Error bound of tanh and sigmoid in PyTorch and oneDNN, a few units in the last place.
 FUNCTION_ERROR = 16 * UNIT
 # Smaller numbers may be flushed to zero.
 TINY = 2.0**-126
@@ -30,7 +30,7 @@ State = list[tuple[Vector, Vector]]
 
 
 class Bounded(NamedTuple):
-    """A float64 value, and what float32 computations of it lie between.
+    """A float64 value, and bounds on its float32 computations.
 
     Parameters
     ----------
@@ -44,17 +44,17 @@ class Bounded(NamedTuple):
 
     @classmethod
     def around(cls, value: Vector, error: Vector | float = 0.0) -> Bounded:
-        """Return a value that is known up to an error, at least 0."""
+        """Return a value with an error bound, which is at least 0."""
         return cls(value, value - error, value + error)
 
     @property
     def error(self) -> Vector:
-        """The most that a computation can be off."""
+        """Maximum error of a computation."""
         return np.maximum(self.high - self.value, self.value - self.low)
 
     @property
     def magnitude(self) -> Vector:
-        """The largest absolute value in between."""
+        """Maximum absolute value within the bounds."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
     def widened(self, relative: float) -> Bounded:

@@ -270,7 +270,7 @@ class _ActionComparison(_Comparison):
         self._exact = Float64Model(converted.policy_model)
 
     def start(self, seed: int) -> None:
-        """Begin an episode."""
+        """Start an episode."""
         super().start(seed)
         self._exact_state = self._exact.start()
 

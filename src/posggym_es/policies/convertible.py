@@ -1,4 +1,4 @@
-"""What every policy offers that can be registered with POSGGym, wherever it is from."""
+"""The interface of policies that can be registered with POSGGym."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConversionError(ValueError):
-    """A policy that cannot be expressed in POSGGym's format, with the reason."""
+    """POSGGym's format cannot express a policy; the message has the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ConvertedPolicy:
     model
         The fields of POSGGym's policy file.
     obs_processor, action_processor
-        What stands between the environment and the network.
+        Processors between the environment and the network.
     """
 
     model: PPOTorchModelSaveFileFormat
@@ -38,21 +38,21 @@ class ConvertedPolicy:
 
 
 class ReferenceAgent(Protocol):
-    """A policy before its conversion, playing one agent id in float64."""
+    """A policy before its conversion, which plays one agent in float64."""
 
     def reset(self, *, seed: int) -> None:
-        """Begin an episode."""
+        """Start an episode."""
 
     def decide(self, observation: Any) -> Any:
-        """Move on by one observation, and return what determines the action.
+        """Process the next observation, and return the action or its distribution.
 
-        For a deterministic policy that is the action itself. For a stochastic one it is
+        For a deterministic policy, this is the action. For a stochastic policy, it is
         the probabilities of discrete actions, shape (n,), or the means and standard
-        deviations of continuous ones, shape (2, n).
+        deviations of continuous actions, shape (2, n).
         """
 
     def act(self, decision: Any) -> Any:
-        """Return an action of the environment for what `decide` returned."""
+        """Return an action of the environment, given the result of `decide`."""
 
     def step(self, observation: Any) -> Any:
         """Return the action for the next observation."""
@@ -61,28 +61,28 @@ class ReferenceAgent(Protocol):
 class ConvertiblePolicy(Protocol):
     """A trained policy that can be converted to POSGGym's format.
 
-    Every step after reading works with these members alone.
+    All steps after reading a policy use only these members.
     """
 
     file_format: ClassVar[str]
     """Name of the format in files of `posggym_es.policies.policy_file`."""
     deterministic: ClassVar[bool]
-    """Whether it always acts the same way after the same observations."""
+    """Whether it always takes the same action after the same observations."""
     proved_in_self_play: ClassVar[bool]
-    """Whether it plays all agents while its conversion is proved, or one among random
-    ones. A policy with a role only ever plays that one."""
+    """Whether it plays all agents while its conversion is proved; otherwise, the other
+    agents act randomly. A policy with a role always plays only that agent."""
 
     @property
     def env_name(self) -> str:
-        """The environment trained on, with prefix."""
+        """The training environment, with prefix."""
 
     @property
     def env_config(self) -> dict[str, Any]:
-        """Keyword arguments of that environment."""
+        """Keyword arguments of the training environment."""
 
     @property
     def metadata(self) -> PolicyMetadata:
-        """What else is known."""
+        """Metadata of the policy."""
 
     @property
     def observation_size(self) -> int:
@@ -90,10 +90,10 @@ class ConvertiblePolicy(Protocol):
 
     @property
     def outputs(self) -> str:
-        """What the network gives, for messages: "2 outputs (box)"."""
+        """The network's outputs, as in "2 outputs (box)", for messages."""
 
     def outputs_for(self, action_space: spaces.Space[Any]) -> str:
-        """Return what `outputs` must be for a (processed) action space."""
+        """Return the `outputs` that a (processed) action space requires."""
 
     def processors_for(
         self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
@@ -114,9 +114,9 @@ class ConvertiblePolicy(Protocol):
         Parameters
         ----------
         observation_space, action_space
-            Of an agent that the policy plays.
+            Spaces of an agent that the policy plays.
         action_processor
-            Register with this processor (Identity or Rescale) instead of the default.
+            Processor to register with (Identity or Rescale) instead of the default.
 
         Raises
         ------
@@ -127,25 +127,25 @@ class ConvertiblePolicy(Protocol):
     def reference_agent(
         self, model: posggym.POSGModel[Any, Any, Any], agent: str
     ) -> ReferenceAgent:
-        """Return the policy as a player of an agent id.
+        """Return the policy as a player of an agent.
 
         Raises
         ------
         ValueError
-            If the policy does not fit the agent's spaces.
+            If the policy does not match the agent's spaces.
         """
 
     def training_episodes(
         self, env_id: str, endless_length: int
     ) -> Callable[[int], float] | None:
-        """Return what plays episodes as the trainer does, or None if nothing does.
+        """Return a function that plays episodes like the trainer, or None.
 
         Parameters
         ----------
         env_id
             The environment that the policy is registered for, without prefix.
         endless_length
-            Steps after which an episode is stopped if the environment has no limit.
+            Maximum steps per episode if the environment has no time limit.
 
         Returns
         -------

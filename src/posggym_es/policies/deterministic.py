@@ -1,4 +1,4 @@
-"""Policies that always act the same way: what evolution strategies train."""
+"""Deterministic policies, which evolution strategies train."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DeterministicPolicy(SavedPolicy):
 
     @classmethod
     def of(cls, policy: SavedPolicy) -> Self:
-        """Return a saved policy as one that can be converted."""
+        """Create a convertible policy from a saved one."""
         fields = dataclasses.fields(policy)
         return cls(**{field.name: getattr(policy, field.name) for field in fields})
 

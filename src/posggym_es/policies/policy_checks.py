@@ -1,4 +1,4 @@
-"""Whether a policy from a file can be played, and may be."""
+"""Checks of policies from files before they are played."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def check_modules(policy: ConvertiblePolicy, modules: Collection[str] = ()) -> None:
-    """Refuse a policy whose environment would import a module that nobody asked for.
+    """Check that a policy's environment imports only modules that the user trusts.
 
-    Making "module:Id" imports the module, whatever that is. In a config or on a command
-    line that is the user's own word; in a policy file it is somebody else's.
+    Creating the environment "module:Id" imports the module. In a config or on a command
+    line, this is what the user wants, but policy files can be from third parties.
 
     Parameters
     ----------
     policy
         A policy from a file.
     modules
-        Modules that the user has named.
+        Modules that the user trusts.
 
     Raises
     ------
@@ -48,12 +48,12 @@ def check_modules(policy: ConvertiblePolicy, modules: Collection[str] = ()) -> N
 def check_fits(
     policy: ConvertiblePolicy, model: posggym.POSGModel[Any, Any, Any], agent: str
 ) -> None:
-    """Refuse a policy that cannot play an agent of an environment.
+    """Check that a policy can play an agent of an environment.
 
     Raises
     ------
     ValueError
-        If there is no such agent, or observations or actions are of another size.
+        If the agent does not exist, or sizes of observations or actions do not match.
     """
     if agent not in model.possible_agents:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Extracted policies: safetensors for the numbers, JSON for everything else.
+"""Extracted policies: safetensors for arrays, JSON for everything else.
 
-Neither format can execute anything, and both are read by other tools. The folder holds
-`policy.safetensors` and `policy.json`; the JSON names the SHA-256 of the tensors, so
-that the two cannot be mixed up.
+Neither format can contain code, and other tools can read both. A folder contains
+`policy.safetensors` and `policy.json`, which has the SHA-256 of the tensors, so that
+files of different policies cannot be mixed up.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from posggym_es.policies.stochastic import StochasticPolicy
 FORMAT_VERSION = 1
 TENSORS_FILE = "policy.safetensors"
 METADATA_FILE = "policy.json"
-# The kinds of policies by the names of their formats.
+# The kinds of policies, keyed by the names of their formats.
 _KINDS: dict[str, type[ConvertiblePolicy]] = {
     kind.file_format: kind for kind in (DeterministicPolicy, StochasticPolicy)
 }
 
 
 def write_policy(policy: ConvertiblePolicy, folder: Path) -> None:
-    """Write a policy to `folder`, the same bytes for the same policy."""
+    """Write a policy to a folder; the same policy always gives the same bytes."""
     tensors, fields = policy.to_tensors()
     data = save_tensors(tensors)
     write_bytes(folder / TENSORS_FILE, data)
@@ -49,12 +49,12 @@ def write_policy(policy: ConvertiblePolicy, folder: Path) -> None:
 
 
 def read_policy(folder: Path, env_modules: Collection[str] = ()) -> ConvertiblePolicy:
-    """Read what `write_policy` wrote.
+    """Read a policy written by `write_policy`.
 
     Parameters
     ----------
     folder
-        Holds `policy.safetensors` and `policy.json`, maybe somebody else's.
+        Folder with `policy.safetensors` and `policy.json`, which may be untrusted.
     env_modules
         Modules that the policy's environment may be in, see
         `posggym_es.policies.policy_checks.check_modules`.
@@ -74,23 +74,23 @@ def read_policy(folder: Path, env_modules: Collection[str] = ()) -> ConvertibleP
 
 
 def read_metadata(folder: Path) -> PolicyMetadata:
-    """Return what is known about a policy, for steps that play nothing with it.
+    """Return the metadata of a policy, without checking its environment.
 
     Raises
     ------
     ValueError
-        As in `read_policy`, but for the environment.
+        See `read_policy`.
     """
     return load_extracted(folder).metadata
 
 
 def load_extracted(folder: Path) -> ConvertiblePolicy:
-    """Read a policy that nothing is played with yet, wherever its environment is.
+    """Read a policy without checking its environment, which must not be created.
 
     Raises
     ------
     ValueError
-        As in `read_policy`, but for the environment.
+        See `read_policy`.
     """
     metadata_path, tensors_path = folder / METADATA_FILE, folder / TENSORS_FILE
     for path in (metadata_path, tensors_path):

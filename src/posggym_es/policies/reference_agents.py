@@ -1,4 +1,4 @@
-"""Policies before their conversion as players, to compare converted ones with."""
+"""Players with the original policies, for comparison with converted ones."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _NetworkAgent(abc.ABC):
         self._forward = network.start()
 
     def reset(self, *, seed: int) -> None:
-        """Begin an episode."""
+        """Start an episode."""
         self._forward = self._network.start()
 
     def step(self, observation: Any) -> Any:
@@ -74,11 +74,11 @@ class _NetworkAgent(abc.ABC):
 
     @abc.abstractmethod
     def decide(self, observation: Any) -> Any:
-        """Move on by one observation, and return what determines the action."""
+        """Process the next observation, and return the action or its distribution."""
 
     @abc.abstractmethod
     def act(self, decision: Any) -> Any:
-        """Return an action of the environment for what `decide` returned."""
+        """Return an action of the environment, given the result of `decide`."""
 
     def _outputs(self, observation: Any) -> np.ndarray:
         return self._forward(np.asarray(self._obs_processor(observation), np.float64))
@@ -126,7 +126,7 @@ class StochasticAgent(_NetworkAgent):
         self._rng, _ = seeding.np_random(0)
 
     def reset(self, *, seed: int) -> None:
-        """Begin an episode."""
+        """Start an episode."""
         super().reset(seed=seed)
         self._rng, _ = seeding.np_random(seed=seed)
 

@@ -1,7 +1,7 @@
-"""Policies that act by chance, in POSGGym's architecture: what PPO trains.
+"""Stochastic policies in POSGGym's architecture, which PPO trains.
 
-The workflow reads them at its start, so Gymnasium, POSGGym and PyTorch, which take
-seconds, are imported when they are first needed.
+The workflow reads them when it starts, so Gymnasium, POSGGym and PyTorch, whose imports
+take seconds, are imported on demand.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class StochasticPolicy:
-    """A policy of trunk, LSTM (or none), actor and critic that acts by chance.
+    """A stochastic policy with trunk, optional LSTM, actor and critic.
 
-    The actor gives the logits of discrete actions, or means and log standard deviations
-    of continuous ones.
+    The actor's outputs are the logits of discrete actions, or the means and log
+    standard deviations of continuous actions.
 
     Parameters
     ----------
     weights
-        Arrays by PyTorch's names, float32.
+        float32 arrays, keyed by PyTorch's names.
     trunk_sizes, head_sizes
         Sizes of hidden layers before the LSTM, and of actor and critic.
     lstm_size, lstm_layers
@@ -47,7 +47,7 @@ class StochasticPolicy:
     env_name, env_config
         "posggym:" and the id of the environment, and its keyword arguments.
     metadata
-        What else is known: algorithm, policy_id, update, timesteps.
+        Metadata: algorithm, policy_id, update, timesteps.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class StochasticPolicy:
     def training_episodes(
         self, env_id: str, endless_length: int
     ) -> Callable[[int], float] | None:
-        """Return None: its trainer is not at hand, see `ConvertiblePolicy`."""
+        """Return None, because the trainer is not available."""
         return None
 
     def to_tensors(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -300,7 +300,7 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path):
     data = torch.load(path, weights_only=False)
     data["model"]["actor.0.bias"][0] = torch.nan
     torch.save(data, path)
-    with pytest.raises(CheckpointError, match=r"P0.pt: actor.0.bias has values"):
+    with pytest.raises(CheckpointError, match=r"P0.pt: actor.0.bias has NaN"):
         load_checkpoint(path)
 
 

@@ -125,7 +125,7 @@ def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
         ),
         (
             {"env_name": "posggym:PursuitEvasion-v1", "roles": ["1"]},
-            "experiments.reaching.train: roles: nobody plays 0; name all agents "
+            "experiments.reaching.train: roles: no policy plays 0; name all agents "
             "(0, 1), or give partners",
         ),
         (

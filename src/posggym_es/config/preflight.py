@@ -145,7 +145,7 @@ def _check_roles(config: TrainingConfig) -> None:
     left = [name for name in possible if name not in config.roles]
     if left:
         raise ConfigError(
-            f"roles: nobody plays {', '.join(left)}; name all agents "
+            f"roles: no policy plays {', '.join(left)}; name all agents "
             f"({', '.join(possible)}), or give partners"
         )
 

@@ -15,6 +15,7 @@ def edited_project(root: Path, folder: Path, name: str) -> Path:
     for part in ("src", "rules", "config", "workflow", "profiles", "envs"):
         shutil.copytree(root / part, folder / part)
     shutil.copy2(root / "Snakefile", folder)
+    assert (folder / name).is_file()
     with (folder / name).open("a") as file:
         file.write("\n_EDITED = True\n")
     return folder
@@ -34,7 +35,7 @@ def edited_project(root: Path, folder: Path, name: str) -> Path:
             ["policies", "extracted", "converted"],
         ),
         (
-            "src/posggym_es/conversion/lossless.py",
+            "src/posggym_es/policies/lossless.py",
             ["lander/seed0/converted", "results/lander"],
             ["policies"],
         ),

@@ -217,15 +217,15 @@ class Worker:
         batch = Batch(
             self._config.architecture(task),
             _solutions(work),
-            [self._seeds(work, index) for index in work.indices],
+            self._seeds(work),
             population.normalization.mean,
             population.normalization.stdev,
             population.others,
         )
         return task.play(batch)
 
-    def _seeds(self, work: Work, index: int) -> list[int]:
-        """Return the seeds of a solution's (or re-evaluation's) episodes."""
+    def _seeds(self, work: Work) -> list[list[int]]:
+        """Return the seeds of the episodes of each solution (or re-evaluation)."""
         distribution = work.population.distribution
         if work.re_eval:
             # All roles are re-evaluated in the same episodes.
@@ -233,11 +233,20 @@ class Worker:
         else:
             stream, learner = EPISODE_STREAM, distribution.learner
             count = self._config.episodes_per_solution
-            if self._config.common_seeds:
-                index = 0
-        return episode_seeds(
-            distribution.seed, stream, distribution.generation, index, learner, count
-        )
+
+        def seeds(index: int) -> list[int]:
+            return episode_seeds(
+                distribution.seed,
+                stream,
+                distribution.generation,
+                index,
+                learner,
+                count,
+            )
+
+        if self._config.common_seeds and not work.re_eval:
+            return [seeds(0)] * work.count
+        return [seeds(index) for index in work.indices]
 
 
 def _solutions(work: Work) -> list[Vector]:
@@ -273,26 +282,34 @@ class Evaluation:
 
 def summarize(rollouts: Sequence[Rollout]) -> Evaluation:
     """Combine rollouts into one evaluation, in the given order."""
-    fitnesses = np.array(
-        [r.fitness if r.obs_stats.is_finite else np.nan for r in rollouts]
-    )
-    stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
-    for rollout, fitness in zip(rollouts, fitnesses, strict=True):
+    fitnesses = np.array([rollout.fitness for rollout in rollouts])
+    all_stats = [rollout.obs_stats for rollout in rollouts]
+    stats = _total(all_stats)
+    # The usual case: sums over all of them are finite only if those of each are.
+    if not (stats.is_finite and np.isfinite(fitnesses).all()):
         # A single NaN would spoil the normalisation of all later generations.
-        if np.isfinite(fitness):
-            stats.merge(rollout.obs_stats)
+        fitnesses[[not each.is_finite for each in all_stats]] = np.nan
+        stats = RunningStat.empty(len(stats.sum))
+        for each, fitness in zip(all_stats, fitnesses, strict=True):
+            if np.isfinite(fitness):
+                stats.merge(each)
     return Evaluation(fitnesses, np.array([r.steps for r in rollouts]), stats)
+
+
+def _total(parts: Sequence[RunningStat]) -> RunningStat:
+    """Return the statistics of consecutive parts, added in their order."""
+    total = RunningStat.empty(len(parts[0].sum))
+    for part in parts:
+        total.merge(part)
+    return total
 
 
 def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
     """Concatenate the results of consecutive ranges of solutions."""
-    stats = RunningStat.empty(len(evaluations[0].obs_stats.sum))
-    for evaluation in evaluations:
-        stats.merge(evaluation.obs_stats)
     return Evaluation(
         np.concatenate([each.fitnesses for each in evaluations]),
         np.concatenate([each.steps for each in evaluations]),
-        stats,
+        _total([each.obs_stats for each in evaluations]),
     )
 
 

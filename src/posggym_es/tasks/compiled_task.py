@@ -121,7 +121,7 @@ class CompiledTask(PosggymTask):
             max_steps=self._max_steps,
             decrease_rewards_by=self._decrease,
         )
-        return [rollout_of(outcomes, n) for n in range(len(seeds))]
+        return rollouts_of(outcomes)
 
     def _players_of_agents(self, batch: Batch, seeds: Seeds) -> npt.NDArray[np.int64]:
         """Return the index of each agent's player, of shape (*seeds.shape, agents)."""
@@ -188,10 +188,17 @@ def opponent(like: Architecture, layers: Sequence[Layer]) -> Opponent:
     return Opponent(architecture, parameters)
 
 
-def rollout_of(outcomes: Outcomes, n: int) -> Rollout:
-    """Return the rollout of solution `n`, over all of its episodes."""
-    return Rollout(
-        float(outcomes.fitness[n].mean()),
-        int(outcomes.steps[n].sum()),
-        RunningStat(int(outcomes.counts[n]), outcomes.sums[n], outcomes.sumsqs[n]),
+def rollouts_of(outcomes: Outcomes) -> list[Rollout]:
+    """Return one rollout per solution, over all of its episodes."""
+    parts = zip(
+        outcomes.fitness.mean(axis=1).tolist(),
+        outcomes.steps.sum(axis=1).tolist(),
+        outcomes.counts.tolist(),
+        outcomes.sums,
+        outcomes.sumsqs,
+        strict=True,
     )
+    return [
+        Rollout(fitness, steps, RunningStat(count, total, squares))
+        for fitness, steps, count, total, squares in parts
+    ]

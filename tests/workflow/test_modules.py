@@ -153,4 +153,4 @@ def test_files_that_snakemake_fetches_use_the_installed_packages(root, tmp_path)
     assert "runs/full/mine" in mine.succeed("-n")
     assert "waiting" in mine.succeed("status")
     result = mine.snakemake("check")
-    assert "with a checkout of this workflow only" in result.stdout + result.stderr
+    assert "check: needs a checkout of this workflow" in result.stdout + result.stderr

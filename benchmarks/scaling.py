@@ -23,7 +23,13 @@ from pathlib import Path
 import es_side
 from measuring import endless_config
 
-from pgpelib.engines.evaluation import MAX_CHUNK, Work, block_size, summarize
+from pgpelib.engines.evaluation import (
+    MAX_CHUNK,
+    ChunkResult,
+    Work,
+    block_size,
+    summarize,
+)
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks.base import Rollout
 from pgpelib.training.config import TrainingConfig
@@ -100,7 +106,8 @@ def message_sizes() -> tuple[int, int, float]:
     block = block_size(config.popsize)
     rollouts = [Rollout(0.0, 30, stats) for _ in range(block)]
     work = Work(learner.population([]), 0, MAX_CHUNK, False, block)
-    answer = pickle.dumps([summarize(rollouts) for _ in range(MAX_CHUNK // block)])
+    blocks = [summarize(rollouts) for _ in range(MAX_CHUNK // block)]
+    answer = pickle.dumps(ChunkResult.of(blocks))
     started, repeats = time.perf_counter(), 200
     for _ in range(repeats):
         sent = pickle.dumps(work)

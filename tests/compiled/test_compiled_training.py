@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgpelib.engines.evaluation import (
+    ChunkResult,
     Evaluation,
     Evaluator,
     Normalization,
@@ -276,11 +277,13 @@ def test_blocks_of_solutions_do_not_depend_on_the_workers(count, num_workers):
         def run(self, works, on_progress):
             chunks.append(works)
             return [
-                [
-                    Evaluation(np.zeros(n), np.ones(n, int), RunningStat.empty(2))
-                    for start in range(0, work.count, work.block)
-                    for n in [min(work.block, work.count - start)]
-                ]
+                ChunkResult.of(
+                    [
+                        Evaluation(np.zeros(n), np.ones(n, int), RunningStat.empty(2))
+                        for start in range(0, work.count, work.block)
+                        for n in [min(work.block, work.count - start)]
+                    ]
+                )
                 for work in works
             ]
 

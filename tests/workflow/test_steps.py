@@ -40,7 +40,9 @@ def policy(tmp_path, monkeypatch):
 
 
 def test_the_readmes_example_works(root, policy, capsys):
-    section = (root / "README.md").read_text().split("## The steps as Python functions")[1]
+    section = (
+        (root / "README.md").read_text().split("## The steps as Python functions")[1]
+    )
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
     exec(compile(code, "README.md", "exec"), {})
     policy_id, mean = capsys.readouterr().out.split()[-2:]

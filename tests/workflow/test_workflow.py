@@ -436,7 +436,10 @@ def test_ids_of_posggyms_own_are_not_overridden(root, done, tmp_path):
         text=True,
     )
     assert result.returncode == 1
-    assert "Driving-v1/A0Shortestpath-v0 is already the id of one of posggym's own" in result.stderr
+    assert (
+        "Driving-v1/A0Shortestpath-v0 is already the id of one of posggym's own"
+        in result.stderr
+    )
     assert "version 1" in result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["assets", "spec.json"]
 

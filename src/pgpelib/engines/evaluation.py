@@ -202,13 +202,15 @@ class Worker:
             )
         return self._tasks[re_eval, role]
 
-    def run(self, work: Work) -> list[Evaluation]:
-        """Play the episodes and return one `Evaluation` per block, in order."""
+    def run(self, work: Work) -> ChunkResult:
+        """Play the episodes and sum up each block of solutions."""
         rollouts = self.play(work)
-        return [
-            summarize(rollouts[start : start + work.block])
-            for start in range(0, len(rollouts), work.block)
-        ]
+        return ChunkResult.of(
+            [
+                summarize(rollouts[start : start + work.block])
+                for start in range(0, len(rollouts), work.block)
+            ]
+        )
 
     def play(self, work: Work) -> list[Rollout]:
         """Play the episodes and return one `Rollout` per solution, in order."""
@@ -304,12 +306,51 @@ def _total(parts: Sequence[RunningStat]) -> RunningStat:
     return total
 
 
-def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Concatenate the results of consecutive ranges of solutions."""
+@dataclasses.dataclass(frozen=True)
+class ChunkResult:
+    """Results of a chunk of work, as few arrays: that is fast to send.
+
+    Parameters
+    ----------
+    fitnesses, steps
+        Of all solutions, see `Evaluation`.
+    counts
+        Shape (blocks,), int64: observations of each block.
+    sums, sumsqs
+        Shape (blocks, d), float64: sums of the observations of each block, and of their
+        squares.
+    """
+
+    fitnesses: Vector
+    steps: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    sums: Vector
+    sumsqs: Vector
+
+    @classmethod
+    def of(cls, blocks: Sequence[Evaluation]) -> ChunkResult:
+        """Put the results of consecutive blocks together."""
+        return cls(
+            np.concatenate([block.fitnesses for block in blocks]),
+            np.concatenate([block.steps for block in blocks]),
+            np.array([block.obs_stats.count for block in blocks]),
+            np.stack([block.obs_stats.sum for block in blocks]),
+            np.stack([block.obs_stats.sumsq for block in blocks]),
+        )
+
+    @property
+    def block_stats(self) -> list[RunningStat]:
+        """Observation statistics of each block."""
+        parts = zip(self.counts.tolist(), self.sums, self.sumsqs, strict=True)
+        return [RunningStat(*part) for part in parts]
+
+
+def joined(chunks: Sequence[ChunkResult]) -> Evaluation:
+    """Combine the results of consecutive chunks."""
     return Evaluation(
-        np.concatenate([each.fitnesses for each in evaluations]),
-        np.concatenate([each.steps for each in evaluations]),
-        _total([each.obs_stats for each in evaluations]),
+        np.concatenate([chunk.fitnesses for chunk in chunks]),
+        np.concatenate([chunk.steps for chunk in chunks]),
+        _total([stats for chunk in chunks for stats in chunk.block_stats]),
     )
 
 
@@ -336,7 +377,7 @@ class Engine(Protocol):
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Evaluation]]:
+    ) -> list[ChunkResult]:
         """Run all chunks.
 
         Parameters
@@ -348,8 +389,8 @@ class Engine(Protocol):
 
         Returns
         -------
-        list of list of Evaluation
-            For each chunk the results of its blocks.
+        list of ChunkResult
+            In the order of `chunks`.
         """
 
     def close(self) -> None:
@@ -413,7 +454,4 @@ class Evaluator:
             Work(population, start, min(size, first + count - start), re_eval, block)
             for start in range(first, first + count, size)
         ]
-        blocks = [
-            block for chunk in self._engine.run(chunks, on_progress) for block in chunk
-        ]
-        return joined(blocks)
+        return joined(self._engine.run(chunks, on_progress))

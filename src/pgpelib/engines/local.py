@@ -12,7 +12,7 @@ from typing import Any
 
 from pgpelib.engines.evaluation import (
     MAX_REBUILDS,
-    Evaluation,
+    ChunkResult,
     TaskConfig,
     Work,
     Worker,
@@ -38,7 +38,7 @@ def _exit_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _run_in_worker(work: Work) -> list[Evaluation]:
+def _run_in_worker(work: Work) -> ChunkResult:
     assert _worker is not None
     return _worker.run(work)
 
@@ -67,7 +67,7 @@ class LocalEngine:
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Evaluation]]:
+    ) -> list[ChunkResult]:
         """Run all chunks, see `Engine.run`.
 
         Raises
@@ -75,7 +75,7 @@ class LocalEngine:
         WorkerError
             If workers keep failing without finishing a chunk.
         """
-        results: dict[int, list[Evaluation]] = {}
+        results: dict[int, ChunkResult] = {}
         rebuilds = 0
         while len(results) < len(chunks):
             before = len(results)
@@ -99,7 +99,7 @@ class LocalEngine:
     def _run_missing(
         self,
         chunks: list[Work],
-        results: dict[int, list[Evaluation]],
+        results: dict[int, ChunkResult],
         on_progress: Callable[[int], None] | None,
     ) -> None:
         if self._pool is None:

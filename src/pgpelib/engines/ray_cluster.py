@@ -12,7 +12,7 @@ import ray
 
 from pgpelib.engines.evaluation import (
     MAX_REBUILDS,
-    Evaluation,
+    ChunkResult,
     TaskConfig,
     Work,
     Worker,
@@ -80,7 +80,7 @@ class RayEngine:
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Evaluation]]:
+    ) -> list[ChunkResult]:
         """Run all chunks, see `Engine.run`.
 
         Raises
@@ -90,7 +90,7 @@ class RayEngine:
         """
         # Sent once rather than with every chunk.
         common = ray.put(chunks[0])
-        results: dict[int, list[Evaluation]] = {}
+        results: dict[int, ChunkResult] = {}
         waiting = list(reversed(range(len(chunks))))
         pending: dict[Any, int] = {}
         failures = 0

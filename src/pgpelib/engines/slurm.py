@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgpelib.engines.evaluation import Evaluation, TaskConfig, Work
+from pgpelib.engines.evaluation import ChunkResult, TaskConfig, Work
 from pgpelib.engines.local import LocalEngine
 from pgpelib.engines.ray_access import require_own_token
 
@@ -216,7 +216,7 @@ class SlurmEngine:
 
     def run(
         self, chunks: list[Work], on_progress: Callable[[int], None] | None
-    ) -> list[list[Evaluation]]:
+    ) -> list[ChunkResult]:
         """Run all chunks, see `RayEngine.run`."""
         assert self._engine is not None
         return self._engine.run(chunks, on_progress)

@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml requirements.lock $(INSTALLERS)
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
 	$(ACTIVE) snakemake --cores $(CORES) register_all \
-		--config only=lunarlander,driving
+		--config only=lunarlander,driving "experiments={lunarlander: {seeds: [1]}}"
 	@cat results/registry/README.md
 
 test: $(STAMP) ## run all tests

@@ -286,24 +286,15 @@ def summarize(rollouts: Sequence[Rollout]) -> Evaluation:
     """Combine rollouts into one evaluation, in the given order."""
     fitnesses = np.array([rollout.fitness for rollout in rollouts])
     all_stats = [rollout.obs_stats for rollout in rollouts]
-    stats = _total(all_stats)
+    size = len(all_stats[0].sum)
+    stats = RunningStat.total(all_stats, size)
     # The usual case: sums over all of them are finite only if those of each are.
     if not (stats.is_finite and np.isfinite(fitnesses).all()):
         # A single NaN would spoil the normalisation of all later generations.
         fitnesses[[not each.is_finite for each in all_stats]] = np.nan
-        stats = RunningStat.empty(len(stats.sum))
-        for each, fitness in zip(all_stats, fitnesses, strict=True):
-            if np.isfinite(fitness):
-                stats.merge(each)
+        finite = [all_stats[n] for n in np.flatnonzero(np.isfinite(fitnesses))]
+        stats = RunningStat.total(finite, size)
     return Evaluation(fitnesses, np.array([r.steps for r in rollouts]), stats)
-
-
-def _total(parts: Sequence[RunningStat]) -> RunningStat:
-    """Return the statistics of consecutive parts, added in their order."""
-    total = RunningStat.empty(len(parts[0].sum))
-    for part in parts:
-        total.merge(part)
-    return total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -347,10 +338,11 @@ class ChunkResult:
 
 def joined(chunks: Sequence[ChunkResult]) -> Evaluation:
     """Combine the results of consecutive chunks."""
+    parts = [stats for chunk in chunks for stats in chunk.block_stats]
     return Evaluation(
         np.concatenate([chunk.fitnesses for chunk in chunks]),
         np.concatenate([chunk.steps for chunk in chunks]),
-        _total([stats for chunk in chunks for stats in chunk.block_stats]),
+        RunningStat.total(parts, len(parts[0].sum)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,14 @@ class RunningStat:
         """Create statistics of observations of shape (t, d)."""
         values = np.asarray(observations, dtype=np.float64)
         return cls(len(values), values.sum(axis=0), np.square(values).sum(axis=0))
+
+    @classmethod
+    def total(cls, parts: Sequence[RunningStat], size: int) -> RunningStat:
+        """Return statistics of length `size`, merged in the order of `parts`."""
+        stats = cls.empty(size)
+        for part in parts:
+            stats.merge(part)
+        return stats
 
     @property
     def is_finite(self) -> bool:

@@ -72,13 +72,11 @@ def merged(rollouts: Sequence[Rollout]) -> Rollout:
     """Combine the episodes of one solution into one rollout."""
     if len(rollouts) == 1:
         return rollouts[0]
-    stats = RunningStat.empty(len(rollouts[0].obs_stats.sum))
-    for rollout in rollouts:
-        stats.merge(rollout.obs_stats)
+    parts = [rollout.obs_stats for rollout in rollouts]
     return Rollout(
         float(np.mean([rollout.fitness for rollout in rollouts])),
         sum(rollout.steps for rollout in rollouts),
-        stats,
+        RunningStat.total(parts, len(parts[0].sum)),
     )
 
 

@@ -1,6 +1,8 @@
 """The pipeline from a trained policy to an agent registered in POSGGym.
 
-`extract`, `convert`, `register` and `verify` run its steps as Python functions.
+`register_agents` makes the agents of a folder known to the installed posggym, and
+`import posggym_es.zoo` those that come with this package. `extract`, `convert`,
+`register` and `verify` run the pipeline's steps as Python functions.
 """
 
 from __future__ import annotations
@@ -12,13 +14,29 @@ from typing import TYPE_CHECKING, Any
 from pgpelib.utils import threads, writable_home
 
 if TYPE_CHECKING:
+    from posggym_es.agents import register_agents
     from posggym_es.chain import convert, extract, register, verify
 
-__all__ = ["convert", "extract", "register", "threads", "verify", "writable_home"]
+__all__ = [
+    "convert",
+    "extract",
+    "register",
+    "register_agents",
+    "threads",
+    "verify",
+    "writable_home",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the steps on first use, because the Snakefile does not need them."""
-    if name in __all__:
-        return getattr(importlib.import_module("posggym_es.chain"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import functions on first use: loading agents needs no step, and Snakemake none.
+
+    Raises
+    ------
+    AttributeError
+        If there is no such name.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "agents" if name == "register_agents" else "chain"
+    return getattr(importlib.import_module(f"posggym_es.{home}"), name)

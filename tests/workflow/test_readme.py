@@ -49,9 +49,6 @@ ELSEWHERE = {
     "snakemake --profile profiles/slurm register_all": (
         f"{SLURM}::test_register_all_gives_the_files_of_a_local_run"
     ),
-    "export PYTHONPATH=$PWD/results/registry/posggym-tree": (
-        f"{WORKFLOW}::test_the_printed_lines_load_an_agent"
-    ),
 }
 # Commands that no test runs, and why.
 UNTESTED = {
@@ -157,7 +154,7 @@ def test_the_python_of_the_readme_runs(done):
     (playing,) = [b for b in python_blocks() if "observations, _ = env.reset" in b]
     # It plays an episode of its agent to the end, which LunarLander scores by 100.
     code = playing + "\nprint(policy.policy_id, done, abs(rewards['0']))"
-    printed = done.python("results/registry/posggym-tree", code)
+    printed = done.python(".", code)
     policy_id, ended, score = printed.split()
     assert (policy_id, ended) == ("LunarLanderContinuous-v2/pgpe_seed0-v0", "True")
     assert float(score) == 100

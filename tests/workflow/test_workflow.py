@@ -44,6 +44,27 @@ def test_all_agents_are_registered_beside_posggyms_own(done):
     assert own <= ids
 
 
+def test_the_installed_posggym_gets_the_agents_of_a_folder(done):
+    """They play as they did when they were verified, in the tree."""
+    code = (
+        "import json, posggym_es\n"
+        "ids = posggym_es.register_agents('results/registry')\n"
+        "from pathlib import Path\n"
+        "from posggym_es.evaluation.playing import CoPlayers\n"
+        "from posggym_es.evaluation.verification import *\n"
+        "from posggym_es.registration.spec import AgentSpec\n"
+        "for path in Path('results').glob('*/*/verification.json'):\n"
+        "    spec = AgentSpec.read(path.with_name('spec.json'))\n"
+        "    verified = read_verification(path)\n"
+        "    company = CoPlayers(**verified['company'])\n"
+        "    seed, expected = verified['seeds'][1], verified['returns'][1]\n"
+        "    assert play_verified_episode(spec, company, seed) == expected, spec.id\n"
+        "    ids.remove(spec.id)\n"
+        "print(ids)"
+    )
+    assert done.python(".", code) == "[]"
+
+
 @pytest.mark.parametrize(
     "tree", ["results/registry/posggym-tree", "results/lander/posggym-tree"]
 )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import posggym
 import posggym.agents
-import posggym.config
 
 from pgpelib.policies.metadata import Reference
 from posggym_es.evaluation.playing import CoPlayers, Player
@@ -139,7 +138,7 @@ def registered_player(
     Raises
     ------
     ValueError
-        If the policy file in the tree is not the one whose conversion was proved, or
+        If the policy file is not the one whose conversion was proved, or
         not a policy file. This is checked because POSGGym executes code in such files.
     VerificationError
         If the agent or one of its co-players is not registered.
@@ -149,7 +148,7 @@ def registered_player(
             raise VerificationError(
                 f"{policy_id}: not registered in {posggym.__file__}"
             )
-    file = posggym.config.AGENT_MODEL_DIR / spec.asset
+    file = Path(posggym.agents.registry[spec.id].kwargs["policy_file_path"])
     spec.policy_bytes(file)
     read_model_file(file)
     return Player(

@@ -15,7 +15,7 @@ from posggym_es.config.settings import REGISTRY_GROUP, WorkflowConfig
 from posggym_es.registration.spec import SPEC_FILE
 
 # Files that users load and read. Reports with timings, and images, are not compared.
-_PUBLISHED = ("posggym-tree", "posggym-agent-models", "docs")
+_PUBLISHED = ("posggym-tree", "posggym-agent-models", "agents", "docs")
 _OF_AGENTS = ("converted/policy.pkl", "extracted", SPEC_FILE)
 
 

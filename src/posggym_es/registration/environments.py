@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import posggym
+import posggym.config
 
 import posggym_gymnasium
 from exact_gymnasium.ids import canonical_env_id
@@ -149,10 +150,17 @@ def _registered_for(env_id: str, env_args: dict[str, Any]) -> PolicySpec | None:
             spec.env_id == env_id
             and spec.env_args is not None
             and spec.id not in generated
+            and _is_posggyms(spec)
             and same_env_args(env_id, spec.env_args, env_args)
         ):
             return spec
     return None
+
+
+def _is_posggyms(spec: PolicySpec) -> bool:
+    """Return whether a policy's file, if any, is where POSGGym keeps its own."""
+    file = spec.kwargs.get("policy_file_path")
+    return file is None or Path(file).is_relative_to(posggym.config.AGENT_MODEL_DIR)
 
 
 def _folder_of(spec: PolicySpec) -> str | None:

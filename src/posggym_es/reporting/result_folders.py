@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from pgpelib.training.run_folder import METRICS_FILE
-from pgpelib.utils.files import read_json, write_json, write_text
+from pgpelib.utils.files import read_json, write_bytes, write_json, write_text
+from posggym_es.agents import CONVERTED_FOLDER, policy_file_of
 from posggym_es.config.scales import FULL_SCALE
-from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
+from posggym_es.conversion.report import REPORT_FILE
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
 from posggym_es.policies.policy_file import read_metadata
-from posggym_es.registration.spec import SPEC_FILE, AgentSpec
+from posggym_es.registration.spec import MODELS_ROOT, SPEC_FILE, AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
 from posggym_es.reporting.html_pages import (
     FILM_FOLDER,
@@ -28,6 +29,8 @@ from posggym_es.reporting.html_pages import (
 from posggym_es.utils.return_statistics import format_return
 
 TREE_FOLDER = "posggym-tree"
+MODELS_FOLDER = "posggym-agent-models"
+AGENTS_FOLDER = "agents"
 # Snakemake marks declared folders with its own file.
 _SNAKEMAKES_OWN = shutil.ignore_patterns(".snakemake_timestamp")
 
@@ -74,7 +77,7 @@ def collect(
     films
         Whether to include the agents' films.
     """
-    parts = ["extracted", "converted", *([FILM_FOLDER] if films else [])]
+    parts = ["extracted", CONVERTED_FOLDER, *([FILM_FOLDER] if films else [])]
     agents: list[dict[str, Any]] = []
     tables: dict[str, pd.DataFrame] = {}
     for folder in agent_dirs:
@@ -85,12 +88,12 @@ def collect(
         shutil.copy2(folder / SPEC_FILE, target)
         spec = AgentSpec.read(folder / SPEC_FILE)
         # Checks that the published file is the one that was verified.
-        spec.policy_bytes(target / "converted" / MODEL_FILE)
+        spec.policy_bytes(policy_file_of(target))
         agents.append(
             {
                 "spec": spec,
                 "verification": read_json(folder / VERIFICATION_FILE),
-                "conversion": read_json(folder / "converted" / REPORT_FILE),
+                "conversion": read_json(folder / CONVERTED_FOLDER / REPORT_FILE),
                 "metadata": read_metadata(folder / "extracted"),
                 "load": load_lines(spec),
                 "folder": target,
@@ -132,6 +135,11 @@ def collect_registry(
     """Fill the results folder of the registry of all experiments."""
     copy_staged(staged, output)
     shutil.copy2(verification, output)
+    for spec in specs:
+        folder = output / AGENTS_FOLDER / spec.id
+        data = spec.policy_bytes(output / MODELS_FOLDER / MODELS_ROOT / spec.asset)
+        write_json(folder / SPEC_FILE, spec.to_json())
+        write_bytes(policy_file_of(folder), data)
     text = _heading("All agents", scale) + "".join(f"- `{spec.id}`\n" for spec in specs)
     write_text(output / "README.md", f"{text}\n{loading_text(specs)}")
 
@@ -143,7 +151,7 @@ def _heading(title: str, scale: str) -> str:
 
 def copy_staged(staged: Path, output: Path) -> None:
     """Copy the staged trees and docs into a results folder."""
-    for folder in (TREE_FOLDER, "posggym-agent-models", "docs"):
+    for folder in (TREE_FOLDER, MODELS_FOLDER, "docs"):
         shutil.copytree(
             staged / folder,
             output / folder,
@@ -172,8 +180,9 @@ def loading_text(specs: Sequence[AgentSpec]) -> str:
     """Return instructions for loading the agents, to be saved in the results folder."""
     text = (
         "## Load the agents\n\n"
-        f"With the pipeline's environment active and this folder's `{TREE_FOLDER}` on "
-        f"the path (`export PYTHONPATH=<this folder>/{TREE_FOLDER}`):\n"
+        'After `posggym_es.register_agents("<this folder>")`, the installed posggym '
+        f"has them. So has the copy of it in `{TREE_FOLDER}`, which does not need "
+        f"posggym-es (`export PYTHONPATH=<this folder>/{TREE_FOLDER}`).\n"
     )
     for spec in specs:
         text += "\n```python\n" + "\n".join(load_lines(spec)) + "\n```\n"

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ from pgpelib.training.run_folder import (
     METRIC_COLUMNS,
     POLICIES_FOLDER,
     RunIdentity,
+    State,
     append_metrics,
     read_identity,
     read_state,
@@ -145,13 +147,21 @@ class Training:
             self._lock.close()
             raise
         self._evaluator = Evaluator(self._engine)
+        self._saver = ThreadPoolExecutor(1, "save-state")
+        self._saving: Future[None] | None = None
 
     def __enter__(self) -> Training:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._evaluator.close()
-        self._lock.close()
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._evaluator.close()
+            # Not when another error is on its way: that one says what went wrong.
+            if error_type is None:
+                self._wait_until_saved()
+        finally:
+            self._saver.shutdown()
+            self._lock.close()
 
     @property
     def generation(self) -> int:
@@ -183,7 +193,8 @@ class Training:
         Parameters
         ----------
         on_generation
-            Called after each generation, once its state is safely on disk.
+            Called after each generation. Its state is safely on disk when the next one
+            is complete, or the run.
         on_progress
             Called with the number of newly evaluated solutions as they finish.
         """
@@ -225,7 +236,12 @@ class Training:
     def step(
         self, on_progress: Callable[[int], None] | None = None
     ) -> GenerationReport:
-        """Train for one generation, and save its state to disk."""
+        """Train for one generation.
+
+        Its state is saved to disk while the next generation is evaluated: waiting for
+        the disk takes as long as a short generation's episodes. The state of a run's
+        last generation is on disk when this returns.
+        """
         # With several roles, each plays with the others' centers from before this step.
         populations = [self._population(learner) for learner in self.learners]
         rows = [
@@ -254,9 +270,22 @@ class Training:
         if verdict is Verdict.RESTART:
             for learner in self.learners:
                 learner.restart()
-        append_metrics(self.run_dir, rows)
-        write_state(self.run_dir, self._state())
+        self._wait_until_saved()
+        state = {name: array.copy() for name, array in self._state().items()}
+        self._saving = self._saver.submit(self._save, rows, state)
+        if self.finished:
+            self._wait_until_saved()
         return GenerationReport(rows, saved)
+
+    def _save(self, rows: list[dict[str, Any]], state: State) -> None:
+        append_metrics(self.run_dir, rows)
+        write_state(self.run_dir, state)
+
+    def _wait_until_saved(self) -> None:
+        """Wait for the last generation's state to be on disk; raise what went wrong."""
+        if self._saving is not None:
+            saving, self._saving = self._saving, None
+            saving.result()
 
     def _population(self, learner: Learner) -> Population:
         others = [other for other in self.learners if other != learner]

@@ -15,6 +15,17 @@ from typing import Any
 SCRATCH_FOLDER = ".scratch"
 
 
+def _current_umask() -> int:
+    # It can only be read by setting it.
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+# Read once: two threads that do so at the same time could leave it at 0.
+_UMASK = _current_umask()
+
+
 @contextlib.contextmanager
 def named_errors(path: Path) -> Iterator[None]:
     """Add a file's name to system errors without one, such as a full disk."""
@@ -54,9 +65,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with named_errors(path):
             yield temporary
         # mkstemp creates private files; set the permissions that open() would set.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_UMASK)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.settings import SettingsError
 from posggym_es.config.settings import WorkflowConfig
 from posggym_es.config.workflow_config import read_config
@@ -161,6 +162,13 @@ def test_settings_follow_from_others():
     assert read is not None
     assert (read.center_lr, read.radius) == (0.1, 3.0)
     assert (read.popsize_max, read.num_interactions) == (80, 1500)
+
+
+def test_populations_adapt_outside_of_posggym_only():
+    settings = TrainingConfig.from_dict({"env_name": "posggym:Driving-v1"})
+    assert (settings.popsize_max, settings.num_interactions) == (None, None)
+    settings = TrainingConfig.from_dict({"env_name": "Walker2d-v4", "popsize": 100})
+    assert (settings.popsize_max, settings.num_interactions) == (800, 15000)
 
 
 def test_what_was_given_comes_back():

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from pgpelib.engines.evaluation import TaskConfig
-from pgpelib.tasks.registry import standard_env_name
+from pgpelib.tasks.registry import family_of, standard_env_name
 from pgpelib.utils.settings import (
     AS_TUPLE,
     LIST,
@@ -45,6 +45,24 @@ _PositiveOrAll = Annotated[
     Field(json_schema_extra={"minimum": -1, "not": {"const": 0}}),
     AfterValidator(_positive_or_all),
 ]
+
+
+def _follows_popsize(factor: int) -> Any:
+    """Return a field that follows popsize where the paper adapts the population.
+
+    The paper does in locomotion, whose episodes grow from some dozens of steps to a
+    thousand. In other suites it would only hide how many solutions there are.
+    """
+
+    def default(values: dict[str, Any]) -> int | None:
+        if family_of(values["env_name"]) is not None:
+            return None
+        return factor * int(values["popsize"])
+
+    text = f"{factor} * popsize; none in POSGGym environments"
+    return Field(default_factory=default, json_schema_extra={"x-default": text})
+
+
 _Sizes = Annotated[tuple[PositiveInt, ...], AS_TUPLE]
 _Role = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
 
@@ -97,9 +115,9 @@ class TrainSettings(Settings):
     """Generations."""
     popsize: Annotated[int, Field(ge=2, multiple_of=2)] = 10000
     """Solutions sampled at a time; even."""
-    popsize_max: IntLimit = follows("popsize", 8)
+    popsize_max: IntLimit = _follows_popsize(8)
     """Most solutions of a generation; null or -1 for no limit."""
-    num_interactions: IntLimit = follows("popsize", 150)
+    num_interactions: IntLimit = _follows_popsize(150)
     """Sample more solutions until a generation has this many simulator steps; null or
     -1 for one batch."""
     episodes_per_solution: PositiveInt = 1

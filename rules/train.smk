@@ -38,5 +38,5 @@ rule train:
         " num_cpus={threads} run_dir={params.run_dir:q}"
         " tensorboard={params.tensorboard} 2>&1 | tee {log:q}"
         " && mkdir -p {output.policies:q}"
-        " && cp {params.run_dir:q}/policies/* {output.policies:q}"
+        " && cp -r {params.run_dir:q}/policies/* {output.policies:q}"
         " && cp {params.run_dir:q}/metrics.csv {output.metrics:q}"

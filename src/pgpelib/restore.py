@@ -68,6 +68,7 @@ def load_policy(path: str | Path) -> SavedPolicy:
     -------
     SavedPolicy
         The policy, with float32 or float64 weights and float64 observation statistics.
+        Its metadata name saved partners by their paths.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def load_policy(path: str | Path) -> SavedPolicy:
     """
     path = Path(path)
     try:
-        return _policy(safe_load(read_file(path), _NAMES))
+        return _policy(safe_load(read_file(path), _NAMES)).located(path.parent)
     except ValueError as error:
         raise PolicyFileError(f"{path}: not a policy file: {error}") from error
 
@@ -322,6 +323,7 @@ def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
         If the file is not a valid policy.
     """
     policy = _loaded(policy)
+    sizes = policy.architecture
     return {
         "notes": None,
         **policy.metadata.to_notes(),
@@ -329,18 +331,9 @@ def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
         "env_config": policy.env_config,
         "observation_size": policy.observation_size,
         "action": policy.action.kind,
-        **_sizes(policy),
+        "hidden": list(sizes.hidden),
+        "lstm_size": sizes.lstm_size,
+        "head": list(sizes.head),
         "activation": policy.activation,
         "obs_norm": policy.obs_mean is not None,
     }
-
-
-def _sizes(policy: SavedPolicy) -> dict[str, Any]:
-    """Return the sizes of a policy's layers, keyed by the training settings' names."""
-    sizes: dict[str, Any] = {"hidden": [], "lstm_size": 0, "head": []}
-    for layer in policy.layers[:-1]:
-        if isinstance(layer, LSTM):
-            sizes["lstm_size"] = layer.weight_hh.shape[1]
-        else:
-            sizes["head" if sizes["lstm_size"] else "hidden"].append(len(layer[1]))
-    return sizes

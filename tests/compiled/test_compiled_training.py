@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 import subprocess
 import sys
 
@@ -22,8 +23,10 @@ from pgpelib.engines.evaluation import (
     Work,
     Worker,
 )
-from pgpelib.policies.policy import Architecture
+from pgpelib.policies.metadata import PolicyMetadata
+from pgpelib.policies.policy import Architecture, SavedPolicy
 from pgpelib.policies.running_statistics import RunningStat
+from pgpelib.policies.saving import save_policy
 from pgpelib.search.pgpe import (
     EPISODE_STREAM,
     SearchDistribution,
@@ -340,3 +343,59 @@ def test_without_partners_no_process_waits_for_pytorch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert run.stdout.splitlines()[-1] == "False"
+
+
+def saved_partner(folder, env_name, seed, role=None, **shape):
+    """Save a random policy as training does, and return the path."""
+    task = make_task(env_name, {}, 25, role=role, partners=["Random-v0"])
+    architecture = Architecture(task.observation_size, task.action.output_size, **shape)
+    rng = np.random.default_rng(seed)
+    policy = SavedPolicy(
+        layers=architecture.layers(rng.normal(size=architecture.num_parameters)),
+        activation="tanh",
+        obs_mean=rng.uniform(0, 1, task.observation_size),
+        obs_stdev=rng.uniform(0.5, 2, task.observation_size),
+        action=task.action,
+        env_name=env_name,
+        env_config={},
+        obs_processor=task.obs_processor,
+        action_processor=task.action_processor,
+        metadata=PolicyMetadata(role=role),
+    )
+    path = folder / f"policy{seed}.pickle"
+    save_policy(policy, path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("env_name", "role", "partner_role", "exact"),
+    [
+        ("posggym:Driving-v1", None, None, True),
+        ("posggym:PursuitEvasion-v1", "1", "0", True),
+        ("posggym:DrivingContinuous-v0", None, None, False),
+    ],
+)
+def test_kernels_play_the_episodes_with_saved_policies(
+    env_name, role, partner_role, exact, tmp_path
+):
+    partners = {
+        saved_partner(tmp_path, env_name, 1, partner_role, hidden=(4,)): 1,
+        saved_partner(tmp_path, env_name, 2, partner_role, lstm_size=3): 2,
+        "Random-v0": 0.5,
+    }
+    options = {"role": role, "partners": partners}
+    plain = make_task(env_name, {}, 25, **options)
+    compiled = make_task(env_name, {}, 25, **options, compiled=True)
+    batch = batch_for(plain, episodes=6)
+    played = compiled.play(batch)
+    assert_same_rollouts(played, plain.play(batch), exact)
+    # Wherever the files are.
+    moved = tmp_path / "0" / "moved"
+    moved.mkdir(parents=True)
+    elsewhere = {
+        str(shutil.copy2(name, moved)) if name.endswith(".pickle") else name: weight
+        for name, weight in partners.items()
+    }
+    options["partners"] = elsewhere
+    again = make_task(env_name, {}, 25, **options, compiled=True)
+    assert_same_rollouts(again.play(batch), played, exact=True)

@@ -75,7 +75,7 @@ def results(run_dir: Path):
             for row in csv.DictReader(file)
         ]
     policies = {}
-    for path in (run_dir / "policies").iterdir():
+    for path in (run_dir / "policies").glob("*.pickle"):
         policy = load_policy(path)
         policies[policy.metadata.generation, policy.metadata.role] = [
             array.tolist() for layer in policy.layers for array in layer

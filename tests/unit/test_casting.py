@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posggym_es.tasks.casting import cast, casts_before_repeating
+from posggym_es.tasks.casting import cast, casts
 
 AGENTS = ["0", "1", "2"]
 SEEDS = st.integers(0, 2**64 - 1)
@@ -18,7 +20,7 @@ NAMES = st.lists(st.sampled_from("abcde"), min_size=1, unique=True)
 @given(SEEDS, NAMES, NAMES)
 def test_candidates_without_weights_take_turns(seed, first, second):
     candidates = {"1": first, "2": second}
-    period = casts_before_repeating(AGENTS, candidates)
+    period = len(AGENTS) * math.lcm(len(first), len(second))
     assert cast(AGENTS, seed, "0", candidates) == cast(
         AGENTS, seed % period, "0", candidates
     )
@@ -54,3 +56,18 @@ def test_a_draw_depends_on_the_seed_and_the_weights_alone(seed, weights):
     )
     assert others == [first, first]
     assert first["1"] in weights
+
+
+@given(
+    st.lists(SEEDS, min_size=1),
+    st.sampled_from([None, *AGENTS]),
+    NAMES,
+    st.dictionaries(st.sampled_from("abcde"), st.floats(1e-3, 1e3), min_size=1),
+)
+def test_many_seeds_are_cast_like_each_alone(seeds, role, turns, weights):
+    candidates = {"0": weights, "1": turns, "2": weights}
+    names = list("abcde")
+    together = casts(AGENTS, np.array(seeds, np.uint64), role, candidates, names)
+    for seed, numbers in zip(seeds, together, strict=True):
+        players = [None if number == 0 else names[number - 1] for number in numbers]
+        assert players == list(cast(AGENTS, seed, role, candidates).values())

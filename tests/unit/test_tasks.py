@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import posggym
 import pytest
@@ -17,7 +19,7 @@ from pgpelib.tasks.base import MAX_SLOTS
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
 from pgpelib.tasks.lockstep import play as play_side_by_side
 from pgpelib.tasks.registry import make_task, standard_env_name
-from posggym_es.tasks.casting import cast, casts_before_repeating
+from posggym_es.tasks.casting import cast
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
 from posggym_es.tasks.posggym_task import (
     derived_processor,
@@ -185,8 +187,7 @@ def test_a_learner_without_a_role_takes_one_place(seed):
 def test_casts_repeat(role):
     agents = ["0", "1", "2"]
     candidates = {"0": ["a", "b"], "1": ["b"], "2": ["a", "b", "c"]}
-    number = casts_before_repeating(agents, candidates)
-    assert number == 18
+    number = len(agents) * math.lcm(2, 1, 3)
     for seed in (number - 1, number, 2**63 + 5):
         expected = cast(agents, seed % number, role, candidates)
         assert cast(agents, seed, role, candidates) == expected

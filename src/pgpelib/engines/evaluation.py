@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pgpelib.policies.networks import Layer
+from pgpelib.policies.partners import Partners
 from pgpelib.policies.policy import Architecture
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.search.pgpe import (
@@ -24,7 +25,7 @@ from pgpelib.search.pgpe import (
     SearchDistribution,
     episode_seeds,
 )
-from pgpelib.tasks.base import Batch, Partners, Rollout, Task
+from pgpelib.tasks.base import Batch, Rollout, Task
 from pgpelib.tasks.registry import make_task, uncompiled_reason
 
 Vector = npt.NDArray[np.float64]
@@ -54,7 +55,7 @@ class TaskConfig:
     hidden, activation, lstm_size, head
         The policy, see `Architecture`.
     partners
-        Registered policies to play with, see `PosggymTask`.
+        Who plays the other agents, see `PosggymTask`.
     episodes_per_solution
         Episodes whose mean return is the fitness of a solution.
     common_seeds

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pgpelib.policies.partners import located, relative
 from pgpelib.utils.plain_data import is_integer, is_line, plain
 
 
@@ -110,8 +112,8 @@ class PolicyMetadata:
     update
         Number of the last gradient update of its weights.
     partners
-        Ids of registered policies that play the other agents in reference episodes, or
-        their weights, if these are not the partners in `config`.
+        Who plays the other agents in reference episodes, see
+        `pgpelib.policies.partners`, if these are not the partners in `config`.
     origin
         The file that the policy was extracted from.
     reference
@@ -191,9 +193,27 @@ class PolicyMetadata:
             for value in [getattr(self, name)]
             if value is not None or name in self.stated
         }
+        if self.partners is not None:
+            values["partners"] = relative(self.partners)
+        if "partners" in self._settings:
+            partners = relative(self._settings["partners"])
+            values["config"] = {**self._settings, "partners": partners}
         values |= self.extra
         order = dict.fromkeys([*self.stated, *values])
         return {key: values[key] for key in order if key in values}
+
+    def located(self, folder: Path) -> PolicyMetadata:
+        """Return the metadata of a file in a folder, with the paths of saved partners.
+
+        Files name them relative to their folder, which `to_notes` does again.
+        """
+        changes: dict[str, Any] = {}
+        if self.partners is not None:
+            changes["partners"] = located(self.partners, folder)
+        if "partners" in self._settings:
+            partners = located(self._settings["partners"], folder)
+            changes["config"] = {**self._settings, "partners": partners}
+        return dataclasses.replace(self, **changes)
 
     @property
     def extracted_reference(self) -> Reference:
@@ -212,7 +232,7 @@ class PolicyMetadata:
 
     @property
     def played_with(self) -> list[str] | dict[str, float]:
-        """Registered policies that play the other agents, or their weights in draws."""
+        """Who plays the other agents, as a list or with weights."""
         if self.partners is not None:
             return self.partners
         partners: list[str] | dict[str, float] = self._settings.get("partners", [])
@@ -220,7 +240,7 @@ class PolicyMetadata:
 
     @property
     def partner_ids(self) -> list[str]:
-        """Ids of registered policies that play the other agents; [] for none."""
+        """The policies that play the other agents; [] for none."""
         return list(self.played_with)
 
     @property

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -258,6 +261,50 @@ class SavedPolicy:
     def folded_layers(self) -> list[Layer]:
         """Layers with the observation normalisation folded in, float64."""
         return fold_normalization(self.layers, self.obs_mean, self.obs_stdev)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Sizes of the layers."""
+        lstm = [isinstance(layer, LSTM) for layer in self.layers]
+        place = lstm.index(True) if self.num_lstm else len(lstm) - 1
+        sizes = [layer[1].shape[-1] for layer in self.layers]
+        return Architecture(
+            observation_size=self.observation_size,
+            output_size=self.action.output_size,
+            hidden=tuple(sizes[:place]),
+            activation=self.activation,
+            lstm_size=sizes[place] if self.num_lstm else 0,
+            head=tuple(sizes[place + 1 : -1]),
+        )
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that identify what the policy plays.
+
+        They cover the network, the spaces and the role, and not how it was trained.
+        """
+        numbers = hashlib.sha256()
+        for array in itertools.chain(
+            *self.layers,
+            (self.obs_mean, self.obs_stdev, self.action.low, self.action.high),
+        ):
+            if array is not None:
+                numbers.update(np.ascontiguousarray(array, np.float64).tobytes())
+        facts = [
+            dataclasses.asdict(self.architecture),
+            self.obs_mean is None,
+            self.action.kind,
+            self.obs_processor,
+            self.action_processor,
+            self.metadata.role,
+            numbers.hexdigest(),
+        ]
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def located(self, folder: Path) -> Self:
+        """Return the policy of a file in a folder, see `PolicyMetadata.located`."""
+        return dataclasses.replace(self, metadata=self.metadata.located(folder))
 
     def network(self) -> Network:
         """Return the network, which maps raw observations to outputs."""

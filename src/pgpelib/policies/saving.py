@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pgpelib.foreign.safe_pickle import PLAIN_NAMES, read_file, safe_load
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Layer
+from pgpelib.policies.partners import Partners, is_saved, renamed, standard_name
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from pgpelib.utils.files import write_bytes
 from pgpelib.utils.plain_data import is_line, plain
@@ -58,6 +61,52 @@ def to_plain(policy: SavedPolicy) -> dict[str, Any]:
         "action_processor": policy.action_processor,
         "notes": policy.metadata.to_notes(),
     }
+
+
+def load_saved(path: Path) -> SavedPolicy:
+    """Read a policy file of this project, see `pgpelib.restore.load_policy`.
+
+    Raises
+    ------
+    ValueError
+        If the file is not one; the message names it.
+    """
+    try:
+        data = safe_load(read_file(path), PLAIN_NAMES)
+        if not isinstance(data, dict):
+            raise ValueError("it is a pickle, but not of a policy")
+        return from_plain(data).located(path.parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a policy file: {error}") from error
+
+
+def load_partners(partners: Partners) -> dict[str, SavedPolicy]:
+    """Read the saved policies among partners, keyed by their paths.
+
+    Raises
+    ------
+    ValueError
+        If one is not a policy of this project; the message names the file.
+    """
+    return {name: load_saved(Path(name)) for name in partners if is_saved(name)}
+
+
+def with_standard_names(
+    partners: Partners, policies: Mapping[str, SavedPolicy]
+) -> list[str] | dict[str, float]:
+    """Return partners with the saved ones named by what they play.
+
+    Parameters
+    ----------
+    partners
+        The partners.
+    policies
+        What `load_partners` returned for them.
+    """
+    return renamed(
+        partners,
+        lambda name: standard_name(policies[name].digest) if name in policies else name,
+    )
 
 
 def from_plain(data: dict[str, Any]) -> SavedPolicy:

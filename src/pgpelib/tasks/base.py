@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from pgpelib.policies.networks import Array, Layer, Network, Vector, fold_normalization
+from pgpelib.policies.partners import Partners
 from pgpelib.policies.policy import ActionSpec, Architecture
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks import lockstep
@@ -79,10 +80,6 @@ def merged(rollouts: Sequence[Rollout]) -> Rollout:
         RunningStat.total(parts, len(parts[0].sum)),
     )
 
-
-Partners = Sequence[str] | Mapping[str, float]
-"""Ids of policies that play the other agents: a list takes turns, and a mapping to
-weights is drawn from for each episode."""
 
 # Yields whenever it has written observations and needs the network's outputs for them.
 Episode = Generator[None, None, Rollout]

@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, Protocol
 
 from exact_gymnasium.ids import canonical_env_id, require_known
-from pgpelib.tasks.base import Partners, Task, TaskOptions
+from pgpelib.policies.partners import Partners
+from pgpelib.tasks.base import Task, TaskOptions
 
 FAMILIES = "pgpelib.tasks"
 """Entry point group of packages that add environments of other suites.

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from pgpelib.engines.evaluation import TaskConfig
+from pgpelib.policies.partners import Partners, read_partners
+from pgpelib.policies.saving import load_partners, with_standard_names
 from pgpelib.tasks.registry import family_of, standard_env_name
 from pgpelib.utils.settings import (
     AS_TUPLE,
+    FILE,
     LIST,
-    LIST_OR_MAPPING,
+    LIST_OR_MAPPING_OR_FILE,
     MAPPING,
     Count,
     DecayFactor,
@@ -97,12 +101,15 @@ class TrainSettings(Settings):
     agents (self-play)."""
     partners: Annotated[
         Annotated[tuple[str, ...], AS_TUPLE, Tag(LIST)]
-        | Annotated[dict[str, PositiveNumber], Tag(MAPPING)],
-        LIST_OR_MAPPING,
+        | Annotated[dict[str, PositiveNumber], Tag(MAPPING)]
+        | Annotated[Text, Tag(FILE)],
+        LIST_OR_MAPPING_OR_FILE,
     ] = ()
-    """Ids of registered policies that play the other agents: the policy is trained as a
-    best response to them. They take turns; with weights, {id: weight}, one is drawn for
-    each episode."""
+    """Policies that play the other agents: the policy is trained as a best response to
+    them. Each is the id of a registered policy, or a policy file of this trainer
+    (`.pickle`), for the agent that it was trained for. They take turns; with weights,
+    {policy: weight}, one is drawn for each episode. The weights may be in a YAML or
+    JSON file, named instead of them."""
     obs_norm: bool = True
     """Normalise observations by their running mean and standard deviation."""
     max_episode_length: _PositiveOrAll = -1
@@ -227,15 +234,40 @@ class TrainingConfig(TrainSettings):
         Configs that differ only in `BUDGET_KEYS` share a digest: their runs agree
         generation by generation, so one can resume where the other stopped. Default
         values are left out, so that new settings do not change existing digests.
+        Saved partners count by what they play, wherever their files are.
+
+        Raises
+        ------
+        ValueError
+            If a file of a partner cannot be read.
         """
         defaults = TrainingConfig().to_dict()
         values = {
             name: value
-            for name, value in self.to_dict().items()
+            for name, value in self.identity.items()
             if name not in BUDGET_KEYS and value != defaults[name]
         }
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All settings as plain data, with saved partners named by what they play."""
+        partners = self.partner_names
+        names = with_standard_names(partners, load_partners(partners))
+        return {**self.to_dict(), "partners": names}
+
+    @property
+    def partner_names(self) -> Partners:
+        """The partners, read from their file if there is one."""
+        if isinstance(self.partners, str):
+            return read_partners(Path(self.partners))
+        return self.partners
+
+    @property
+    def registered_env_name(self) -> str:
+        """The environment of re-evaluations, which the agent is registered for."""
+        return self.re_eval_env_name or standard_env_name(self.env_name)
 
     @property
     def task(self) -> TaskConfig:
@@ -245,12 +277,12 @@ class TrainingConfig(TrainSettings):
             self.env_config,
             self.max_episode_length,
             self.decrease_rewards_by,
-            self.re_eval_env_name or standard_env_name(self.env_name),
+            self.registered_env_name,
             self.hidden,
             self.activation,
             self.lstm_size,
             self.head,
-            self.partners,
+            self.partner_names,
             self.episodes_per_solution,
             self.common_seeds,
         )

@@ -18,7 +18,13 @@ import numpy.typing as npt
 from pgpelib.engines.choice import make_engine
 from pgpelib.engines.evaluation import Evaluation, Evaluator, Population
 from pgpelib.policies.metadata import TRAINING_KEYS, PolicyMetadata
-from pgpelib.policies.saving import policy_file_name, save_policy
+from pgpelib.policies.partners import Partners, keep, located, standard_name
+from pgpelib.policies.saving import (
+    load_partners,
+    policy_file_name,
+    save_policy,
+    with_standard_names,
+)
 from pgpelib.search.pgpe import PGPE
 from pgpelib.tasks.registry import family_of
 from pgpelib.training.config import BUDGET_KEYS, TrainingConfig
@@ -128,6 +134,7 @@ class Training:
             # First, because these find mistakes in the config before files are written.
             self.learners = [Learner(config, role) for role in config.roles or (None,)]
             self._uncompiled_reason = config.task.uncompiled_reason()
+            self._settings = config.identity
             self._identity = self._claim_folder()
             self._check_kernels()
             self._rule = StoppingRule(
@@ -139,7 +146,11 @@ class Training:
             self._load_state()
             self._engine = make_engine(
                 config.engine,
-                dataclasses.replace(config.task, compiled=self._identity.compiled),
+                dataclasses.replace(
+                    config.task,
+                    partners=self._kept_partners(),
+                    compiled=self._identity.compiled,
+                ),
                 config.num_cpus if config.num_cpus > 0 else None,
                 config.worker_timeout,
             )
@@ -415,8 +426,8 @@ class Training:
             timesteps=self.timesteps,
             seed=self.config.seed,
             commit=source_commit(),
-            config=self.config.to_dict(),
-            re_eval_env_name=self.config.task.re_eval_env_name,
+            config=self._settings,
+            re_eval_env_name=self.config.registered_env_name,
             re_eval_returns=None if returns is None else list(returns),
             best_generation=candidate.generation if self.config.keep_best else None,
             stated=TRAINING_KEYS,
@@ -455,7 +466,7 @@ class Training:
                 now.strftime("%Y_%m_%d_%H_%M_%S"),
                 os.getpid(),
                 source_commit(),
-                self.config.to_dict(),
+                self._settings,
                 self._uncompiled_reason is None,
             )
             write_identity(self.run_dir, identity)
@@ -463,7 +474,7 @@ class Training:
             old = identity.config
             changes = ", ".join(
                 f"{name}: {old.get(name)} -> {value}"
-                for name, value in self.config.to_dict().items()
+                for name, value in self._settings.items()
                 if name not in BUDGET_KEYS and old.get(name) != value
             )
             raise RunMismatchError(
@@ -471,6 +482,19 @@ class Training:
                 f"({changes}); choose another run_dir, or use that run's settings"
             )
         return identity
+
+    def _kept_partners(self) -> Partners:
+        """Copy saved partners next to the policies, for everything that plays later."""
+        partners = self.config.partner_names
+        policies = load_partners(partners)
+        files = {
+            standard_name(policy.digest): Path(path)
+            for path, policy in policies.items()
+        }
+        keep(files, self.policies_dir)
+        # Workers may have another working directory.
+        folder = self.policies_dir.absolute()
+        return located(with_standard_names(partners, policies), folder)
 
     def _check_kernels(self) -> None:
         """Log whether compiled kernels play the run, and reject runs that need them."""

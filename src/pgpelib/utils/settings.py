@@ -61,10 +61,16 @@ def _no_limit(value: Any) -> Any:
 AS_TUPLE = BeforeValidator(_list_as_tuple)
 
 # Kinds of values that a field may have. Pydantic puts them into the paths of mistakes.
-LIST, MAPPING = "<list>", "<mapping>"
-LIST_OR_MAPPING = Discriminator(
-    lambda value: MAPPING if isinstance(value, dict) else LIST
-)
+LIST, MAPPING, FILE = "<list>", "<mapping>", "<file>"
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, str):
+        return FILE
+    return MAPPING if isinstance(value, dict) else LIST
+
+
+LIST_OR_MAPPING_OR_FILE = Discriminator(_kind_of)
 
 Text = Annotated[str, Field(min_length=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -209,7 +215,7 @@ def explain(
         The error that the model's validation raised.
     model
         A model whose fields are values, models, or tuples and mappings of these. Unions
-        are supported only with None, or as in `LIST_OR_MAPPING`.
+        are supported only with None, or as in `LIST_OR_MAPPING_OR_FILE`.
     path
         Keys that lead to the settings.
 
@@ -224,7 +230,7 @@ def explain(
 
 
 def _line(error: ErrorDetails, model: type[BaseModel], path: Path) -> str:
-    place = tuple(key for key in error["loc"] if key not in (LIST, MAPPING))
+    place = tuple(key for key in error["loc"] if key not in (LIST, MAPPING, FILE))
     kind, value = error["type"], error["input"]
     *parents, key = (*path, *place) or ("",)
     where = f"{_joined(parents)}: " if parents else ""

@@ -255,9 +255,7 @@ class Experiments:
     def posggym_envs(self) -> list[str]:
         """Ids of the POSGGym environments that selected experiments train in."""
         names = [
-            self[name]
-            .training_config(self[name].settings.seeds[0])
-            .task.re_eval_env_name
+            self[name].training_config(self[name].settings.seeds[0]).registered_env_name
             for name in self.selected
             if self[name].settings.train is not None
         ]
@@ -311,7 +309,7 @@ class Experiments:
                 continue
             settings = experiment.registration(label)
             config = experiment.training_config(experiment.agents[label].seed)
-            env = config.task.re_eval_env_name
+            env = config.registered_env_name
             key = (
                 env,
                 repr(sorted(config.env_config.items())),

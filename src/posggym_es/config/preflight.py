@@ -112,7 +112,7 @@ def _check_tasks(agent: PlannedAgent) -> None:
     where = f"experiments.{agent.experiment}.train"
     try:
         config = TrainingConfig.from_dict(agent.train)
-        for name in (config.env_name, config.task.re_eval_env_name):
+        for name in (config.env_name, config.registered_env_name):
             if name.startswith(POSGGYM_PREFIX):
                 env_of(name, config.env_config)
             else:
@@ -139,7 +139,7 @@ def _check_roles(config: TrainingConfig) -> None:
     """Refuse roles that leave an agent of the environment without a policy."""
     if not config.roles or config.partners:
         return
-    env = env_of(config.task.re_eval_env_name, config.env_config).make()
+    env = env_of(config.registered_env_name, config.env_config).make()
     possible = list(env.possible_agents)
     env.close()
     left = [name for name in possible if name not in config.roles]
@@ -153,7 +153,7 @@ def _check_roles(config: TrainingConfig) -> None:
 def _spec(agent: PlannedAgent) -> AgentSpec:
     where = f"experiments.{agent.experiment}"
     config = TrainingConfig.from_dict(agent.train)
-    env = env_of(config.task.re_eval_env_name, config.env_config)
+    env = env_of(config.registered_env_name, config.env_config)
     try:
         spec = agent_in(env, agent.settings, _ANY, _ANY)
     except ValueError as error:

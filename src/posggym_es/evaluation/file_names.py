@@ -1,5 +1,7 @@
-"""Names of the files that playing an agent leaves in its folder."""
+"""Names of the files and folders in an agent's folder."""
 
+# The extracted policy.
+EXTRACTED_FOLDER = "extracted"
 VERIFICATION_FILE = "verification.json"
 
 # In the folder of an agent's film.

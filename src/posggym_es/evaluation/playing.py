@@ -12,14 +12,15 @@ import posggym.agents
 
 from pgpelib.policies.metadata import PolicyMetadata
 from posggym_es.models.model_downloads import ensure_model
+from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.casting import Candidates, cast
+from posggym_es.tasks.partners import partner_pool
 from posggym_es.tasks.posggym_envs import (
     ENDLESS_LENGTH,
     PosggymEpisodes,
     endless_length_of,
 )
-from posggym_es.tasks.posggym_task import partner_candidates
 from posggym_es.utils.torch_threads import one_thread
 
 
@@ -35,14 +36,15 @@ class Actor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class CoPlayers:
-    """The registered policies that played with a policy in its training.
+    """The policies that played with a policy in its training.
 
     Parameters
     ----------
     role
         The agent id that the policy played; None for all.
     partners
-        Ids of the partners of a best response, or a mapping to their weights.
+        The partners of a best response, or a mapping to their weights: ids, or the
+        paths of saved policies.
     siblings
         Ids of policies that were trained together with this one, keyed by the agent ids
         that they play.
@@ -143,8 +145,12 @@ class Player:
     ) -> None:
         self._episodes, self._co_players, self._own = episodes, co_players, own
         self._agents = list(episodes.env.possible_agents)
+        pool = partner_pool(self._agents, co_players.partners)
+        self._saved = {
+            name: DeterministicPolicy.of(policy) for name, policy in pool.saved.items()
+        }
         self._candidates: dict[str, Candidates] = {
-            **partner_candidates(self._agents, co_players.partners),
+            **pool.candidates,
             **{agent: [name] for agent, name in co_players.siblings.items()},
         }
         self._made: dict[tuple[str | None, str], Actor] = {}
@@ -180,6 +186,9 @@ class Player:
             model = self._episodes.env.model
             if policy_id is None:
                 self._made[key] = self._own(model, agent)
+            elif policy_id in self._saved:
+                saved = self._saved[policy_id]
+                self._made[key] = saved.reference_agent(model, agent)
             else:
                 if policy_id in posggym.agents.registry:
                     ensure_model(posggym.agents.registry[policy_id])

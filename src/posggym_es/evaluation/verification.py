@@ -12,6 +12,8 @@ import posggym
 import posggym.agents
 
 from pgpelib.policies.metadata import Reference
+from pgpelib.policies.partners import is_saved, located, relative
+from posggym_es.evaluation.file_names import EXTRACTED_FOLDER
 from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.registration.environments import posggym_episodes
@@ -108,8 +110,9 @@ class Verification:
         return abs(self.difference) <= self.allowed
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data for the report."""
+        """Return plain data for the report, with saved partners as in policy files."""
         fields = dataclasses.asdict(self)
+        fields["co_players"]["partners"] = relative(self.co_players.partners)
         return {
             **{_KEYS.get(name, name): value for name, value in fields.items()},
             "mean_return": float(np.mean(self.returns)),
@@ -143,7 +146,8 @@ def registered_player(
     VerificationError
         If the agent or one of its co-players is not registered.
     """
-    for policy_id in (spec.id, *co_players.partners, *co_players.siblings.values()):
+    registered = [name for name in co_players.partners if not is_saved(name)]
+    for policy_id in (spec.id, *registered, *co_players.siblings.values()):
         if policy_id not in posggym.agents.registry:
             raise VerificationError(
                 f"{policy_id}: not registered in {posggym.__file__}"
@@ -161,7 +165,9 @@ def registered_player(
 
 
 def read_verification(path: Path) -> dict[str, Any]:
-    """Read a report written by `Verification.to_json`.
+    """Read the report on an agent from its folder, see `Verification.to_json`.
+
+    The saved partners are those of the extracted policy, which is next to the report.
 
     Raises
     ------
@@ -171,7 +177,9 @@ def read_verification(path: Path) -> dict[str, Any]:
 
     def parse(data: Any) -> dict[str, Any]:
         refuse_mistakes(data, _SCHEMA)
-        return dict(data)
+        partners = data["company"].get("partners", [])
+        partners = located(partners, path.parent / EXTRACTED_FOLDER)
+        return {**data, "company": {**data["company"], "partners": partners}}
 
     return read_as(path, "not a verification report", parse)
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pgpelib.policies.metadata import PolicyMetadata
+from pgpelib.policies.partners import is_saved, keep, standard_name
 from pgpelib.utils.files import read_json, write_bytes, write_json
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.deterministic import DeterministicPolicy
@@ -32,7 +33,13 @@ _KINDS: dict[str, type[ConvertiblePolicy]] = {
 
 
 def write_policy(policy: ConvertiblePolicy, folder: Path) -> None:
-    """Write a policy to a folder; the same policy always gives the same bytes."""
+    """Write a policy to a folder; the same policy always gives the same bytes.
+
+    Saved partners of its training are copied to where the policy then has them.
+    """
+    partners = [name for name in policy.metadata.partner_ids if is_saved(name)]
+    files = {standard_name(Path(name).stem): Path(name) for name in partners}
+    keep(files, folder)
     tensors, fields = policy.to_tensors()
     data = save_tensors(tensors)
     write_bytes(folder / TENSORS_FILE, data)
@@ -114,6 +121,7 @@ def load_extracted(folder: Path) -> ConvertiblePolicy:
         del fields[key]
     try:
         metadata = PolicyMetadata.from_notes(fields.pop("notes"))
+        metadata = metadata.located(folder)
         return kind.from_tensors(load_tensors(data), fields, metadata)
     except (KeyError, TypeError, SafetensorError) as error:
         raise ValueError(f"{metadata_path}: incomplete or damaged: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pgpelib.policies.partners import is_saved
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.registration.environments import RegisteredEnv, registered_env
@@ -107,11 +108,11 @@ def describe(policy: ConvertiblePolicy, text: str | None) -> str:
 
 def describe_partners(policy: ConvertiblePolicy) -> str:
     """Describe the co-players of a policy's reference returns; "" without any."""
-    partners = [name.rpartition("/")[2] for name in policy.metadata.partner_ids]
-    if len(partners) > _MOST_PARTNERS:
-        return f"with {len(partners)} policies"
+    partners = policy.metadata.partner_ids
+    if len(partners) > _MOST_PARTNERS or any(map(is_saved, partners)):
+        return f"with {len(partners)} {'policy' if len(partners) == 1 else 'policies'}"
     if partners:
-        return f"with {' and '.join(partners)}"
+        return f"with {' and '.join(name.rpartition('/')[2] for name in partners)}"
     if policy.metadata.role is not None:
         return "with the policies trained for the other agents"
     return "in self-play" if policy.env_name.startswith(POSGGYM_PREFIX) else ""

@@ -14,7 +14,7 @@ from pgpelib.utils.files import read_json, write_bytes, write_json, write_text
 from posggym_es.agents import CONVERTED_FOLDER, policy_file_of
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.conversion.report import REPORT_FILE
-from posggym_es.evaluation.file_names import VERIFICATION_FILE
+from posggym_es.evaluation.file_names import EXTRACTED_FOLDER, VERIFICATION_FILE
 from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.spec import MODELS_ROOT, SPEC_FILE, AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
@@ -77,7 +77,7 @@ def collect(
     films
         Whether to include the agents' films.
     """
-    parts = ["extracted", CONVERTED_FOLDER, *([FILM_FOLDER] if films else [])]
+    parts = [EXTRACTED_FOLDER, CONVERTED_FOLDER, *([FILM_FOLDER] if films else [])]
     agents: list[dict[str, Any]] = []
     tables: dict[str, pd.DataFrame] = {}
     for folder in agent_dirs:
@@ -94,7 +94,7 @@ def collect(
                 "spec": spec,
                 "verification": read_json(folder / VERIFICATION_FILE),
                 "conversion": read_json(folder / CONVERTED_FOLDER / REPORT_FILE),
-                "metadata": read_metadata(folder / "extracted"),
+                "metadata": read_metadata(folder / EXTRACTED_FOLDER),
                 "load": load_lines(spec),
                 "folder": target,
             }

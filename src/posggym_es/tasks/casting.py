@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
-import math
 from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 Candidates = Sequence[str] | Mapping[str, float]
 """Policies that may play an agent: a sequence takes turns, and a mapping to weights is
 drawn from."""
 
-
-_BITS = 2**64 - 1
+Seeds = npt.NDArray[np.uint64]
 
 
 def cast(
@@ -47,51 +46,77 @@ def cast(
     ValueError
         If neither the learner nor a candidate can play an agent.
     """
+    names = list(dict.fromkeys(name for each in candidates.values() for name in each))
+    seeds = np.array([seed], np.uint64)
+    players: list[str | None] = [None, *names]
+    (numbers,) = casts(agents, seeds, role, candidates, names)
+    return {agent: players[n] for agent, n in zip(agents, numbers, strict=True)}
+
+
+def casts(
+    agents: Sequence[str],
+    seeds: Seeds,
+    role: str | None,
+    candidates: Mapping[str, Candidates],
+    names: Sequence[str],
+) -> npt.NDArray[np.int64]:
+    """Return who plays each agent in the episodes of many seeds, see `cast`.
+
+    Parameters
+    ----------
+    agents, role, candidates
+        See `cast`.
+    seeds
+        Seeds of the episodes, of any shape.
+    names
+        All candidates.
+
+    Returns
+    -------
+    ndarray
+        Shape (*seeds.shape, agents): 0 for the learner, or 1 + an index in `names`.
+
+    Raises
+    ------
+    ValueError
+        See `cast`.
+    """
+    numbers = np.zeros((*seeds.shape, len(agents)), np.int64)
     if role is None and not candidates:
-        return dict.fromkeys(agents)
-    own = role if role is not None else agents[seed % len(agents)]
-    parts: dict[str, str | None] = {own: None}
-    for agent in agents:
-        if agent != own:
-            if not candidates.get(agent):
-                raise ValueError(f"none of the given policies can play agent {agent!r}")
-            parts[agent] = _choice(candidates[agent], seed, agents, agent)
-    return {agent: parts[agent] for agent in agents}
+        return numbers
+    own = np.asarray(seeds % len(agents) if role is None else agents.index(role))
+    for place, agent in enumerate(agents):
+        if (own == place).all():
+            continue
+        if not candidates.get(agent):
+            raise ValueError(f"none of the given policies can play agent {agent!r}")
+        order, chosen = _choices(candidates[agent], seeds, len(agents), place)
+        known = np.array([1 + names.index(name) for name in order])
+        numbers[..., place] = np.where(own == place, 0, known[chosen])
+    return numbers
 
 
-def _choice(
-    candidates: Candidates, seed: int, agents: Sequence[str], agent: str
-) -> str:
-    """Return the candidate that plays an agent in the episode of a seed."""
+def _choices(
+    candidates: Candidates, seeds: Seeds, num_agents: int, place: int
+) -> tuple[list[str], npt.NDArray[np.integer]]:
+    """Return candidates, and the index of the chosen one for each seed."""
     if not isinstance(candidates, Mapping):
-        return candidates[seed // len(agents) % len(candidates)]
+        return list(candidates), seeds // num_agents % len(candidates)
     # Sorted, so that the result does not depend on the order of the mapping.
     names = sorted(candidates)
-    bounds = list(itertools.accumulate(candidates[name] for name in names))
-    drawn = bisect.bisect(bounds, _uniform(seed, agents.index(agent)) * bounds[-1])
+    bounds = np.cumsum([float(candidates[name]) for name in names])
+    drawn = np.searchsorted(bounds, _uniform(seeds, place) * bounds[-1], side="right")
     # The product may be rounded up to the last bound.
-    return names[min(drawn, len(names) - 1)]
+    return names, np.minimum(drawn, len(names) - 1)
 
 
-def _uniform(seed: int, place: int) -> float:
-    """Return the number at index `place` of SplitMix64 with a seed, scaled to [0, 1).
+def _uniform(seeds: Seeds, place: int) -> npt.NDArray[np.float64]:
+    """Return the number at index `place` of SplitMix64 for seeds, scaled to [0, 1).
 
     Source: Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014.
     """
-    z = seed + (place + 1) * 0x9E3779B97F4A7C15 & _BITS
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _BITS
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & _BITS
-    return float((z ^ z >> 31) >> 11) / 2**53
-
-
-def casts_before_repeating(
-    agents: Sequence[str], candidates: Mapping[str, Candidates]
-) -> int | None:
-    """Return the period n of assignments over seeds, or None if they are not periodic.
-
-    `cast(agents, seed, ...)` equals `cast(agents, seed % n, ...)`. Assignments are not
-    periodic if candidates have weights.
-    """
-    if any(isinstance(each, Mapping) for each in candidates.values()):
-        return None
-    return len(agents) * math.lcm(*(len(each) for each in candidates.values() if each))
+    offset = (place + 1) * 0x9E3779B97F4A7C15 % 2**64
+    z = seeds + np.uint64(offset)
+    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ z >> np.uint64(31)) >> np.uint64(11)).astype(np.float64) / 2**53

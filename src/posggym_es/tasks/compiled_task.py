@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pgpelib.policies.networks import Layer
+from pgpelib.policies.partners import Partners, is_saved
 from pgpelib.policies.policy import Architecture
 from pgpelib.policies.running_statistics import RunningStat
-from pgpelib.tasks.base import Batch, Partners, Rollout, TaskOptions
+from pgpelib.tasks.base import Batch, Rollout, TaskOptions
 from posggym_compiled import networks
 from posggym_compiled.interface import UnsupportedError, World, world_for
 from posggym_compiled.partners.kinds import Opponent, Partner
 from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import rescaling
 from posggym_compiled.rollouts import Outcomes, Players, Seeds
-from posggym_es.tasks.casting import Candidates, cast, casts_before_repeating
+from posggym_es.tasks.casting import casts
+from posggym_es.tasks.partners import partner_pool
 from posggym_es.tasks.posggym_envs import complete_env_args
-from posggym_es.tasks.posggym_task import PosggymTask, partner_candidates
+from posggym_es.tasks.posggym_task import PosggymTask
 
 
 def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
@@ -39,7 +41,7 @@ def compiled_world(env_name: str, env_config: dict[str, Any]) -> World:
 
 
 def compiled_partners(world: World, partners: Partners) -> dict[str, Partner]:
-    """Return the compiled forms of registered policies, keyed by id.
+    """Return the compiled forms of policies, keyed as in `PartnerPool`.
 
     Missing policy files are downloaded, and all are checked before they are loaded; see
     `posggym_es.models.model_downloads`.
@@ -51,19 +53,24 @@ def compiled_partners(world: World, partners: Partners) -> dict[str, Partner]:
     ValueError
         If an id is not registered, or a policy file cannot be downloaded or read.
     """
-    if not partners:
-        return {}
+    pool = partner_pool(world.agents, partners)
+    forms: dict[str, Partner] = {
+        name: opponent(policy.architecture, policy.folded_layers)
+        for name, policy in pool.saved.items()
+    }
+    registered = [name for name in partners if not is_saved(name)]
+    if not registered:
+        return forms
     # These import PyTorch, which takes seconds.
     import posggym.agents
 
     from posggym_es.models.model_downloads import ensure_model
     from posggym_es.models.posggym_model_file import read_model_file
 
-    partner_candidates(world.agents, partners)
-    specs = {policy_id: posggym.agents.registry[policy_id] for policy_id in partners}
+    specs = {policy_id: posggym.agents.registry[policy_id] for policy_id in registered}
     for spec in specs.values():
         ensure_model(spec)
-    return {
+    return forms | {
         policy_id: partner_for(world, spec, read_model_file)
         for policy_id, spec in specs.items()
     }
@@ -127,26 +134,10 @@ class CompiledTask(PosggymTask):
         """Return the index of each agent's player, of shape (*seeds.shape, agents)."""
         if batch.others:
             names = list(batch.others)
-            return self._casts({agent: [agent] for agent in names}, names, seeds)
-        return self._casts(self._partners, list(self._forms), seeds)
-
-    def _casts(
-        self,
-        candidates: Mapping[str, Candidates],
-        names: Sequence[str],
-        seeds: Seeds,
-    ) -> npt.NDArray[np.int64]:
-        # The learner has index 0.
-        numbers = {None: 0} | {name: n for n, name in enumerate(names, 1)}
-        period = casts_before_repeating(self._agents, candidates)
-        different, places = np.unique(
-            seeds % np.uint64(period) if period else seeds, return_inverse=True
-        )
-        parts = [
-            cast(self._agents, int(seed), self._role, candidates) for seed in different
-        ]
-        rows = [[numbers[each[i]] for i in self._world.agents] for each in parts]
-        return np.array(rows)[places.reshape(seeds.shape)]
+            others = {agent: [agent] for agent in names}
+            return casts(self._agents, seeds, self._role, others, names)
+        candidates, names = self._partners.candidates, list(self._forms)
+        return casts(self._agents, seeds, self._role, candidates, names)
 
     def _players(self, batch: Batch) -> Players:
         """Return the players; reused for all batches if there are no other networks."""

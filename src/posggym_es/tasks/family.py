@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pgpelib.tasks.base import Partners, Task, TaskOptions
+from pgpelib.policies.partners import Partners
+from pgpelib.tasks.base import Task, TaskOptions
 
 POSGGYM_PREFIX = "posggym:"
 """Prefix of POSGGym ids in configs; the entry point has the same name."""

@@ -7,27 +7,27 @@ on first use; compiled tasks without partners never use them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
 
 from pgpelib.policies.networks import Array, Network
-from pgpelib.policies.policy import ActionSpec
+from pgpelib.policies.partners import is_saved
+from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from pgpelib.tasks.base import (
     Episode,
     ObservationRecorder,
     Others,
-    Partners,
     Rollout,
     Task,
     TaskOptions,
     episode_limit,
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
-from pgpelib.utils.hints import did_you_mean
-from posggym_es.tasks.casting import Candidates, cast
+from posggym_es.tasks.casting import cast
+from posggym_es.tasks.partners import partner_pool
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 
 if TYPE_CHECKING:
@@ -89,6 +89,19 @@ class _AgentInterface:
         """Converts actions of a network to those of the agent."""
         return make_processor(self.action_processor, self._spaces[1]).unprocess
 
+    def check(self, policy: SavedPolicy, where: str) -> None:
+        """Refuse a saved policy that does not fit the agent, as one of `where`."""
+        own = self.observation_size, self.action.kind, self.action.output_size
+        action = policy.action
+        others = policy.observation_size, action.kind, action.output_size
+        if own != others or policy.obs_processor[0] != self.obs_processor[0]:
+            raise ValueError(
+                "partners: a policy that was trained in "
+                f"{policy.env_name.rpartition(':')[2]} does not fit {where}: it has "
+                f"{others[0]} observations and {others[2]} {others[1]} actions, not "
+                f"{own[0]} and {own[2]} {own[1]}"
+            )
+
     def player(self, network: Network) -> Callable[[Any], Any]:
         """Return a function from observations to actions that uses a network."""
         act = network.start()
@@ -112,15 +125,16 @@ class PosggymTask(Task):
     env_config
         Keyword arguments of `posggym.make`.
     options
-        Options of the task. Agents other than `role` are played by the registered
-        policies in `partners`, which take turns from episode to episode or are drawn by
-        their weights, or by the networks given to `rollout`.
+        Options of the task. Agents other than `role` are played by the registered and
+        saved policies in `partners`, which take turns from episode to episode or are
+        drawn by their weights, or by the networks given to `rollout`.
 
     Raises
     ------
     ValueError
-        If a space is not supported, an agent id or a partner is unknown, the learner
-        would have to play different kinds of agents, or episodes have no limit.
+        If a space is not supported, an agent id or a partner is unknown, a saved
+        partner does not fit the environment, the learner would have to play different
+        kinds of agents, or episodes have no limit.
     """
 
     def __init__(
@@ -170,17 +184,22 @@ class PosggymTask(Task):
         self.action_processor = own.action_processor
         self.observation_size = own.observation_size
         self.action = own.action
-        self._partners = partner_candidates(self._agents, partners)
+        self._partners = partner_pool(self._agents, partners)
         self._made: dict[tuple[int, str, str], Policy[Any, Any]] = {}
         self.lanes = 1 if role is not None or partners else len(self._agents)
-        if partners:
+        if any(not is_saved(name) for name in partners):
             import torch
 
             # One thread per worker.
             torch.set_num_threads(1)
+        if partners:
             # Raises an error if there is an agent that no partner can play.
             for seed in range(len(self._agents)):
-                cast(self._agents, seed, role, self._partners)
+                cast(self._agents, seed, role, self._partners.candidates)
+            for agent, names in self._partners.candidates.items():
+                for name in self._partners.saved.keys() & set(names):
+                    policy = self._partners.saved[name]
+                    self._interfaces[agent].check(policy, f"{env_name}, agent {agent}")
 
     def episode(
         self,
@@ -230,11 +249,16 @@ class PosggymTask(Task):
         if others:
             own = {str(self._role): 0}
             return own, {i: self._interfaces[i].player(others[i]) for i in others}
-        parts = cast(self._agents, seed, self._role, self._partners)
+        parts = cast(self._agents, seed, self._role, self._partners.candidates)
         mine = [i for i, part in parts.items() if part is None]
         players = {}
         for i, part in parts.items():
-            if part is not None:
+            if part is None:
+                continue
+            if part in self._partners.saved:
+                network = self._partners.saved[part].network()
+                players[i] = self._interfaces[i].player(network)
+            else:
                 policy = self._partner(slot, part, i)
                 policy.reset(seed=seed)
                 players[i] = policy.step
@@ -251,39 +275,6 @@ class PosggymTask(Task):
             ensure_model(posggym.agents.registry[policy_id])
             self._made[key] = posggym.agents.make(policy_id, model, agent)
         return self._made[key]
-
-
-def partner_candidates(
-    agents: Sequence[str], partners: Partners
-) -> dict[str, Candidates]:
-    """Return the partners that can play each agent, keyed by agent id.
-
-    Raises
-    ------
-    ValueError
-        If an id is not registered.
-    """
-    if not partners:
-        return {}
-    import posggym.agents
-
-    for policy_id in partners:
-        if policy_id not in posggym.agents.registry:
-            hint = did_you_mean(policy_id, posggym.agents.registry)
-            raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
-
-    def candidates(agent: str) -> Candidates:
-        names = [
-            policy_id
-            for policy_id in partners
-            for valid in [posggym.agents.registry[policy_id].valid_agent_ids]
-            if valid is None or agent in valid
-        ]
-        if isinstance(partners, Mapping):
-            return {name: partners[name] for name in names}
-        return names
-
-    return {agent: candidates(agent) for agent in agents}
 
 
 def processed_space(

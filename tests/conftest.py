@@ -137,14 +137,6 @@ def hosts(originals, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def done(root, tmp_path_factory) -> Workspace:
-    """A workspace in which register_all has run. Tests copy it to change it."""
-    workspace = Workspace(root, tmp_path_factory.mktemp("chain"), CONFIG)
-    workspace.succeed("register_all")
-    return workspace
-
-
-@pytest.fixture(scope="session")
 def alone(root, tmp_path_factory) -> Workspace:
     """A workspace in which register_all has run for one experiment, without films.
 
@@ -161,6 +153,15 @@ def alone(root, tmp_path_factory) -> Workspace:
             begin = time.monotonic()
             workspace.succeed("register_all")
             (folder / "seconds").write_text(str(time.monotonic() - begin))
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def done(root, alone, tmp_path_factory) -> Workspace:
+    """A workspace in which register_all has run. Tests copy it to change it."""
+    folder = tmp_path_factory.mktemp("chain") / "done"
+    workspace = alone.copy(folder, CONFIG)
+    workspace.succeed("register_all")
     return workspace
 
 

@@ -4,23 +4,21 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-PROGRAM = """
-import numpy
-from posggym_compiled.networks import Architecture, make_plan, pack, packed_weights
-plan = make_plan([Architecture(3, 2)])
-none = numpy.zeros(0)
-packed = packed_weights(plan)[0]
-pack(plan, 0, numpy.arange(8.0), none, none, packed)
-print(packed[:4, :2].ravel().tolist(), sum(pack.stats.cache_hits.values()))
-"""
+import numpy as np
+import pytest
+
+from posggym_compiled.jit import lean_helper, lean_kernel
+
+PROGRAM = Path(__file__).with_name("pack_weights.py")
 WEIGHTS = "[0.0, 3.0, 1.0, 4.0, 2.0, 5.0, 6.0, 7.0]"
 
 
 def run(cache):
     """Pack weights in a new process; return them and the kernels found on disk."""
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, PROGRAM],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
         check=True,
         capture_output=True,
@@ -44,3 +42,22 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     file.write_text("")
     assert run(file / "cache") == f"{WEIGHTS} 0"
     assert file.read_text() == ""
+
+
+@lean_helper
+def successor(number):
+    return number + 1
+
+
+@lean_kernel
+def successors(numbers):
+    for i in range(len(numbers)):
+        numbers[i] = successor(numbers[i])
+
+
+def test_helpers_are_refused_outside_of_kernels():
+    numbers = np.zeros(3)
+    successors(numbers)
+    assert list(numbers) == [1, 1, 1]
+    with pytest.raises(TypeError, match="successor is a helper"):
+        successor(0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,11 @@ class Workspace:
         folder = self.folder / "config"
         folder.mkdir(exist_ok=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def copy(self, folder: Path, config: dict | None = None) -> Workspace:
+        """Copy everything to a folder that does not exist, with another config."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Workspace(self.root, folder, config or self.config)
 
     def snakefile(self) -> list[str]:
         """Return the arguments that say which Snakefile is run."""

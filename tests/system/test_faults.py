@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -77,9 +76,8 @@ def test_two_at_once_do_not_disturb_each_other(root, alone, tmp_path):
     assert published(workspace.folder) == published(alone.folder)
 
 
-def test_a_clock_that_jumps_costs_work_but_no_result(root, alone, tmp_path):
-    shutil.copytree(alone.folder, tmp_path / "copy", symlinks=True)
-    workspace = Workspace(root, tmp_path / "copy", ONE_EXPERIMENT)
+def test_a_clock_that_jumps_costs_work_but_no_result(alone, tmp_path):
+    workspace = alone.copy(tmp_path / "copy")
     jumps = random.Random(1)
     now = time.time()
     for path in sorted((workspace.folder / "runs").rglob("*")):

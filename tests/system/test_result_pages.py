@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
-
-from workspace import Workspace
 
 PAGES = [
     "results/lander/index.html",
@@ -161,11 +158,7 @@ def test_snakemakes_report_has_the_results(done, browser, tmp_path):
         assert urls == [(tmp_path / "report.html").as_uri()]
 
 
-def test_without_films_the_pages_do_without(root, tmp_path, done):
-    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
-    config = {**done.config, "films": False}
-    workspace = Workspace(root, tmp_path / "copy", config)
-    workspace.succeed("results/reaching")
-    page = (workspace.folder / "results/reaching/index.html").read_text()
-    assert "<video" not in page
-    assert not (workspace.folder / "results/reaching/seed0/film").exists()
+def test_without_films_the_pages_do_without(alone):
+    folder = alone.folder / "results/reaching"
+    assert "<video" not in (folder / "index.html").read_text()
+    assert not (folder / "seed0/film").exists()

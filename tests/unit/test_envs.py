@@ -92,7 +92,7 @@ def lock():
     return parse_lock(LOCK_FILE.read_text())
 
 
-def test_the_lock_has_what_the_project_asks_for(root, lock):
+def test_the_lock_has_what_the_project_asks_for(lock):
     for requirement in project_requirements(project_extras()):
         name, _, version = requirement.partition("==")
         assert lock[normal_name(name.partition("[")[0])].version == version

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import posggym.agents
 import pytest
 import torch
 
 from posggym_es.evaluation.playing import play_episode
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
+from posggym_es.utils.small_networks import small_networks
 
 
 @pytest.fixture
@@ -30,3 +33,17 @@ def test_policies_play_with_one_thread_and_the_caller_keeps_his(two_threads):
     play_episode(game, policies, 0, lambda _: during.add(torch.get_num_threads()))
     assert during == {1}
     assert torch.get_num_threads() == 2
+
+
+def test_resets_are_deterministic_without_pytorchs_compiler(monkeypatch):
+    compiler = "torch._inductor.config"
+    monkeypatch.delitem(sys.modules, compiler, raising=False)
+    original = torch.use_deterministic_algorithms
+    with small_networks():
+        # POSGGym's policies do this when they are reset.
+        torch.use_deterministic_algorithms(True)
+        assert torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(False)
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert compiler not in sys.modules
+    assert torch.use_deterministic_algorithms is original

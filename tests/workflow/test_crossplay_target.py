@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
@@ -11,13 +10,11 @@ import pytest
 from posggym_es.evaluation.payoffs import matrix
 from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.utils.return_statistics import mean_interval
-from workspace import Workspace
 
 
-def test_the_target_writes_tables_heat_map_and_page(root, alone, tmp_path):
-    shutil.copytree(alone.folder, tmp_path / "copy", symlinks=True)
+def test_the_target_writes_tables_heat_map_and_page(alone, tmp_path):
     config = {**alone.config, "crossplay": {"episodes": 3}}
-    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace = alone.copy(tmp_path / "copy", config)
     workspace.succeed("register_all")
     (folder,) = (workspace.folder / "results/crossplay/CooperativeReaching-v0").glob(
         "size*"

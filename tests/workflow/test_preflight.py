@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 
 import pytest
 
@@ -68,11 +67,10 @@ def test_modules_of_the_user_are_found_as_in_training(root, tmp_path, monkeypatc
     assert message in result.stdout + result.stderr
 
 
-def test_new_settings_of_agents_train_nothing_anew(root, done, tmp_path):
-    shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
+def test_new_settings_of_agents_train_nothing_anew(done, tmp_path):
     config = copy.deepcopy(CONFIG)
     config["experiments"]["reaching"]["register"]["version"] = 1
-    output = Workspace(root, tmp_path / "copy", config).succeed("-n")
+    output = done.copy(tmp_path / "copy", config).succeed("-n")
     assert "rule agent_spec:" in output
     assert "rule train:" not in output
 

@@ -8,14 +8,13 @@ from pgpelib.utils.files import SCRATCH_FOLDER
 from workspace import CONFIG, Workspace
 
 
-def test_published_files_are_derived_again_and_changes_named(root, alone, tmp_path):
-    shutil.copytree(alone.folder, tmp_path / "copy", symlinks=True)
+def test_published_files_are_derived_again_and_changes_named(alone, tmp_path):
     # One that was trained here, and one that was given.
     trained = alone.config["experiments"]["reaching"]
     given = {"policy_file": "given.pickle", "register": {"policy_name": "given"}}
     experiments = {"reaching": trained, "given": given}
     config = {"experiments": experiments, "films": False}
-    workspace = Workspace(root, tmp_path / "copy", config)
+    workspace = alone.copy(tmp_path / "copy", config)
     policies = workspace.folder / "runs/full/reaching/seed0/policies"
     shutil.copy(next(policies.glob("*.pickle")), workspace.folder / "given.pickle")
     workspace.succeed("register_all")

@@ -23,7 +23,7 @@ from posggym.agents.torch_policy import PPOPolicy
 
 from posggym_es.conversion.float64_model import Bounded, Float64Model
 from posggym_es.policies.convertible import ConvertiblePolicy
-from posggym_es.utils.torch_threads import one_thread
+from posggym_es.utils.small_networks import small_networks
 
 # With fewer observations, a single tie in float32 would exceed the allowed share.
 MIN_OBSERVATIONS = 1000
@@ -151,7 +151,7 @@ class ProbabilityProof(Proof):
         )
 
 
-@one_thread()
+@small_networks()
 def prove(
     policy: ConvertiblePolicy,
     converted: PPOPolicy[Any, Any],

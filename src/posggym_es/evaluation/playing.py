@@ -21,7 +21,7 @@ from posggym_es.tasks.posggym_envs import (
     PosggymEpisodes,
     endless_length_of,
 )
-from posggym_es.utils.torch_threads import one_thread
+from posggym_es.utils.small_networks import small_networks
 
 
 class Actor(Protocol):
@@ -78,7 +78,7 @@ def co_players_of(
     )
 
 
-@one_thread()
+@small_networks()
 def play_episode(
     episodes: PosggymEpisodes,
     policies: Mapping[str, Actor],

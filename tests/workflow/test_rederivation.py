@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-
 from pgpelib.utils.files import SCRATCH_FOLDER
+from posggym_es.config.settings import WorkflowConfig
+from posggym_es.publishing.rederivation import derivation_settings
 from workspace import CONFIG, Workspace
 
 
 def test_published_files_are_derived_again_and_changes_named(alone, tmp_path):
-    # One that was trained here, and one that was given.
-    trained = alone.config["experiments"]["reaching"]
-    given = {"policy_file": "given.pickle", "register": {"policy_name": "given"}}
-    experiments = {"reaching": trained, "given": given}
-    config = {"experiments": experiments, "films": False}
-    workspace = alone.copy(tmp_path / "copy", config)
-    policies = workspace.folder / "runs/full/reaching/seed0/policies"
-    shutil.copy(next(policies.glob("*.pickle")), workspace.folder / "given.pickle")
-    workspace.succeed("register_all")
+    workspace = alone.copy(tmp_path / "copy")
     results = workspace.folder / "results"
     policy = results / "reaching/seed0/converted/policy.pkl"
     policy.write_bytes(policy.read_bytes()[:-1] + b"x")
@@ -47,3 +39,20 @@ def test_before_anything_is_there_it_says_what_to_do(root, tmp_path):
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
     assert "check_results.py" not in result.stdout + result.stderr
+
+
+def test_given_policies_are_found_from_any_folder(tmp_path):
+    given = {"policy_file": "given.pickle", "register": {"policy_name": "given"}}
+    checkpoints = {"checkpoint_dir": "/there", "register": {"policy_name": "ppo"}}
+    config = {
+        "experiments": {"given": given, "checkpoints": checkpoints},
+        "posggym_repo": "posggym",
+        "agent_models_repo": "models",
+        "crossplay": {},
+    }
+    settings = derivation_settings(WorkflowConfig.from_dict(config), tmp_path)
+    experiments = settings["experiments"]
+    assert experiments["given"]["policy_file"] == str(tmp_path / "given.pickle")
+    assert experiments["checkpoints"]["checkpoint_dir"] == "/there"
+    # Nothing is registered anywhere else, played or filmed.
+    assert settings == {"experiments": experiments, "films": False}

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -71,14 +72,7 @@ def derive_again(
     DerivationError
         If a trained policy is missing, or a step fails.
     """
-    settings = config.given()
-    for entry in settings["experiments"].values():
-        for key in ("policy_file", "checkpoint_dir"):
-            if entry.get(key) is not None:
-                entry[key] = str((folder / entry[key]).resolve())
-    for key in ("posggym_repo", "agent_models_repo", "agent_models_url", "crossplay"):
-        settings.pop(key, None)
-    settings["films"] = False
+    settings = derivation_settings(config, folder)
     experiments = Experiments(WorkflowConfig.from_dict(settings), folder)
     for name in experiments.selected:
         if experiments[name].settings.train is None:
@@ -111,6 +105,27 @@ def derive_again(
     )
     if result.returncode != 0:
         raise DerivationError(f"the pipeline failed:\n{result.stdout[-3000:]}")
+
+
+def derivation_settings(config: WorkflowConfig, folder: Path) -> dict[str, Any]:
+    """Return the config of a run that only derives published files.
+
+    Parameters
+    ----------
+    config
+        Config of the original run.
+    folder
+        Working directory of the original run, which paths of policies are relative to.
+    """
+    settings = config.given()
+    for entry in settings["experiments"].values():
+        for key in ("policy_file", "checkpoint_dir"):
+            if entry.get(key) is not None:
+                entry[key] = str((folder / entry[key]).resolve())
+    for key in ("posggym_repo", "agent_models_repo", "agent_models_url", "crossplay"):
+        settings.pop(key, None)
+    settings["films"] = False
+    return settings
 
 
 def differences(published: Path, derived: Path, group: str) -> Iterator[str]:

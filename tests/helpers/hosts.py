@@ -7,7 +7,7 @@ import functools
 import http.server
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import posggym
@@ -79,15 +79,10 @@ def make_originals(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def raw_files(repository: Path, folder: Path, branch: str) -> Iterator[str]:
-    """Serve the files of a published branch, like a code host."""
-    git(folder.parent, "clone", "--quiet", "--branch", branch, repository, folder)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
+def serving(
+    handler: Callable[..., http.server.BaseHTTPRequestHandler],
+) -> Iterator[str]:
+    """Serve on this machine; give the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -95,3 +90,16 @@ def raw_files(repository: Path, folder: Path, branch: str) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def raw_files(repository: Path, folder: Path, branch: str) -> Iterator[str]:
+    """Serve the files of a published branch, like a code host."""
+    git(folder.parent, "clone", "--quiet", "--branch", branch, repository, folder)
+    with serving(functools.partial(_QuietFiles, directory=str(folder))) as url:
+        yield url

@@ -83,8 +83,9 @@ def results(run_dir: Path):
     return state, metrics, policies
 
 
-def wait_for(condition, seconds=600):
+def wait_for(condition, seconds=600, interval=0.02):
+    """Wait until a condition holds, and fail if that takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(interval)

@@ -7,7 +7,6 @@ import copy
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -17,7 +16,7 @@ import yaml
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.loop import Training
 from slurm_cluster import NODES, SlurmCluster, why_not
-from training_runs import results
+from training_runs import results, wait_for
 from workspace import ONE_EXPERIMENT
 
 SMALL_JOBS = {"mem_mb": 500, "runtime": 10}
@@ -86,14 +85,13 @@ class Project:
         return folder
 
     def wait_for_generation(self, name: str, generation: int) -> None:
-        deadline = time.monotonic() + 6000
-        while time.monotonic() < deadline:
-            runs = self.folder / "runs" / "full" / name / "seed0"
-            for metrics in runs.glob("run-*/metrics.csv"):
-                if len(metrics.read_text().splitlines()) > generation:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"{name} did not reach generation {generation}")
+        runs = self.folder / "runs" / "full" / name / "seed0"
+
+        def has_begun() -> bool:
+            files = runs.glob("run-*/metrics.csv")
+            return any(len(f.read_text().splitlines()) > generation for f in files)
+
+        wait_for(has_begun)
 
     def hold_training(self, name: str, generation: int) -> None:
         """Stop the training process after a generation: tests then need not hurry."""
@@ -111,13 +109,16 @@ class Project:
 
 def running_job(cluster: SlurmCluster, rule: str) -> str:
     """Wait for a running job of a rule and return its id."""
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline:
-        for job, (state, comment) in cluster.jobs().items():
-            if state == "RUNNING" and rule in comment:
-                return job
-        time.sleep(0.2)
-    raise AssertionError(f"no job of {rule} is running: {cluster.jobs()}")
+
+    def running() -> list[str]:
+        return [
+            job
+            for job, (state, comment) in cluster.jobs().items()
+            if state == "RUNNING" and rule in comment
+        ]
+
+    wait_for(running, interval=0.2)
+    return running()[0]
 
 
 def test_register_all_gives_the_files_of_a_local_run(root, cluster, tmp_path, alone):

@@ -6,20 +6,19 @@ import contextlib
 import hashlib
 import http.server
 import pickle
-import threading
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import posggym.config
 import pytest
 from posggym.agents.registration import PolicySpec
 
+from hosts import serving
 from pickle_bombs import Executes
 from posggym_es.models.model_downloads import DownloadError, download, ensure_model
 
 
-@contextlib.contextmanager
-def serving(answer) -> Iterator[str]:
+def answering(answer) -> AbstractContextManager[str]:
     """Serve with a function of the request's handler, which writes the answer."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,13 +30,7 @@ def serving(answer) -> Iterator[str]:
         def log_message(self, *_):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
+    return serving(Handler)
 
 
 def body(data: bytes):
@@ -73,7 +66,7 @@ def silent(handler):
 
 
 def test_downloads_are_what_was_served():
-    with serving(body(b"weights")) as url:
+    with answering(body(b"weights")) as url:
         assert download(url) == b"weights"
 
 
@@ -88,7 +81,7 @@ def test_downloads_are_what_was_served():
 )
 def test_downloads_end(answer, message):
     size = 10**12 if answer is trickling else 10**6
-    with serving(answer) as url, pytest.raises(DownloadError) as caught:
+    with answering(answer) as url, pytest.raises(DownloadError) as caught:
         download(url, max_bytes=size, max_seconds=1)
     assert str(caught.value).startswith(url)
     assert message in str(caught.value)
@@ -118,7 +111,7 @@ def test_a_file_that_is_missing_is_downloaded_once(models, real, monkeypatch):
         asked.append(handler.path)
         body(real)(handler)
 
-    with serving(answer) as url:
+    with answering(answer) as url:
         monkeypatch.setattr(posggym.config, "AGENT_MODEL_REPO_URL", url)
         ensure_model(spec, hashlib.sha256(real).hexdigest())
         ensure_model(spec)
@@ -132,7 +125,7 @@ def test_files_that_execute_something_are_refused(models, tmp_path, monkeypatch,
     spec, marker = spec_of(models), tmp_path / "executed"
     attack = pickle.dumps(Executes("touch", str(marker)))
     path = spec.kwargs["policy_file_path"]
-    with serving(body(attack)) as url:
+    with answering(body(attack)) as url:
         monkeypatch.setattr(posggym.config, "AGENT_MODEL_REPO_URL", url)
         if local:
             path.parent.mkdir(parents=True)
@@ -146,7 +139,7 @@ def test_files_that_execute_something_are_refused(models, tmp_path, monkeypatch,
 
 def test_another_file_than_the_expected_one_is_refused(models, real, monkeypatch):
     spec = spec_of(models)
-    with serving(body(real)) as url:
+    with answering(body(real)) as url:
         monkeypatch.setattr(posggym.config, "AGENT_MODEL_REPO_URL", url)
         with pytest.raises(ValueError, match="is not the one that was registered"):
             ensure_model(spec, hashlib.sha256(b"other").hexdigest())

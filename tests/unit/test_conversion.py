@@ -305,10 +305,13 @@ def test_real_posggym_files_survive_a_round_trip(shared_data):
         }
 
 
-def run_converter(root, *arguments):
+def run_converter(root, *arguments, **variables):
     script = root / "workflow" / "scripts" / "save_to_posggym_format.py"
     return subprocess.run(
-        [sys.executable, script, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, script, *map(str, arguments)],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -609,17 +612,8 @@ def test_too_few_observations_prove_nothing(shared_data, root, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-CONVERT = (
-    "import json, sys\n"
-    "from pathlib import Path\n"
-    "from posggym_es.conversion.folders import convert_folder\n"
-    "(report,) = convert_folder(Path(sys.argv[1]), Path(sys.argv[2])).values()\n"
-    "print(json.dumps(report['proof']))\n"
-)
-
-
 @pytest.mark.slow
-def test_conversions_are_judged_alike_on_every_processor(tmp_path):
+def test_conversions_are_judged_alike_on_every_processor(root, tmp_path):
     """A linear policy for Humanoid, as strongly normalised as the published ones."""
     env = gymnasium.make("Humanoid-v4")
     rng = np.random.default_rng(0)
@@ -643,15 +637,17 @@ def test_conversions_are_judged_alike_on_every_processor(tmp_path):
     )
     write_policy(policy, tmp_path / "in")
     proofs, files = [], set()
-    for isa in ("SSE41", "AVX", "AVX2", "ALL"):
-        run = subprocess.run(
-            [sys.executable, "-c", CONVERT, tmp_path / "in", tmp_path / isa],
-            env={**os.environ, "DNNL_MAX_CPU_ISA": isa},
-            capture_output=True,
-            text=True,
+    for isa in ("SSE41", "AVX2", "ALL"):
+        arguments = (
+            "--checkpoint_dir",
+            tmp_path / "in",
+            "--output_dir",
+            tmp_path / isa,
         )
-        assert run.returncode == 0, run.stderr
-        proofs.append(json.loads(run.stdout.splitlines()[-1]))
+        result = run_converter(root, *arguments, DNNL_MAX_CPU_ISA=isa)
+        assert result.returncode == 0, result.stderr
+        report = json.loads((tmp_path / isa / "conversion.json").read_text())
+        proofs.append(report["proof"])
         files.add((tmp_path / isa / "policy.pkl").read_bytes())
     assert len(files) == 1
     assert len({proof["max_difference"] for proof in proofs}) == 1

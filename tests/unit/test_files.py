@@ -15,22 +15,14 @@ import pytest
 from pgpelib.utils.files import SCRATCH_FOLDER, atomic_directory, scratch_directory
 from posggym_es.reporting.html_pages import index_page
 
-WORK = """
-import sys
-from pathlib import Path
-from pgpelib.utils.files import atomic_directory
-with atomic_directory(Path(sys.argv[1])) as folder:
-    (folder / "summary.json").write_text("{}")
-    print("working", flush=True)
-    sys.stdin.read()
-"""
+WORK = Path(__file__).parents[1] / "helpers" / "write_folder.py"
 
 
 @contextlib.contextmanager
 def working(output: Path) -> Iterator[subprocess.Popen]:
     """Run a process that is in the middle of writing a folder."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WORK, output],
+        [sys.executable, WORK, output],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

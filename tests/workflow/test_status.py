@@ -82,12 +82,10 @@ def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
     run_dir = tmp_path / "runs/full/lander/seed0" / f"run-{config.digest}"
     settings = [f"{key}={value!r}" for key, value in config.to_dict().items()]
     settings += ["num_cpus=1", f"run_dir={run_dir}"]
-    watcher = "import sys; from pathlib import Path\n"
-    watcher += "from pgpelib.utils.locks import is_locked\n"
-    watcher += "while True: is_locked(Path(sys.argv[1]))"
+    watcher = root / "tests/helpers/watch_lock.py"
     run_dir.mkdir(parents=True)
     (run_dir / "lock").touch()
-    looking = subprocess.Popen([sys.executable, "-c", watcher, run_dir / "lock"])
+    looking = subprocess.Popen([sys.executable, watcher, run_dir / "lock"])
     try:
         result = subprocess.run(
             [

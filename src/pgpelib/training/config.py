@@ -80,13 +80,13 @@ class TrainSettings(Settings):
     """
 
     env_name: Text = "tinytraj_humanoid_bullet:TinyTrajHumanoidBulletEnv-v0"
-    """Environment that gives fitnesses: a Gymnasium id (old spellings are understood),
-    or posggym: and a POSGGym id, for self-play."""
+    """Environment to train in: a Gymnasium id (old spellings are understood), or
+    posggym: followed by a POSGGym id, for self-play."""
     env_config: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment."""
     re_eval_env_name: str | None = None
-    """Environment of re-evaluations, which the agent is registered for; null for the
-    standard form of env_name."""
+    """Environment of re-evaluations, and the one that the agent is registered for; null
+    for the standard form of env_name."""
     hidden: _Sizes = (64,)
     """Sizes of the hidden layers; [] for a linear policy."""
     activation: Literal["tanh", "relu"] = "tanh"
@@ -113,9 +113,9 @@ class TrainSettings(Settings):
     obs_norm: bool = True
     """Normalise observations by their running mean and standard deviation."""
     max_episode_length: _PositiveOrAll = -1
-    """Steps after which a training episode is stopped; -1 for the environment's own
-    limit. Required where it has none; re-evaluations, verification and films then use
-    it, too."""
+    """Maximum steps of a training episode; -1 for the environment's own limit. Required
+    if the environment has none; re-evaluations, verification and films then use it,
+    too."""
     decrease_rewards_by: Number = 0.0
     """Subtracted from each reward in training, not in re-evaluations."""
     niters: PositiveInt = 1000
@@ -123,7 +123,7 @@ class TrainSettings(Settings):
     popsize: Annotated[int, Field(ge=2, multiple_of=2)] = 10000
     """Solutions sampled at a time; even."""
     popsize_max: IntLimit = _follows_popsize(8)
-    """Most solutions of a generation; null or -1 for no limit."""
+    """Maximum solutions of a generation; null or -1 for no limit."""
     num_interactions: IntLimit = _follows_popsize(150)
     """Sample more solutions until a generation has this many simulator steps; null or
     -1 for one batch."""
@@ -132,7 +132,7 @@ class TrainSettings(Settings):
     common_seeds: bool = False
     """All solutions of a generation play the same episodes (common random numbers)."""
     max_speed: PositiveNumber = 0.15
-    """ClipUp's bound on the velocity."""
+    """Maximum length of ClipUp's velocity."""
     center_lr: PositiveNumber = follows("max_speed", 0.5)
     """Step size of the center."""
     optimizer: Literal["clipup", "adam"] = "clipup"
@@ -146,9 +146,9 @@ class TrainSettings(Settings):
     """Largest relative change of a standard deviation in one update; null or -1 for no
     limit."""
     max_speed_decay: DecayFactor = 1.0
-    """max_speed and center_lr are multiplied by it after each generation."""
+    """Factor that multiplies max_speed and center_lr after each generation."""
     stdev_decay: DecayFactor = 1.0
-    """Standard deviations are multiplied by it after each generation."""
+    """Factor that multiplies the standard deviations after each generation."""
     solution_ranking: bool = True
     """Use centered ranks as fitnesses."""
     re_eval_interval: Count = 10
@@ -163,8 +163,8 @@ class TrainSettings(Settings):
     """Give up the search after this many re-evaluations in a row that are no better
     than its best one; the run then restarts or ends. null or -1 for never."""
     restarts: Count = 0
-    """How many times another search follows one that was given up; needs patience and
-    keep_best."""
+    """Maximum number of new searches after ones that were given up; requires patience
+    and keep_best."""
     save_interval: PositiveInt = 10
     """Generations between saved policies."""
     engine: Literal["local", "ray", "slurm"] = "local"
@@ -222,10 +222,10 @@ class TrainingConfig(TrainSettings):
     """A complete run configuration: `TrainSettings`, workers and seed."""
 
     num_cpus: _PositiveOrAll = -1
-    """Worker processes, with slurm of each node; -1 for all cores (of the cluster, with
-    Ray)."""
+    """Worker processes (with slurm: on each node); -1 for all cores (with Ray: of the
+    cluster)."""
     seed: Count = 0
-    """Seed of everything."""
+    """Seed of all random numbers."""
 
     @property
     def digest(self) -> str:

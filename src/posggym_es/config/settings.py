@@ -64,11 +64,11 @@ class Limits(Settings):
     num_interactions: PositiveInt | None = None
     max_episode_length: PositiveInt | None = None
     re_eval_num_episodes: PositiveInt | None = None
-    """Also of the episodes of verification and cross-play."""
+    """Also limits the episodes of verification and cross-play."""
 
 
 class ExperimentTraining(TrainSettings):
-    """Training settings of an experiment, which has to say what it trains in."""
+    """Training settings of an experiment; `env_name` is required."""
 
     env_name: Text = Field(
         description=TrainSettings.model_fields["env_name"].description
@@ -90,7 +90,7 @@ class ExperimentTraining(TrainSettings):
 
 
 class Resources(Settings):
-    """What a training job gets."""
+    """Resources of a training job."""
 
     threads: PositiveInt = 1
     """Worker processes of a training job, limited by `--cores`."""
@@ -99,7 +99,7 @@ class Resources(Settings):
     runtime: PositiveInt = 60
     """Time limit of a training job in minutes, for clusters."""
     nodes: PositiveInt = 1
-    """Nodes of a training job on Slurm, with that many threads and MB each
+    """Slurm nodes of a training job, each with these threads and this memory
     ([how](slurm.md#one-run-on-several-nodes))."""
 
 
@@ -107,27 +107,28 @@ class ExperimentSettings(Settings):
     """One experiment: where its policies come from, and how they are registered."""
 
     train: ExperimentTraining | None = None
-    """Settings of the trainer, below."""
+    """Training settings, see below."""
     policy_file: Text | None = None
-    """A saved policy to register instead of training one."""
+    """A saved policy to register, instead of training one."""
     checkpoint_dir: Text | None = None
-    """A PPO checkpoint to register instead, or a folder of them: the latest
-    `checkpoint_<update>_<policy_id>.pt` of each policy id is registered, and other
-    names such as `P0_seed0.pt`. Policies without weights are skipped."""
+    """A PPO checkpoint to register, or a folder of checkpoints: the latest
+    `checkpoint_<update>_<policy_id>.pt` of each policy id, and files with other names
+    such as `P0_seed0.pt`. Policies without weights are skipped."""
     env_modules: Annotated[tuple[_Module, ...], AS_TUPLE] = ()
-    """Modules that `env_name` in a `policy_file` may import (`module:Id`); those before
-    an id in `train` need no mention."""
+    """Modules that an `env_name` of the form `module:Id` in a `policy_file` may import.
+    Modules in the `env_name` of `train` are always imported."""
     seeds: Annotated[tuple[Count, ...], Field(min_length=1), AS_TUPLE] = (0,)
-    """Seeds: one training run and one agent each."""
+    """Each seed gives one training run and one agent."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Which policy of a run is registered: `latest`, or `best` by mean re-evaluation
-    (it is then evaluated again on new episodes, because the best of many is lucky)."""
+    """Which policy of a run is registered: the `latest`, or the `best` by mean
+    re-evaluation. The best is evaluated again on new episodes, because the maximum of
+    many estimates is too high."""
     verify_episodes: PositiveInt = 16
-    """Episodes of that new evaluation, and of given policies."""
+    """Episodes of that new evaluation, and of the evaluation of given policies."""
     registration: RegisterSettings = Field(alias="register")
     """How the agents are registered in POSGGym."""
     resources: Resources = Resources()
-    """What a training job gets."""
+    """Resources of a training job."""
 
     @field_validator("seeds")
     @classmethod
@@ -138,7 +139,7 @@ class ExperimentSettings(Settings):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Agent ids of the environment that get policies of their own."""
+        """Agent ids of the environment that each get their own policy."""
         return () if self.train is None else self.train.roles
 
     @model_validator(mode="after")
@@ -185,7 +186,7 @@ class Crossplay(Settings):
     episodes: PositiveInt = 100
     """Episodes of each pair of policies."""
     models_dir: Text | None = None
-    """A copy of POSGGym's models repository; without it POSGGym downloads its own
+    """A local copy of POSGGym's models repository. By default, POSGGym downloads its
     policies."""
 
 
@@ -193,44 +194,45 @@ class WorkflowConfig(Settings):
     """Config of the pipeline; docs/config.md explains every key."""
 
     scale: Text = FULL_SCALE
-    """`full`, or a name in `scales`; results of others are rehearsals in
-    `results/<scale>/`, which cannot be published."""
+    """`full`, or one of `scales`. Results of other scales than `full` are rehearsals:
+    they are in `results/<scale>/` and cannot be published."""
     scales: dict[str, Limits] = Field(default_factory=dict)
-    """Upper limits of training settings by the name of a scale: `niters`, `popsize`,
-    `popsize_max`, `num_interactions`, `max_episode_length`, `re_eval_num_episodes`."""
+    """Upper limits of training settings, keyed by the name of the scale: `niters`,
+    `popsize`, `popsize_max`, `num_interactions`, `max_episode_length`,
+    `re_eval_num_episodes`."""
     only: _Names | None = None
-    """Experiments that `register_all` handles, with commas or as a list; the agents of
-    others that have results stay in `results/registry`. All by default."""
+    """Experiments to run, as a list or separated by commas; all by default. Agents of
+    other experiments that have results stay in `results/registry`."""
     posggym_repo: Text | None = None
-    """A local checkout or git URL of POSGGym: `register_all` registers the agents
-    there, too, on a branch of a clone of its own. Needs `agent_models_repo`."""
+    """A local checkout or git URL of POSGGym. `register_all` then also registers the
+    agents on a branch of a clone of it. Requires `agent_models_repo`."""
     agent_models_repo: Text | None = None
-    """The same for POSGGym's models repository. Needs `posggym_repo`."""
+    """The same for POSGGym's models repository. Requires `posggym_repo`."""
     branch: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = (
         "posggym-es"
     )
-    """Branch of the clones of both repositories."""
+    """Branch in the clones of both repositories."""
     agent_models_url: Annotated[str, Field(pattern="^https?://.*/$")] | None = None
-    """Address of the raw files of the published models branch, which `publish`
-    downloads from; by default the one that the posggym repository names."""
+    """URL of the raw files of the published models branch, from which `publish`
+    downloads; by default the one in the posggym repository."""
     films: bool = True
-    """Whether each agent is filmed."""
+    """Whether to film each agent."""
     crossplay: Crossplay | None = None
     """Cross-play of the registered policies; `crossplay: {}` makes it part of
     `register_all`."""
     tensorboard: bool = False
-    """Whether training runs write TensorBoard's event files, too
+    """Whether training runs also write TensorBoard event files
     (`tensorboard --logdir runs`)."""
     mongo_db: Text | None = None
-    """Database that training runs are recorded in, as for `train.py -m`
+    """Database to record training runs in, as for `train.py -m`
     ([how](slurm.md#runs-in-a-database))."""
     policy: Text | None = None
-    """Id of the agent that `snakemake unregister --config policy=ID` takes out."""
+    """Id of the agent that `snakemake unregister --config policy=ID` removes."""
     experiments: Annotated[
         dict[_ExperimentName, ExperimentSettings],
         Field(min_length=1, json_schema_extra={"additionalProperties": False}),
     ]
-    """The experiments by name, which is that of their folders."""
+    """The experiments, keyed by name; folders have the same names."""
 
     @field_validator("mongo_db")
     @classmethod

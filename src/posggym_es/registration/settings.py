@@ -1,6 +1,6 @@
-"""What users say about the agents of an experiment.
+"""Settings for the registration of an experiment's agents.
 
-What the registration of an agent needs beyond that follows from its policy.
+Everything else that the registration needs is derived from the policy.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _Folder = Annotated[str, Field(pattern=f"^{PATH_PART_RE.pattern}$")]
 
 
 class ProcessorSettings(Settings):
-    """An action processor that is set, not derived."""
+    """An action processor to use instead of the derived one."""
 
     name: Literal["IdentityProcessor", "RescaleProcessor"]
-    """Class of `posggym.agents.utils.processors`."""
+    """Class in `posggym.agents.utils.processors`."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the class besides the space."""
+    """Arguments of the class, except for the space."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -38,25 +38,25 @@ class RegisterSettings(Settings):
     """Registration settings of an agent."""
 
     policy_name: Text
-    """Name in the id; `{seed}`, `{role}` and, with `checkpoint_dir`, `{policy_id}`
-    stand for those of the agent."""
+    """Name in the id. `{seed}`, `{role}` and, with `checkpoint_dir`, `{policy_id}` are
+    replaced by those of the agent."""
     version: Count = 0
     """Version in the id."""
     description: str = ""
-    """First sentence of the description; algorithm, steps, mean return with its 95 %
-    interval, seed and commit are added."""
+    """First sentence of the description. The algorithm, steps, mean return with its
+    95 % confidence interval, seed and commit are appended."""
     valid_agent_ids: _AgentIds | None = None
-    """Agents that the policy can play; by default all, or the role that it was trained
-    for."""
+    """Agents that the policy can play; by default the role that it was trained for, or
+    all agents."""
     env_args_id: Text | None = None
-    """Name of the environment's arguments in the id, and folder of the policy file; by
-    default that of POSGGym's agents for the same arguments, or `k1=v1-k2=v2` of the
-    given ones."""
+    """Name of the environment's arguments in the id, and folder of the policy file. By
+    default that of POSGGym's agents for the same arguments, or `k1=v1-k2=v2` from the
+    given arguments."""
     env_type: _Folder | None = None
-    """Folder of the environment's type in POSGGym's layout; derived by default."""
+    """Folder of the environment's type in POSGGym; derived by default."""
     env_name: _Folder | None = None
-    """Folder of the environment in POSGGym's layout; derived by default."""
+    """Folder of the environment in POSGGym; derived by default."""
     action_processor: ProcessorSettings | None = None
-    """What stands between the network and the environment:
+    """How the network's outputs become actions:
     `{name: RescaleProcessor, config: {...}}` or `{name: IdentityProcessor}`; derived by
     default."""

@@ -114,8 +114,8 @@ class Outcomes(NamedTuple):
     sumsqs: Vector
 
 
-class Company(NamedTuple):
-    """Partners in the course of an episode, for kernels.
+class PartnerStates(NamedTuple):
+    """Partners, and what they keep during an episode, for kernels.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Players:
             parameters = np.ascontiguousarray(opponent.parameters, np.float64)
             pack(plan, number, parameters, none, none, packed)
         agents = world.num_agents
-        self._company = Company(
+        self._partner_states = PartnerStates(
             make_roster(partners, tables_for(world, partners)),
             np.zeros((agents, numpy_random.SIZE), np.uint64),
             np.zeros((agents, python_random.SIZE), np.uint32),
@@ -292,7 +292,7 @@ class Players:
             np.ascontiguousarray(seeds, np.uint64),
             self._generators,
             np.ascontiguousarray(cast, np.int64),
-            self._company,
+            self._partner_states,
             (self._seen, self._done, self._lengths, self._num_outputs),
             (self._memory, self._scratch),
             (
@@ -365,7 +365,7 @@ def _record_kind(x: Any, sums: Any, sumsqs: Any) -> Any:
 
 @lean_helper
 def _begin(
-    company: Company,
+    partners: PartnerStates,
     cast: Integers,
     value: np.uint64,
     words: python_random.Words,
@@ -375,7 +375,7 @@ def _begin(
 
     Parameters
     ----------
-    company
+    partners
         Written.
     cast
         Shape (agents,): who plays.
@@ -386,19 +386,19 @@ def _begin(
     """
     memory[:] = 0.0
     for agent in range(len(cast)):
-        kind = company.roster.kinds[cast[agent]]
+        kind = partners.roster.kinds[cast[agent]]
         if kind in (SAMPLED, UNIFORM):
-            numpy_random.seed_numpy(company.numpy_rngs[agent], value)
+            numpy_random.seed_numpy(partners.numpy_rngs[agent], value)
         elif kind == HEURISTIC:
-            python_random.seed_random(company.python_rngs[agent], words)
+            python_random.seed_random(partners.python_rngs[agent], words)
             for i in range(MEMORY):
-                company.memory[agent, i] = 0
+                partners.memory[agent, i] = 0
 
 
 @inlined_helper
 def _act(
     networks: Networks,
-    company: Company,
+    partners: PartnerStates,
     player: int,
     agent: int,
     x: Any,
@@ -409,10 +409,10 @@ def _act(
     """Write the action of an agent for what it sees; networks see it processed."""
     _, done, _, num_outputs = spaces
     memory, scratch = memories
-    roster = company.roster
+    roster = partners.roster
     kind = roster.kinds[player]
     if kind == UNIFORM:
-        draw(done, num_outputs[agent], agent, company.numpy_rngs[agent], actions)
+        draw(done, num_outputs[agent], agent, partners.numpy_rngs[agent], actions)
     elif kind == HEURISTIC:
         action = choose(
             roster.tables,
@@ -420,8 +420,8 @@ def _act(
             roster.settings[player],
             agent,
             x,
-            company.memory[agent],
-            company.python_rngs[agent],
+            partners.memory[agent],
+            partners.python_rngs[agent],
         )
         set_action(action, agent, actions)
     else:
@@ -432,7 +432,7 @@ def _act(
         if kind == GREEDY:
             decode(done, outputs, num_outputs[agent], agent, actions)
         else:
-            rng = company.numpy_rngs[agent]
+            rng = partners.numpy_rngs[agent]
             sample(done, outputs, num_outputs[agent], agent, rng, actions)
 
 
@@ -441,7 +441,7 @@ def _episode(
     params: Any,
     state: Any,
     networks: Networks,
-    company: Company,
+    partners: PartnerStates,
     cast: Integers,
     spaces: Any,
     memories: Any,
@@ -466,12 +466,12 @@ def _episode(
             observe(params, state, 0, agent, x)
             player = cast[agent]
             # Heuristics see what POSGGym gives them.
-            if company.roster.kinds[player] != HEURISTIC:
+            if partners.roster.kinds[player] != HEURISTIC:
                 process(seen, agent, x)
             if player == 0 and len(outcomes.counts):
                 outcomes.counts[n] += 1
                 _record(x, outcomes.sums[n], outcomes.sumsqs[n])
-            _act(networks, company, player, agent, x, spaces, memories, actions)
+            _act(networks, partners, player, agent, x, spaces, memories, actions)
         over = step(params, state, 0, actions, rewards, terminated)
         mine = 0.0
         for agent in range(agents):
@@ -504,7 +504,7 @@ def _play(
     seeds: Seeds,
     generators: Generators,
     cast: Integers,
-    company: Company,
+    partners: PartnerStates,
     spaces: Any,
     memories: Any,
     buffers: Any,
@@ -532,12 +532,12 @@ def _play(
             words = generators.words[place - first]
             seed(params, state, 0, words)
             reset(params, state, 0)
-            _begin(company, cast[n, m], seeds[n, m], words, memories[0])
+            _begin(partners, cast[n, m], seeds[n, m], words, memories[0])
             _episode(
                 params,
                 state,
                 networks,
-                company,
+                partners,
                 cast[n, m],
                 spaces,
                 memories,

@@ -13,11 +13,11 @@ from posggym.agents.utils import processors
 
 from made_policies import linear_policy_for
 from posggym_es.evaluation.crossplay import (
+    assignments,
     not_compiled,
     play_all,
     play_compiled_pair,
     play_pair,
-    seats,
 )
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.models.posggym_model_file import model_file_bytes
@@ -83,7 +83,7 @@ def network(shared_data, monkeypatch):
 
 def both_ways(variant, row, column, episodes):
     """Return the returns of a pair by compiled kernels, and in POSGGym itself."""
-    parts = seats(["0", "1"], row, column, {row: None, column: None})
+    parts = assignments(["0", "1"], row, column, {row: None, column: None})
     args = variant, parts, row, episodes
     return play_compiled_pair(*args), play_pair(*args)
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pickle_bombs import Executes
 from posggym_es.evaluation.crossplay import (
+    assignments,
     policies_of,
-    seats,
     usable,
 )
 from posggym_es.evaluation.payoffs import Variant, diversity, regret
@@ -25,12 +25,12 @@ AGENTS = ["0", "1", "2"]
 
 
 def test_in_self_play_a_policy_has_all_places():
-    assert seats(AGENTS, "a", "a", {"a": None}) == [dict.fromkeys(AGENTS, "a")]
-    assert seats(AGENTS, "a", "a", {"a": ["0", "1"]}) == []
+    assert assignments(AGENTS, "a", "a", {"a": None}) == [dict.fromkeys(AGENTS, "a")]
+    assert assignments(AGENTS, "a", "a", {"a": ["0", "1"]}) == []
 
 
 def test_in_cross_play_each_place_is_taken_in_turn():
-    parts = seats(AGENTS, "a", "b", {"a": None, "b": None})
+    parts = assignments(AGENTS, "a", "b", {"a": None, "b": None})
     assert [[k for k, v in part.items() if v == "a"] for part in parts] == [
         ["0"],
         ["1"],
@@ -42,7 +42,7 @@ def test_in_cross_play_each_place_is_taken_in_turn():
 @given(st.sets(st.sampled_from(AGENTS)), st.sets(st.sampled_from(AGENTS)))
 def test_no_policy_plays_an_agent_that_it_cannot(first, second):
     valid = {"a": sorted(first), "b": sorted(second)}
-    parts = seats(AGENTS, "a", "b", valid)
+    parts = assignments(AGENTS, "a", "b", valid)
     for part in parts:
         assert set(part) == set(AGENTS)
         assert all(agent in valid[policy] for agent, policy in part.items())

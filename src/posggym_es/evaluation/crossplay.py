@@ -81,7 +81,7 @@ def usable(
     return made, reasons
 
 
-def seats(
+def assignments(
     agents: Sequence[str],
     row: str,
     column: str,
@@ -128,7 +128,7 @@ def play_pair(
     variant
         The environment.
     parts
-        Assignments, as returned by `seats`, which episodes use in turn.
+        Assignments, as returned by `assignments`, which episodes use in turn.
     row
         The policy whose return is measured.
     episodes
@@ -240,7 +240,7 @@ def play_all(
         waiting = {}
         for row in policies:
             for column in policies:
-                parts = seats(agents, row, column, valid)
+                parts = assignments(agents, row, column, valid)
                 if not parts:
                     continue
                 facts = [variant.name, row, column, files[row], files[column], episodes]

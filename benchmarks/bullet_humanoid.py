@@ -27,12 +27,12 @@ from pgpelib.tasks.bullet_humanoid import FastHumanoidBullet
 
 LIMIT = "limit: physics of the reference"
 TURN = 10
-"""Episodes in a row: enough for warm caches, and over before the machine changes."""
+"""Episodes in a row: enough for warm caches, short enough for a steady machine."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """What all contestants play.
+    """Episodes that all contestants play.
 
     Parameters
     ----------

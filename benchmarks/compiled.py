@@ -65,7 +65,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "lstm": {"hidden": (32,), "lstm_size": 16},
 }
 SECONDS = 0.4
-"""How long each side plays in a turn, about."""
+"""Approximate duration of each side's turn."""
 NUM_ENVS = 1024
 MAX_STEPS = 100
 """Length of an episode where POSGGym has no limit."""
@@ -102,12 +102,12 @@ class Stopwatch:
     steps: float = 0.0
 
     def rates(self, compiled: float, steps: int) -> Rates:
-        """Return the rates of a turn of so many steps."""
+        """Return the rates of a turn with a number of steps."""
         return Rates(compiled, steps / (self.resets + self.steps), steps / self.steps)
 
 
 class Reference:
-    """POSGGym's environment, made anew where episodes would depend on those before.
+    """POSGGym's environment, created again where episodes depend on earlier ones.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class Reference:
         self._env_id = env_id
 
     def env(self) -> Any:
-        """Return an environment that may begin an episode."""
+        """Return an environment that is ready for an episode."""
         if self._env is None or self.keeps_history:
             self.close()
             self._env = posggym.make(self._env_id, disable_env_checker=True)
@@ -188,7 +188,7 @@ class Cast:
         return np.broadcast_to(numbers.astype(np.int64), (*shape, count))
 
     def solutions(self, count: int) -> Any:
-        """Return random parameters of so many learners."""
+        """Return random parameters of a number of learners."""
         return self.rng.standard_normal((count, self.architectures[0].num_parameters))
 
     def networks(self, solution: Any) -> list[Network]:
@@ -224,7 +224,7 @@ def rollouts(env_id: str, kind: str, args: argparse.Namespace) -> list[Rates]:
     steps = sum(len(actions) for _, actions in episodes)
 
     def play(times: int) -> tuple[float, float]:
-        """Return the seconds of so many rounds, and the sum of a round's rewards."""
+        """Return the seconds of some rounds, and the sum of a round's rewards."""
         batch = np.tile(solutions, (times, 1)), np.tile(seeds, (times, 1))
         numbers = cast.numbers(*batch[1].shape)
         mean, stdev = cast.norm
@@ -390,7 +390,7 @@ Row = dict[str, str]
 
 
 def rates_row(env_id: str, rates: list[Rates]) -> Row:
-    """Return what a table says of an environment."""
+    """Return an environment's row of the table."""
 
     def median(value: Callable[[Rates], float]) -> float:
         return statistics.median(map(value, rates))
@@ -406,7 +406,7 @@ def rates_row(env_id: str, rates: list[Rates]) -> Row:
 
 
 def first_use_row(env_id: str) -> Row:
-    """Return what the table of first uses says of an environment."""
+    """Return an environment's row of the table of first uses."""
     compiling, loading = first_uses(env_id)
     return {
         "Environment": env_id,
@@ -422,7 +422,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def setting() -> str:
-    """Return a line that says what was measured where."""
+    """Return a line about the measurement and the machine."""
     packages = ("posggym", "numba", "numpy", "pymunk")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     python = f"Python {platform.python_version()}"

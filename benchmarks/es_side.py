@@ -1,4 +1,4 @@
-"""What the ES side of a generation costs the master, in time and memory.
+"""Time and memory of the master's part of a generation.
 
 Measures telling the fitnesses of a whole generation (ranking, noise from seeds,
 gradients, update) and merging the observation statistics of all rollouts,

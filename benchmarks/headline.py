@@ -132,7 +132,7 @@ class HeadlineRun:
         write_bytes(self.kept / STATE_FILE, state)
 
     def restore(self) -> None:
-        """Put the kept state into the working folder if it is the further one.
+        """Copy the kept state to the working folder if it is more advanced.
 
         Raises
         ------
@@ -156,7 +156,7 @@ def trained_steps(folder: Path) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A published score and the runs that are to reach it.
+    """A published score and the runs that should reach it.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def progress(run: HeadlineRun, report: GenerationReport) -> str:
 
 
 def status(runs: Iterable[HeadlineRun]) -> str:
-    """Return a line for each run: how far its kept state is."""
+    """Return a line about the progress of each run."""
     return "\n".join(
         f"{run.name}: generation {run.generation}/{run.config.niters}, "
         f"{run.timesteps:,} steps{', finished' if run.is_finished else ''}"

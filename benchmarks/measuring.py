@@ -1,4 +1,4 @@
-"""What benchmarks share: the setting, and the limit that others are ratios of."""
+"""The setting of benchmarks, and the physical limit that ratios refer to."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write which packages the environment consists of: versions, hashes, licences.
+"""Write the versions, hashes and licences of the environment's packages.
 
 `requirements.lock` has every package that may be installed for this project, with the
 SHA-256 of every file of that release in the package index, so that it holds on other
@@ -108,7 +108,7 @@ def resolve(
 
 
 def pip_report(packages: Iterable[LockedPackage]) -> list[dict[str, Any]]:
-    """Return what pip would install of these packages here, with its metadata.
+    """Return pip's report of what it would install for these packages here.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class LockedPackage:
 
 
 def normal_name(name: str) -> str:
-    """Return a package's name as package indexes compare it: `my-package`."""
+    """Return a package's name in normal form: `my-package`."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -78,7 +78,7 @@ def project_extras() -> list[str]:
 
 
 def project_requirements(extras: Sequence[str]) -> list[str]:
-    """Return what `pyproject.toml` asks for: dependencies, and those of extras.
+    """Return the requirements in `pyproject.toml`: dependencies, and those of extras.
 
     Raises
     ------

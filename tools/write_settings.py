@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write what follows from the models of settings: the config's schema, and tables."""
+"""Generate the config's schema and the documentation's tables from the settings."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _model_in(annotation: Any) -> type[Settings] | None:
-    """Return the model of a value that is one or None."""
+    """Return the model of an optional value."""
     alternatives = get_args(annotation) if NoneType in get_args(annotation) else ()
     for part in (annotation, *alternatives):
         if isinstance(part, type) and issubclass(part, Settings):
@@ -101,7 +101,7 @@ def _model_in(annotation: Any) -> type[Settings] | None:
 
 
 def reference_text(text: str) -> str:
-    """Return a document with its tables written again between their marks.
+    """Return a document with new tables between their marks.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def reference_text(text: str) -> str:
 
 
 def outdated() -> dict[str, str]:
-    """Return the new texts of files that the models do not agree with, by path."""
+    """Return the new texts of outdated files, by path."""
     reference = (ROOT / REFERENCE).read_text(encoding="utf-8")
     texts = {SCHEMA: schema_text(), REFERENCE: reference_text(reference)}
     return {

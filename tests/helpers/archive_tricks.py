@@ -1,4 +1,4 @@
-"""PyTorch archives that readers see differently, or that are more than they seem."""
+"""PyTorch archives that readers interpret differently, or that hide data."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ _END = struct.Struct("<4s4H2IH")
 
 
 def _split(data: bytes) -> tuple[bytes, bytes, list[int]]:
-    """Return entries, directory, and the numbers of the end, of a small archive."""
+    """Return the entries, directory and end record of a small archive."""
     numbers = list(_END.unpack(data[-22:])[1:])
     start = numbers[5]
     return data[:start], data[start:-22], numbers
@@ -116,7 +116,7 @@ def two_directories(data: bytes) -> bytes:
 
 
 def shifted(data: bytes, start: bytes) -> bytes:
-    """Return an archive whose entries begin after other bytes, at the right place."""
+    """Return an archive with other bytes before its entries, and correct offsets."""
     entries, directory, numbers = _split(data)
     moved, position = bytearray(directory), 0
     while position < len(moved):
@@ -131,7 +131,7 @@ def with_comment(data: bytes) -> bytes:
 
 
 def same_name_twice(data: bytes) -> bytes:
-    """Return an archive of two whole copies of its entries."""
+    """Return an archive with two copies of all entries."""
     entries, directory, numbers = _split(data)
     later = _split(shifted(data, entries))[1]
     numbers[2:4] = [2 * numbers[2]] * 2

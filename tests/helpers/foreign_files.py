@@ -175,7 +175,7 @@ def storage_bombs(plain: dict[str, Bomb]) -> dict[str, Bomb]:
 
 
 def tar(data: bytes) -> bytes:
-    """Return a tar archive, which torch.load takes for one of its oldest format."""
+    """Return a tar archive, the oldest format of torch.load."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         entry = tarfile.TarInfo("pickle")
@@ -273,7 +273,7 @@ ODD_NOTES: dict[str, list[Any]] = {
 
 
 def wrong_models() -> dict[str, Bomb]:
-    """Return POSGGym policy files with all fields, some of which cannot be."""
+    """Return POSGGym policy files with all fields, some with impossible values."""
     model = convert(small_policy()).model._asdict()
     weights = model["weights"]
     bias = next(key for key in weights if key.endswith("bias"))
@@ -302,7 +302,7 @@ def wrong_models() -> dict[str, Bomb]:
 
 
 def others() -> dict[str, bytes]:
-    """Return files of other formats, which have the right name."""
+    """Return files of other formats with the right name."""
     return {
         "empty": b"",
         "text": b"This is not a policy.\n",
@@ -320,7 +320,7 @@ def others() -> dict[str, bytes]:
 
 
 class Case(NamedTuple):
-    """A file that has to be refused.
+    """A file that must be refused.
 
     Parameters
     ----------
@@ -336,7 +336,7 @@ class Case(NamedTuple):
 
 
 def corpus(kind: str, folder: Path, marker: Path) -> Iterator[Case]:
-    """Yield the files that the reader of a kind has to refuse.
+    """Yield the files that the reader of a kind must refuse.
 
     Parameters
     ----------

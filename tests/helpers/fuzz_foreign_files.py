@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Search for files that a reader does not cope with, guided by the code they reach.
+"""Search for files that a reader cannot handle, guided by code coverage.
 
 Needs atheris, which the tests do not: `pip install atheris`. An input that makes a
 reader fail, differ from POSGGym's own loader, or take too long is written to the
@@ -70,7 +70,7 @@ def targets(folder: Path) -> dict[str, Target]:
 
 
 def check(kind: str, content: bytes, path: Path) -> None:
-    """Read a file; raise what is wrong with how the reader does it."""
+    """Read a file; raise an error if the reader misbehaves."""
     path.write_bytes(content)
     read, refused = READERS[kind]
     try:

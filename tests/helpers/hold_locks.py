@@ -1,4 +1,4 @@
-"""Record as the holder of a lock, and end when the input ends.
+"""Hold a lock, with a record of this process, until the input ends.
 
 python tests/helpers/hold_locks.py FOLDER
 """

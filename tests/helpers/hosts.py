@@ -1,4 +1,4 @@
-"""Repositories as a code host has them, for tests of registration and publishing."""
+"""Git repositories and web servers for tests of registration and publishing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def commit_all(folder: Path, message: str = "Change") -> None:
 
 
 def make_originals(folder: Path) -> None:
-    """Make a posggym and a models repository, as their users have them checked out."""
+    """Create checkouts of a posggym and a models repository."""
     for name in ("posggym", "models"):
         (folder / name).mkdir()
         git(folder / name, "init", "--quiet", "--initial-branch", "main")
@@ -82,7 +82,7 @@ def make_originals(folder: Path) -> None:
 def serving(
     handler: Callable[..., http.server.BaseHTTPRequestHandler],
 ) -> Iterator[str]:
-    """Serve on this machine; give the address."""
+    """Run a web server on a free local port, and yield its URL."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -99,7 +99,7 @@ class _QuietFiles(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def raw_files(repository: Path, folder: Path, branch: str) -> Iterator[str]:
-    """Serve the files of a published branch, like a code host."""
+    """Serve the raw files of a published branch, and yield their URL."""
     git(folder.parent, "clone", "--quiet", "--branch", branch, repository, folder)
     with serving(functools.partial(_QuietFiles, directory=str(folder))) as url:
         yield url

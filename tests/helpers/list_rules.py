@@ -1,4 +1,4 @@
-"""Print what each rule of the workflow says, as JSON, by the rule's name.
+"""Print the properties of all rules of the workflow as JSON, keyed by rule.
 
     python tests/helpers/list_rules.py SNAKEFILE
 

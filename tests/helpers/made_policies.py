@@ -1,4 +1,4 @@
-"""Policies as training saves them, and as POSGGym loads them."""
+"""Made-up policies, trained and converted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error messages, word by word."""
+"""Matching whole error messages."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import re
 
 
 def exactly(message: str) -> str:
-    """Return the expression that matches a whole message."""
+    """Return a regular expression that matches a message exactly."""
     return f"^{re.escape(message)}$"

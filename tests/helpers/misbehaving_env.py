@@ -1,4 +1,4 @@
-"""A Gymnasium environment that fails in ways that training has to survive."""
+"""A Gymnasium environment that fails in ways that training must survive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OBSERVATIONS = {"nan_observation": np.nan, "huge_observation": 1e200}
 
 
 class MisbehavingEnv(gymnasium.Env):
-    """Ten steps, whose reward is the action; goes wrong as told.
+    """Episodes of ten steps with the action as reward, which fail in a given way.
 
     With mode "nan" every third seed gets a NaN reward; with "nan_observation" and
     "huge_observation" it gets an observation that is no use, and good rewards. "hang"

@@ -1,4 +1,4 @@
-"""Small pickles that ask for much: time, memory, or what lies beside their numbers.
+"""Small pickles that demand much time or memory, or access beyond their data.
 
 Each is well-formed (`pickletools.dis` accepts it) and uses operations that real files
 use, so that it is refused for what it asks for; the reason is part of it.
@@ -116,7 +116,7 @@ def tensor(of: bytes, offset: int, size: bytes, stride: bytes) -> bytes:
 
 
 def plain_bombs() -> dict[str, Bomb]:
-    """Return bombs of builtins, for any place that a pickle can be in."""
+    """Return bombs of builtins, which work at any place in a pickle."""
     deep_lists = b"]" * 100_000 + b"a" * 99_999
     collisions = [integer(k * (2**61 - 1)) for k in range(1, 20_000)]
     nested, values = "nested more than 50 levels", "more than 250,000 values"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Read the bad files of a kind with little time and memory, and report each as JSON.
+"""Read the bad files of a kind with limited time and memory; report each as JSON.
 
 The limits are the system's: a file that takes too much ends this process, and the last
 line says which one it was.

@@ -152,7 +152,7 @@ class SlurmCluster:
         self._wait_for(self._all_idle, "nodes that are idle")
 
     def stop_node(self, name: str) -> None:
-        """Take a node away at once, with all that runs on it, as a power cut does."""
+        """Kill a node and everything that runs on it, as in a power cut."""
         _kill_tree(self._processes.pop(name))
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=test")
 
@@ -247,7 +247,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _adopt_orphans() -> None:
-    """Keep all that a daemon starts below it: slurmd detaches the steps of jobs."""
+    """Adopt the descendants of a daemon; slurmd detaches the steps of jobs."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

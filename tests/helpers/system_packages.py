@@ -1,4 +1,4 @@
-"""Debian's packages that some tests need; the tests themselves install nothing.
+"""Debian packages that some tests need; the tests do not install them.
 
 Run as a program it prints all of them, one a line, for `apt-get install`.
 """

@@ -1,4 +1,4 @@
-"""Small training runs, and all that they computed."""
+"""Small training runs and their results."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def train(run_dir: Path, **changes) -> Training:
 
 
 def start_training(root: Path, run_dir: Path, **changes) -> subprocess.Popen:
-    """Start the training script with two workers, in a session of its own."""
+    """Start the training script with two workers in a new session."""
     config = {**LANDER, "num_cpus": 2, "run_dir": str(run_dir), **changes}
     settings = [f"{name}={value!r}" for name, value in config.items()]
     script = root / "workflow" / "scripts" / "train.py"
@@ -66,7 +66,7 @@ def start_training(root: Path, run_dir: Path, **changes) -> subprocess.Popen:
 
 
 def results(run_dir: Path):
-    """Everything about a run but timings: state, metrics, policies."""
+    """Return everything that a run computed except timings."""
     with np.load(run_dir / "state.npz") as archive:
         state = {k: v.tolist() for k, v in archive.items() if k != "elapsed"}
     with (run_dir / "metrics.csv").open() as file:
@@ -84,7 +84,7 @@ def results(run_dir: Path):
 
 
 def wait_for(condition, seconds=600, interval=0.02):
-    """Wait until a condition holds, and fail if that takes too long."""
+    """Wait until a condition holds; fail after some minutes."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

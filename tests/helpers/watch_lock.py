@@ -1,4 +1,4 @@
-"""Ask for ever whether a file is locked, as a status table that is always open.
+"""Check again and again whether a file is locked, like a status table.
 
 python tests/helpers/watch_lock.py FILE
 """

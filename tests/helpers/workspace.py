@@ -92,7 +92,7 @@ def environment(**extra):
 
 
 class Workspace:
-    """A folder to run Snakemake in, with a config of its own."""
+    """A folder with its own config to run Snakemake in."""
 
     def __init__(self, root: Path, folder: Path, config: dict) -> None:
         self.root = root
@@ -126,7 +126,7 @@ class Workspace:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start Snakemake with the default profile, in a session of its own."""
+        """Start Snakemake with the default profile, in a new session."""
         command = ["snakemake", *self.snakefile(), "--cores", "2"]
         command += ["--workflow-profile", str(self.root / "profiles" / "default")]
         return subprocess.Popen(
@@ -148,7 +148,7 @@ class Workspace:
     def run_script(
         self, name: str, *arguments: object, **variables: str
     ) -> subprocess.CompletedProcess:
-        """Run one of the scripts as from a shell in this folder."""
+        """Run one of the scripts in this folder."""
         script = self.root / "workflow" / "scripts" / name
         return subprocess.run(
             [sys.executable, script, *map(str, arguments)],
@@ -164,7 +164,7 @@ class Workspace:
 
 
 def kill(process: subprocess.Popen) -> None:
-    """Kill a process and all below it at once, as a power cut does."""
+    """Kill a process and its descendants at once, as in a power cut."""
     everyone = []
     with contextlib.suppress(psutil.NoSuchProcess):
         everyone = psutil.Process(process.pid).children(recursive=True)
@@ -181,7 +181,7 @@ def python_with_tree(
     folder: Path | None = None,
     **variables: str,
 ) -> str:
-    """Run code in a folder with the posggym of a tree, and return what it printed."""
+    """Run code with the posggym of a tree, and return its output."""
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Begin to write a folder, and finish when the input ends.
+"""Write a folder atomically, and complete it when the input ends.
 
 python tests/helpers/write_folder.py FOLDER
 """

@@ -20,7 +20,7 @@ from pathlib import Path
 import posggym.agents
 import posggym.config
 
-from posggym_es.evaluation.crossplay import play_compiled_pair, play_pair, seats
+from posggym_es.evaluation.crossplay import assignments, play_compiled_pair, play_pair
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.registration.spec import MODELS_ROOT
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
@@ -65,7 +65,7 @@ def main() -> None:
         game = PosggymEpisodes(variant.env_id, variant.env_args)
         valid = {p: posggym.agents.registry[p].valid_agent_ids for p in policies}
         row, column = policies[:2]
-        parts = seats(game.env.possible_agents, row, column, valid)
+        parts = assignments(game.env.possible_agents, row, column, valid)
         if not parts:
             continue
         pair = variant, parts, row

@@ -45,6 +45,7 @@ except SettingsError as error:
 # - runs/<scale>/<group>/staged/ for all agents of an experiment or of the registry.
 RUNS = str(EXPERIMENTS.run_root)
 RESULTS = str(EXPERIMENTS.results_root)
+ZOO = "zoo"
 SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
 AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"

@@ -65,6 +65,7 @@ include: "docs.smk"
 include: "crossplay.smk"
 include: "results.smk"
 include: "repositories.smk"
+include: "zoo.smk"
 include: "commands.smk"
 
 

@@ -110,6 +110,24 @@ def full_scale(wildcards):
     return []
 
 
+def missing_in_zoo(wildcards):
+    """Return the folders of experiments that the zoo lacks, and of their results.
+
+    Snakemake would not make missing results if agents with other settings are there.
+    """
+    if CONFIG.only is None:
+        raise WorkflowError(
+            "zoo: name its experiments: --configfile config/zoo.yaml, or --config only="
+        )
+    if EXPERIMENTS.scale != FULL_SCALE:
+        raise WorkflowError(
+            f"zoo: scale {EXPERIMENTS.scale} is a rehearsal; only agents at scale "
+            f"{FULL_SCALE} belong in the zoo"
+        )
+    lacking = EXPERIMENTS.lacking_in(Path(ZOO))
+    return [f"{RESULTS}/{folder.name}" for folder in lacking] + [*map(str, lacking)]
+
+
 def published_results(wildcards):
     """Return no input; raise an error if results to check are missing."""
     if CHECKOUT is None:

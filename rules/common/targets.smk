@@ -9,6 +9,8 @@ snakemake --cores 2 TARGET                 What you get
   register_all                             all experiments, one registry, results/index.html
   crossplay                                payoffs of all policies of each POSGGym environment
   results/docs_all                         POSGGym's documentation pages of all agents
+  zoo --configfile config/zoo.yaml         train the zoo's missing agents, collect them in zoo/
+  zoo_check                                derive the zoo's policy files again, replay episodes
   publish                                  push the registered agents (needs repositories)
   unregister --config policy=ID            remove an agent from the repositories
   check                                    regenerate all published files, and compare

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pgpelib.utils import threads, writable_home
 
 if TYPE_CHECKING:
-    from posggym_es.agents import register_agents
+    from posggym_es.agents.run_time import register_agents
     from posggym_es.chain import convert, extract, register, verify
 
 __all__ = [
@@ -38,5 +38,5 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "agents" if name == "register_agents" else "chain"
+    home = "agents.run_time" if name == "register_agents" else "chain"
     return getattr(importlib.import_module(f"posggym_es.{home}"), name)

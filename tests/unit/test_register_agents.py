@@ -12,41 +12,16 @@ import posggym.agents
 import pytest
 
 import posggym_es
-import posggym_gymnasium
-from made_policies import linear_policy_for
+from agent_folders import make_agent
 from messages import exactly
-from pgpelib.utils.files import write_bytes, write_json
-from posggym_es.agents import policy_file_of
-from posggym_es.models.posggym_model_file import model_file_bytes
+from pgpelib.utils.files import write_json
+from posggym_es.agents.folders import policy_file_of
+from posggym_es.evaluation.films import FilmError, record
 from posggym_es.policies.reference_agents import DeterministicAgent
 from posggym_es.registration.environments import env_of
 from posggym_es.registration.spec import SPEC_FILE
-from posggym_es.registration.spec_making import agent_in
 
 UAV = "UAV-v0/grid=5/pgpe_i1-v0"
-
-
-def make_agent(folder, env_name, name, agent="0", seed=0, **settings):
-    """Write the folder of an agent with a random policy; return its spec and policy."""
-    registered = env_of(env_name, {})
-    posggym_gymnasium.ensure_registered(registered.env_id)
-    env = posggym.make(registered.env_id)
-    policy = linear_policy_for(env, agent, seed=seed)
-    converted = policy.to_posggym(
-        env.observation_spaces[agent], env.action_spaces[agent]
-    )
-    env.close()
-    data = model_file_bytes(converted.model)
-    spec = agent_in(
-        registered,
-        {"policy_name": name, **settings},
-        converted.obs_processor,
-        converted.action_processor,
-    )
-    spec = dataclasses.replace(spec, policy_sha256=hashlib.sha256(data).hexdigest())
-    write_json(folder / SPEC_FILE, spec.to_json())
-    write_bytes(policy_file_of(folder), data)
-    return spec, policy
 
 
 @pytest.fixture
@@ -85,6 +60,15 @@ def test_agents_of_gymnasium_tasks_are_registered_the_same_way(tmp_path):
     agent = posggym.agents.make(name, env.model, "0")
     observations, _ = env.reset(seed=0)
     assert agent.step(observations["0"]) in (0, 1)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_environments_without_images_have_no_film(tmp_path):
+    spec, _ = make_agent(tmp_path, "posggym:MultiAccessBroadcastChannel-v0", "pgpe")
+    posggym_es.register_agents(tmp_path)
+    verification = {"seeds": [0], "returns": [0.0], "lengths": [5], "company": {}}
+    with pytest.raises(FilmError, match="MultiAccessBroadcastChannel-v0 has no images"):
+        record(spec, verification)
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -42,7 +42,9 @@ def partner_for(world: World, spec: PolicySpec, read: ReadModel) -> Partner:
 
     entry = spec.entry_point
     try:
-        if entry == agents.torch_policy.PPOPolicy.load_from_path:
+        # Only networks have files. The entry points of those that are registered at run
+        # time are not POSGGym's own.
+        if "policy_file_path" in spec.kwargs:
             return _network(world, spec.kwargs, read)
         random = agents.random_policies
         if entry is random.RandomPolicy:

@@ -7,13 +7,16 @@ posggym.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pgpelib.training.config import TrainingConfig
+from pgpelib.utils.files import read_json
 from pgpelib.utils.settings import SettingsError
+from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.config.settings import (
     REGISTRY_GROUP,
@@ -34,11 +37,15 @@ _RESERVED_LABELS = {
     "posggym-agent-models",
     "index.html",
     "readme.md",
-    "config.json",
+    CONFIG_FILE,
     "summary.json",
-    "learning_curve.png",
+    CURVE_FILE,
     "learning_curve.svg",
 }
+
+
+# The parts of an entry that its agents follow from.
+_DETERMINING = ("train", "seeds", "checkpoint", "verify_episodes", "register")
 
 
 class ConfigError(SettingsError):
@@ -111,6 +118,20 @@ class Experiment:
         return sorted(modules | {*self.settings.env_modules})
 
     @property
+    def env_id(self) -> str:
+        """Id of the environment that the trained agents are registered for.
+
+        Raises
+        ------
+        ConfigError
+            If the entry trains no agents.
+        """
+        if self.settings.train is None:
+            raise ConfigError(f"experiments.{self.name}: trains no agents")
+        config = self.training_config(self.settings.seeds[0])
+        return config.task.re_eval_env_name.rpartition(":")[2]
+
+    @property
     def agents(self) -> dict[str, Agent]:
         """The agents by label: one a seed, a seed and role, or a given policy."""
         settings, roles = self.settings, self.settings.roles
@@ -161,6 +182,14 @@ class Experiment:
             "env_modules": self.env_modules,
             "scale": self.scale,
         }
+
+    def made(self, folder: Path) -> bool:
+        """Return whether the agents in a folder are those of this entry."""
+        path = folder / CONFIG_FILE
+        if not path.is_file():
+            return False
+        found, entry = read_json(path), json.loads(json.dumps(self.to_dict()))
+        return all(found.get(key) == entry[key] for key in _DETERMINING)
 
 
 def _label(policy_id: str) -> str:
@@ -299,6 +328,26 @@ class Experiments:
         if group != REGISTRY_GROUP:
             names = [group]
         return [(name, label) for name in names for label in self[name].agents]
+
+    def lacking_in(self, zoo: Path, folder: Path = Path()) -> list[Path]:
+        """Return the folders in the zoo of selected experiments that have to be made.
+
+        These are not there, belong to other settings, or have results here, which may
+        be newer.
+
+        Parameters
+        ----------
+        zoo
+            The zoo, relative to `folder`.
+        folder
+            Where Snakemake works.
+        """
+        return [
+            zoo / self[name].env_id / name
+            for name in self.selected
+            if (folder / self.results_root / name).is_dir()
+            or not self[name].made(folder / zoo / self[name].env_id / name)
+        ]
 
     def _check_ids(self) -> None:
         """Refuse two agents of one name for one environment before training starts."""

@@ -19,6 +19,7 @@ import torch
 
 from pgpelib.utils.files import read_json, write_json
 from posggym_compiled.rollouts import Players
+from posggym_es.agents.run_time import register_agents
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.evaluation.playing import Actor, play_episode
 from posggym_es.models.model_downloads import ensure_model
@@ -200,6 +201,7 @@ def play_all(
     workers: int,
     state: Path,
     on_pair: Callable[[], None] | None = None,
+    agents_folder: Path | None = None,
 ) -> pd.DataFrame:
     """Play each policy with every other policy, and with itself.
 
@@ -220,6 +222,9 @@ def play_all(
         Folder for results of pairs.
     on_pair
         Called after each pair.
+    agents_folder
+        Folder of the agents that were registered at run time, if any; the workers
+        register them, too.
 
     Returns
     -------
@@ -236,7 +241,9 @@ def play_all(
         logger.info("compiled kernels do not play the episodes: %s", reason)
     rows: dict[tuple[str, str], list[float]] = {}
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, context, _start_worker, (agents_folder,)
+    ) as pool:
         waiting = {}
         for row in policies:
             for column in policies:
@@ -269,6 +276,11 @@ def play_all(
         if (row, column) in rows
     ]
     return pd.DataFrame(table, columns=COLUMNS)
+
+
+def _start_worker(agents_folder: Path | None) -> None:
+    if agents_folder is not None:
+        register_agents(agents_folder)
 
 
 def _identity(policy_id: str) -> str:

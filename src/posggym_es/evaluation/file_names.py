@@ -4,7 +4,8 @@
 EXTRACTED_FOLDER = "extracted"
 VERIFICATION_FILE = "verification.json"
 
-# In the folder of an agent's film.
+FILM_FOLDER = "film"
+# In that folder.
 FILM_FILE = "film.mp4"
 PREVIEW_FILE = "film.webp"
 # What the film shows, or the reason why there is none.

@@ -11,6 +11,7 @@ import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
+import posggym
 from PIL import Image
 
 from posggym_es.evaluation.playing import CoPlayers
@@ -119,6 +120,8 @@ def record(
         co_players = CoPlayers(**verification["company"])
         player = registered_player(spec, co_players, render_mode="rgb_array")
         episode, _ = player.play(seed, show)
+    except posggym.error.UnsupportedMode as error:
+        raise FilmError(f"{spec.env_id} has no images: {error}") from error
     except (
         _RenderingError,
         gymnasium.error.Error,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 from collections.abc import Collection, Sequence
@@ -17,7 +16,7 @@ from posggym_es.registration.registry_files import (
     register,
 )
 from posggym_es.registration.spec import ASSETS_ROOT, AgentSpec
-from posggym_es.registration.staging import copy_package
+from posggym_es.registration.staging import copy_package, installed_posggym
 
 
 def make_tree(
@@ -91,11 +90,3 @@ def _remove_file(path: Path) -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         os.removedirs(path.parent)
-
-
-def installed_posggym() -> Path:
-    """Return the package folder of the installed posggym, without importing it."""
-    found = importlib.util.find_spec("posggym")
-    if found is None or found.origin is None:
-        raise ValueError("posggym is not installed in this environment")
-    return Path(found.origin).parent

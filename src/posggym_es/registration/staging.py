@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import stat
@@ -95,6 +96,14 @@ def copy_models(source: Path, target: Path) -> None:
             copy = target / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
+
+
+def installed_posggym() -> Path:
+    """Return the package folder of the installed posggym, without importing it."""
+    found = importlib.util.find_spec("posggym")
+    if found is None or found.origin is None:
+        raise ValueError("posggym is not installed in this environment")
+    return Path(found.origin).parent
 
 
 def copy_package(package: Path, root: Path) -> None:

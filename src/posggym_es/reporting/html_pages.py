@@ -23,6 +23,7 @@ from posggym_es.config.scales import FULL_SCALE
 from posggym_es.evaluation.file_names import (
     FILM_FACTS_FILE,
     FILM_FILE,
+    FILM_FOLDER,
     PREVIEW_FILE,
 )
 from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
@@ -37,7 +38,6 @@ from posggym_es.utils.return_statistics import (
 
 SUMMARY_FILE = "summary.json"
 PAGE_FILE = "index.html"
-FILM_FOLDER = "film"
 # The packages that results depend on most; the environment's lock file has all.
 PACKAGES = (
     *("numpy", "torch", "gymnasium", "pybullet", "Box2D", "mujoco", "posggym"),

@@ -11,15 +11,19 @@ import pandas as pd
 
 from pgpelib.training.run_folder import METRICS_FILE
 from pgpelib.utils.files import read_json, write_bytes, write_json, write_text
-from posggym_es.agents import CONVERTED_FOLDER, policy_file_of
+from posggym_es.agents.folders import CONVERTED_FOLDER, policy_file_of
+from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.conversion.report import REPORT_FILE
-from posggym_es.evaluation.file_names import EXTRACTED_FOLDER, VERIFICATION_FILE
+from posggym_es.evaluation.file_names import (
+    EXTRACTED_FOLDER,
+    FILM_FOLDER,
+    VERIFICATION_FILE,
+)
 from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.spec import MODELS_ROOT, SPEC_FILE, AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
 from posggym_es.reporting.html_pages import (
-    FILM_FOLDER,
     SUMMARY_FILE,
     conversion_text,
     experiment_page,
@@ -107,16 +111,16 @@ def collect(
         shutil.copy2(folder / METRICS_FILE, target)
         tables |= tables_of_run(folder)
     copy_staged(staged, output)
-    write_json(output / "config.json", description)
+    write_json(output / CONFIG_FILE, description)
     if tables:
-        learning_curve(tables, name, output / "learning_curve.png")
+        learning_curve(tables, name, output / CURVE_FILE)
         learning_curve(tables, name, output / "learning_curve.svg")
     specs = [agent["spec"] for agent in agents]
     verifications = [agent["verification"] for agent in agents]
     scale = description.get("scale", FULL_SCALE)
     text = _heading(name, scale)
     if tables:
-        text += "![Learning curve](learning_curve.png)\n\n"
+        text += f"![Learning curve]({CURVE_FILE})\n\n"
     text += agent_table(agents) + "\n" + loading_text(specs)
     write_text(output / "README.md", text)
     folders = [folder.name for folder in agent_dirs]

@@ -1,8 +1,6 @@
-"""Folders of agents, and registering them with the installed posggym.
+"""Registering the agents of a folder with the installed posggym, at run time.
 
-An agent's folder holds `spec.json` and `converted/policy.pkl`, and often more, such as
-its verification. Such folders are in `results/registry`, `results/<experiment>`, and
-the zoo. This module needs nothing that only training needs.
+This module needs nothing that only training needs.
 """
 
 from __future__ import annotations
@@ -20,24 +18,11 @@ from posggym.agents.torch_policy import PPOLSTMModel, PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.foreign.safe_pickle import ForeignFileError
-from posggym_es.conversion.report import MODEL_FILE
+from posggym_es.agents.folders import agent_folders, policy_file_of
 from posggym_es.models.posggym_model_file import parse_model_file
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
-
-# Folder of the converted policy in an agent's folder.
-CONVERTED_FOLDER = "converted"
-
-
-def agent_folders(root: Path) -> list[Path]:
-    """Return the folders of agents anywhere below a folder, sorted."""
-    return sorted(path.parent for path in root.rglob(SPEC_FILE))
-
-
-def policy_file_of(folder: Path) -> Path:
-    """Return the path of the policy file in an agent's folder."""
-    return folder / CONVERTED_FOLDER / MODEL_FILE
 
 
 def register_agents(folder: str | Path) -> list[str]:

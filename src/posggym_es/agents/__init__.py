@@ -1,0 +1,1 @@
+"""Folders of agents, and their registration with the installed posggym."""

@@ -1,0 +1,294 @@
+"""The zoo: a folder with the agents of finished experiments, and its page.
+
+It has a folder for each environment, with one for each experiment, with one for each
+agent:
+
+    zoo/Driving-v1/payoffs/          payoffs of its agents and POSGGym's own
+    zoo/Driving-v1/driving/          config.json, learning_curve.png
+    zoo/Driving-v1/driving/seed3/    spec.json, extracted/, converted/,
+                                     verification.json, film/film.webp, README.md
+
+Except for payoffs and the card, `README.md`, these are files of `results/<experiment>`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import shutil
+import statistics
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pgpelib.utils.files import read_json, write_text
+from posggym_es.agents.folders import CONVERTED_FOLDER, agent_folders
+from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
+from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
+from posggym_es.evaluation.file_names import (
+    EXTRACTED_FOLDER,
+    FILM_FOLDER,
+    PREVIEW_FILE,
+    VERIFICATION_FILE,
+)
+from posggym_es.evaluation.verification import read_verification
+from posggym_es.policies.policy_file import METADATA_FILE, TENSORS_FILE
+from posggym_es.registration.spec import SPEC_FILE, AgentSpec
+from posggym_es.utils.return_statistics import (
+    format_interval,
+    format_return,
+    mean_interval,
+)
+from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
+
+CARD_FILE = "README.md"
+# In the folder of an environment: a JSON file for each set of its arguments.
+PAYOFFS_FOLDER = "payoffs"
+_OF_EXPERIMENTS = (CONFIG_FILE, CURVE_FILE)
+# Of films only the preview, which Markdown pages can show.
+_OF_AGENTS = (
+    SPEC_FILE,
+    VERIFICATION_FILE,
+    f"{EXTRACTED_FOLDER}/{METADATA_FILE}",
+    f"{EXTRACTED_FOLDER}/{TENSORS_FILE}",
+    f"{CONVERTED_FOLDER}/{MODEL_FILE}",
+    f"{CONVERTED_FOLDER}/{REPORT_FILE}",
+    f"{FILM_FOLDER}/{PREVIEW_FILE}",
+)
+# Maximum number of co-players that are named.
+_MOST_NAMED = 3
+_PAGE_HEAD = """\
+<!-- Written by `snakemake zoo` from the files in zoo/; edits are lost. -->
+
+# The zoo
+
+{count} trained agents for {environments} environments come with posggym-es. An import
+registers them with the installed posggym, and nothing is downloaded:
+
+```python
+{example}
+```
+
+`posggym_es.zoo.AGENTS` lists the ids. Returns are means over the episodes of an agent's
+verification, with their 95 % intervals. The folder of an agent has its card, spec,
+trained policy, policy file, proof of conversion, and verification.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class ZooAgent:
+    """An agent of the zoo.
+
+    Parameters
+    ----------
+    folder
+        Its folder.
+    spec
+        How it is registered.
+    verification
+        The report of its verification.
+    """
+
+    folder: Path
+    spec: AgentSpec
+    verification: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> ZooAgent:
+        """Read an agent's folder.
+
+        Raises
+        ------
+        ValueError
+            If a file is damaged; the message names it.
+        """
+        verification = read_verification(folder / VERIFICATION_FILE)
+        return cls(folder, AgentSpec.read(folder / SPEC_FILE), verification)
+
+    @property
+    def mean_return(self) -> str:
+        """Mean return of its verification, with the 95 % interval."""
+        return format_interval(*mean_interval(self.verification["returns"]))
+
+    @property
+    def episodes(self) -> int:
+        """Number of episodes of its verification."""
+        return len(self.verification["returns"])
+
+    @property
+    def steps(self) -> str:
+        """Mean length of these episodes."""
+        return f"{statistics.fmean(self.verification['lengths']):.1f}"
+
+    @property
+    def company(self) -> str:
+        """The co-players of its verification, in words."""
+        company = self.verification["company"]
+        others = [*company["partners"], *company["siblings"].values()]
+        if len(others) > _MOST_NAMED:
+            return f"{len(others)} policies"
+        if others:
+            return ", ".join(name.rpartition("/")[2] for name in others)
+        return "alone" if self.spec.env_type == GYMNASIUM else "itself"
+
+    @property
+    def example(self) -> str:
+        """Python code that loads it."""
+        given = self.spec.env_args or {}
+        args = "".join(f", {key}={value!r}" for key, value in given.items())
+        agent = (self.spec.valid_agent_ids or ["0"])[0]
+        return (
+            "import posggym, posggym.agents, posggym_es.zoo\n\n"
+            f'env = posggym.make("{self.spec.env_id}"{args})\n'
+            "policy = posggym.agents.make(\n"
+            f'    "{self.spec.id}", env.model, "{agent}"\n'
+            ")"
+        )
+
+
+def collect_experiment(results: Path, output: Path) -> None:
+    """Copy the agents of an experiment.
+
+    Parameters
+    ----------
+    results
+        The results folder of the experiment.
+    output
+        The folder to fill, `zoo/<environment>/<experiment>`.
+    """
+    folders: dict[Path, tuple[str, ...]] = {results: _OF_EXPERIMENTS}
+    folders |= dict.fromkeys(agent_folders(results), _OF_AGENTS)
+    for folder, names in folders.items():
+        for name in names:
+            target = output / folder.relative_to(results) / name
+            if (folder / name).is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, target)
+    for folder in agent_folders(output):
+        write_text(folder / CARD_FILE, agent_card(ZooAgent.read(folder)))
+
+
+def agent_card(agent: ZooAgent) -> str:
+    """Return the card of an agent, Markdown with the metadata of Hugging Face's hub."""
+    spec = agent.spec
+    value = agent.mean_return.replace("±", "+/-")
+    metric = {"type": "mean_reward", "name": "mean_reward", "value": value}
+    result = {
+        "task": {"type": "reinforcement-learning", "name": "reinforcement-learning"},
+        "dataset": {"name": spec.env_id, "type": spec.env_id},
+        "metrics": [metric],
+    }
+    metadata = {
+        "library_name": "posggym",
+        "license": "mit",
+        "tags": [spec.env_id, "reinforcement-learning", "evolution-strategies"],
+        # JSON is YAML, too.
+        "model-index": [{"name": spec.id, "results": [result]}],
+    }
+    header = "".join(f"{key}: {json.dumps(value)}\n" for key, value in metadata.items())
+    film = f"{FILM_FOLDER}/{PREVIEW_FILE}"
+    picture = f"![An episode]({film})\n\n" if (agent.folder / film).is_file() else ""
+    return (
+        f"---\n{header}---\n\n# {spec.id}\n\n{spec.description}\n\n{picture}"
+        f"Mean return {agent.mean_return} (95 %) over {agent.episodes} episodes; "
+        f"plays with: {agent.company}.\n\n```python\n{agent.example}\n```\n"
+    )
+
+
+def zoo_page(zoo: Path) -> str:
+    """Return the page of all agents, for a file in a folder next to `zoo`.
+
+    Raises
+    ------
+    ValueError
+        If the zoo is empty, or a file of an agent is damaged.
+    """
+    agents = sorted(
+        map(ZooAgent.read, agent_folders(zoo)), key=lambda a: (a.spec.env_id, a.folder)
+    )
+    if not agents:
+        raise ValueError(f"{zoo}: no agents")
+    environments = {
+        env_id: list(members)
+        for env_id, members in itertools.groupby(agents, lambda a: a.spec.env_id)
+    }
+    head = _PAGE_HEAD.format(
+        count=len(agents), environments=len(environments), example=agents[0].example
+    )
+    sections = [
+        f"\n## {env_id}\n"
+        + "".join([*_tables(zoo, members), *_comparisons(zoo, env_id)])
+        for env_id, members in environments.items()
+    ]
+    return head + "".join(sections)
+
+
+def _tables(zoo: Path, agents: Sequence[ZooAgent]) -> Iterator[str]:
+    """Yield the table of each experiment of an environment."""
+    for folder, members in itertools.groupby(agents, lambda a: a.folder.parent):
+        link = _link(zoo, folder)
+        rows = [_row(agent, f"{link}/{agent.folder.name}") for agent in members]
+        yield (
+            f"\n[{folder.name}]({link}), [learning curve]({link}/{CURVE_FILE})\n\n"
+            "| Agent | Plays | With | Mean return | Episodes | Mean steps | Film |\n"
+            "|---|---|---|---|---|---|---|\n" + "".join(rows)
+        )
+
+
+def _comparisons(zoo: Path, env_id: str) -> Iterator[str]:
+    """Yield the table of payoffs for each set of arguments of an environment."""
+    for file in sorted((zoo / env_id / PAYOFFS_FOLDER).glob("*.json")):
+        report = read_json(file)
+        arguments = ", ".join(f"{k}={v}" for k, v in report["env_args"].items())
+        yield (
+            f"\nReturns in cross-play with POSGGym's own policies, means over "
+            f"[{report['episodes']} episodes of each pair]({_link(zoo, file)})"
+            f"{f', {arguments}' if arguments else ''}{_limit(report)}:\n\n"
+            "| Policy | From | With itself | With the others |\n|---|---|---|---|\n"
+        )
+        pairs = {(each["row"], each["column"]): each for each in report["payoffs"]}
+        for policy in dict.fromkeys(row for row, _ in pairs):
+            alone = pairs.get((policy, policy))
+            others = [
+                pair["mean"]
+                for (row, column), pair in pairs.items()
+                if row == policy != column
+            ]
+            yield (
+                f"| `{policy.removeprefix(f'{env_id}/')}` "
+                f"| {'zoo' if report['policies'][policy] else 'POSGGym'} "
+                f"| {format_interval(alone['mean'], alone['margin']) if alone else ''} "
+                f"| {format_return(statistics.fmean(others)) if others else ''} |\n"
+            )
+        if report["left_out"]:
+            names = ", ".join(report["left_out"])
+            yield f"\nWithout {names}, which could not be loaded.\n"
+
+
+def _link(zoo: Path, path: Path) -> str:
+    # Markdown would take a parenthesis in an argument for the end of the link.
+    inner = urllib.parse.quote(path.relative_to(zoo).as_posix(), safe="/=,")
+    return f"../{zoo.name}/{inner}"
+
+
+def _limit(report: Mapping[str, Any]) -> str:
+    limit = report["endless_length"]
+    return "" if limit is None else f"; episodes end after {limit:,} steps"
+
+
+def _row(agent: ZooAgent, link: str) -> str:
+    film = f"{FILM_FOLDER}/{PREVIEW_FILE}"
+    picture = f"![film]({link}/{film})" if (agent.folder / film).is_file() else ""
+    plays = ", ".join(agent.spec.valid_agent_ids or ["all"])
+    cells = [
+        f"[`{agent.spec.id}`]({link})",
+        plays,
+        agent.company,
+        agent.mean_return,
+        str(agent.episodes),
+        agent.steps,
+        picture,
+    ]
+    return f"| {' | '.join(cells)} |\n"

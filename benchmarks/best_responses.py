@@ -1,0 +1,199 @@
+"""Best responses to POSGGym's populations, compared with those of its PPO baselines.
+
+Trains a best response to each population of partners for a time, and plays it with the
+population that it was trained with and with the other one. The data folder has one
+folder per environment, as the baselines publish them: `env_kwargs.yaml`,
+`agents_P0.yaml` and `agents_P1.yaml` (partners by the agent id that they play), and
+`br_results.csv` (the returns of PPO's best responses).
+
+Example
+-------
+    python benchmarks/best_responses.py br-ppo Driving-v1 --minutes 10 --out results.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from pgpelib.engines.evaluation import (
+    Normalization,
+    Population,
+    Work,
+    Worker,
+    block_size,
+)
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.learner import Learner
+from pgpelib.training.loop import Training
+
+POPULATIONS = ("P0", "P1")
+# Seed of the evaluation episodes, which all best responses play.
+EVALUATION_SEED = 2**31
+
+# What all best responses are trained with.
+RECIPE: dict[str, Any] = {
+    "niters": 10**6,
+    "episodes_per_solution": 2,
+    "popsize": 1000,
+    "re_eval_num_episodes": 1000,
+    "keep_best": True,
+    "save_interval": 10**6,
+}
+
+
+class Game:
+    """An environment of the data folder, and its two populations of partners.
+
+    Parameters
+    ----------
+    folder
+        Folder of the environment.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        env = yaml.safe_load((folder / "env_kwargs.yaml").read_text())
+        self.env_name = f"posggym:{env['env_id']}"
+        self.env_config = env["env_kwargs"]
+        self.partners: dict[str, tuple[str, ...]] = {}
+        for name in POPULATIONS:
+            by_agent = yaml.safe_load((folder / f"agents_{name}.yaml").read_text())
+            ((agent, policies),) = by_agent.items()
+            self.role = str(1 - int(agent))
+            self.partners[name] = tuple(policies)
+        self.published = _published(folder / "br_results.csv")
+
+    def config(self, population: str, **settings: Any) -> TrainingConfig:
+        """Return the setting of the best response to a population."""
+        return TrainingConfig.from_dict(
+            {
+                "env_name": self.env_name,
+                "env_config": self.env_config,
+                "roles": [self.role],
+                "partners": list(self.partners[population]),
+                **settings,
+            }
+        )
+
+
+def _published(path: Path) -> dict[tuple[str, str], float]:
+    """Return PPO's mean returns by the populations trained and tested with."""
+    returns: dict[tuple[str, str], list[float]] = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            cell = row["train_pop"], row["test_pop"]
+            returns.setdefault(cell, []).append(float(row["return"]))
+    return {cell: float(np.mean(values)) for cell, values in returns.items()}
+
+
+def evaluate(
+    training: Training, learner: Learner, partners: tuple[str, ...], episodes: int
+) -> npt.NDArray[np.float64]:
+    """Return the returns of the best center so far with some partners."""
+    best = learner.best_with(learner.candidate())
+    normalization = Normalization()
+    if training.config.obs_norm:
+        normalization = Normalization(best.obs_stats.mean, best.obs_stats.stdev)
+    distribution = dataclasses.replace(
+        learner.pgpe.distribution,
+        center=best.center,
+        seed=EVALUATION_SEED,
+        generation=0,
+    )
+    population = Population(distribution, normalization, learner.role)
+    task = dataclasses.replace(training.config.task, partners=partners)
+    compiled = task.uncompiled_reason() is None
+    worker = Worker(dataclasses.replace(task, compiled=compiled))
+    work = Work(population, 0, episodes, True, block_size(episodes))
+    return np.array([rollout.fitness for rollout in worker.play(work)])
+
+
+def train(
+    game: Game, config: TrainingConfig, seconds: float, episodes: int
+) -> tuple[dict[str, float], list[tuple[float, float]]]:
+    """Train a best response, and return its mean returns and its curve.
+
+    Parameters
+    ----------
+    game
+        The environment.
+    config
+        The setting.
+    seconds
+        Time of the training.
+    episodes
+        Episodes with each population.
+
+    Returns
+    -------
+    tuple
+        Mean return by population, and the re-evaluations: seconds and mean return.
+    """
+    curve: list[tuple[float, float]] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Training(config, Path(folder)) as training,
+    ):
+        started = time.monotonic()
+        while time.monotonic() < started + seconds and not training.finished:
+            (metrics,) = training.step().metrics
+            if metrics["re_eval_mean"] is not None:
+                curve.append((metrics["elapsed"], metrics["re_eval_mean"]))
+        (learner,) = training.learners
+        return {
+            name: float(evaluate(training, learner, partners, episodes).mean())
+            for name, partners in game.partners.items()
+        }, curve
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder with a folder per environment")
+    parser.add_argument("env", help="name of the environment's folder")
+    parser.add_argument("--populations", nargs="+", default=POPULATIONS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--workers", type=int, default=-1)
+    parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument(
+        "--settings", type=yaml.safe_load, default={}, help="other settings, as YAML"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="CSV file to append to")
+    args = parser.parse_args()
+    game = Game(args.data / args.env)
+    for population in args.populations:
+        for seed in args.seeds:
+            config = game.config(
+                population,
+                **RECIPE | {"num_cpus": args.workers, "seed": seed} | args.settings,
+            )
+            means, curve = train(game, config, 60 * args.minutes, args.episodes)
+            with args.out.open("a", newline="") as file:
+                csv.writer(file).writerows(
+                    [args.env, population, seed, tested, mean, args.minutes]
+                    for tested, mean in means.items()
+                )
+            shown = " ".join(f"{s:.0f}:{mean:.2f}" for s, mean in curve[::5])
+            for tested, mean in means.items():
+                print(
+                    f"{args.env} trained with {population}, seed {seed}, with {tested}: "
+                    f"{mean:.3f} (PPO {game.published[population, tested]:.3f})",
+                    flush=True,
+                )
+            print(f"    seconds and re-evaluations: {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

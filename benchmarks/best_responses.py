@@ -187,9 +187,10 @@ def main() -> None:
                 )
             shown = " ".join(f"{s:.0f}:{mean:.2f}" for s, mean in curve[::5])
             for tested, mean in means.items():
+                published = game.published[population, tested]
                 print(
-                    f"{args.env} trained with {population}, seed {seed}, with {tested}: "
-                    f"{mean:.3f} (PPO {game.published[population, tested]:.3f})",
+                    f"{args.env}, seed {seed}: trained with {population}, tested with "
+                    f"{tested}: {mean:.3f} (PPO {published:.3f})",
                     flush=True,
                 )
             print(f"    seconds and re-evaluations: {shown}", flush=True)

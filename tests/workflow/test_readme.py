@@ -1,4 +1,4 @@
-"""Every shell command of the README does what it says."""
+"""Every shell command of the README and of the guides does what it says."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ TINY = "env_name=LunarLanderContinuous-v2 hidden=[] niters=1 popsize=2 popsize_m
 TINY += " num_interactions=None re_eval_num_episodes=1 num_cpus=1"
 
 
+GUIDES = ("README.md", "docs/chain.md", "docs/trainer.md", "docs/publishing.md")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks in a language, in order."""
+    text = "\n".join((ROOT / guide).read_text() for guide in GUIDES)
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
 def commands() -> list[str]:
-    """Return the commands of the README's shell blocks, without comments."""
-    blocks = re.findall(
-        r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
-    )
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [re.split(r"\s#\s", line)[0].strip() for line in lines if line.strip()]
+    """Return the commands of the shell blocks, without comments, each once."""
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    found = [re.split(r"\s#\s", line)[0].strip() for line in lines if line.strip()]
+    return list(dict.fromkeys(found))
 
 
 # Commands that tests with a server, a cluster or repositories run: those tests.
@@ -66,7 +73,7 @@ LOOKING = [c for c in OTHERS if c.endswith("status.py")]
 def test_every_command_has_a_test():
     assert len(commands()) > 20
     assert {*OTHERS} == {*PLANNED, *TRAINING, *CONVERTING, *LOOKING}
-    # And the lists are not older than the README.
+    # And the lists are not older than the guides.
     assert {*ELSEWHERE, *UNTESTED} <= {*commands()}
     for test in ELSEWHERE.values():
         file, name = test.split("::")
@@ -128,16 +135,12 @@ def test_the_status_script(done):
 
 
 def test_the_experiment_in_the_readme_is_valid(tmp_path):
-    text = (ROOT / "README.md").read_text()
-    entries = [
-        yaml.safe_load(block)
-        for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    ]
+    entries = [yaml.safe_load(block) for block in blocks("yaml")]
     (config,) = [entry for entry in entries if "experiments" in entry]
     workspace = Workspace(ROOT, tmp_path, config)
     assert "train" in workspace.succeed("-n", "register_all")
     # The keys of the repositories are known, too.
-    (repositories,) = [entry for entry in entries if "posggym_repo" in entry]
+    repositories = [entry for entry in entries if "posggym_repo" in entry][-1]
     for name in ("posggym_repo", "agent_models_repo"):
         git(tmp_path, "init", "--quiet", name)
         repositories[name] = str(tmp_path / name)
@@ -145,13 +148,8 @@ def test_the_experiment_in_the_readme_is_valid(tmp_path):
     assert "register" in workspace.succeed("-n", "register_all")
 
 
-def python_blocks() -> list[str]:
-    text = (ROOT / "README.md").read_text()
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-
-
 def test_the_python_of_the_readme_runs(done):
-    (playing,) = [b for b in python_blocks() if "observations, _ = env.reset" in b]
+    (playing,) = [b for b in blocks("python") if "observations, _ = env.reset" in b]
     # It plays an episode of its agent to the end, which LunarLander scores by 100.
     code = playing + "\nprint(policy.policy_id, done, abs(rewards['0']))"
     printed = done.python(".", code)
@@ -160,32 +158,20 @@ def test_the_python_of_the_readme_runs(done):
     assert float(score) == 100
 
 
-def test_the_first_lines_of_the_readme_run(done):
-    """As printed, but for an agent that takes seconds to train instead of days."""
-    first = python_blocks()[0]
-    assert first.count("HumanoidBulletEnv-v0") == 2
-    code = first.replace("HumanoidBulletEnv-v0", "LunarLanderContinuous-v2")
-    code = code.replace("/pgpe-v0", "/pgpe_seed0-v0") + "\nprint(policy.policy_id)"
-    tree = "results/registry/posggym-tree"
-    assert done.python(tree, code) == "LunarLanderContinuous-v2/pgpe_seed0-v0"
+def test_the_first_lines_of_the_readme_run(tmp_path):
+    (code,) = [block for block in blocks("python") if "posggym_es.zoo" in block]
+    result = shell(f"python - <<'EOF'\n{code}\nprint(policy.policy_id)\nEOF", tmp_path)
+    assert "pgpe_sp_seed3-v0" in result.stdout, result.stderr
 
 
 def test_policies_of_the_readme_load_as_modules(done, tmp_path):
-    (code,) = [block for block in python_blocks() if "to_torch_module" in block]
+    (code,) = [block for block in blocks("python") if "to_torch_module" in block]
     policies = done.folder / "results/lander/seed0/policies"
     shutil.copy2(next(policies.glob("*.pickle")), tmp_path / "policy.pickle")
     result = shell(
         f"python - <<'EOF'\n{code}\nprint(metadata['env_name'])\nEOF", tmp_path
     )
     assert result.stdout.strip() == "LunarLanderContinuous-v2", result.stderr
-
-
-def test_the_steps_of_the_readme_run(done, tmp_path):
-    (code,) = [block for block in python_blocks() if "import convert, extract" in block]
-    policies = done.folder / "results/lander/seed0/policies"
-    shutil.copy2(next(policies.glob("*.pickle")), tmp_path / "policy.pickle")
-    result = shell(f"python - <<'EOF'\n{code}\nEOF", tmp_path)
-    assert "LunarLanderContinuous-v2/pgpe-v0" in result.stdout, result.stderr
 
 
 def test_scripts_can_be_started_from_anywhere(tmp_path):

@@ -1,4 +1,4 @@
-"""The steps as plain Python calls, as the README shows them."""
+"""The steps as plain Python calls, as the docs show them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ def policy(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_readmes_example_works(root, policy, capsys):
-    section = (
-        (root / "README.md").read_text().split("## The steps as Python functions")[1]
-    )
+def test_the_example_in_the_docs_works(root, policy, capsys):
+    text = (root / "docs/trainer.md").read_text()
+    section = text.split("## The steps as Python functions")[1]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "trainer.md", "exec"), {})
     policy_id, mean = capsys.readouterr().out.split()[-2:]
     assert policy_id == "CartPole-v1/pgpe-v0"
     assert float(mean) >= 1

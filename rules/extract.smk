@@ -16,6 +16,7 @@ rule extract:
         checkpoint=lambda wildcards: experiment_of(wildcards).settings.checkpoint,
         role=role_argument,
         env_modules=env_module_arguments,
+        agent=agent_arguments,
         episodes=lambda wildcards: experiment_of(wildcards).settings.verify_episodes,
     threads: 1
     resources:
@@ -29,5 +30,5 @@ rule extract:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --source {input.source:q} --checkpoint {params.checkpoint:q}"
-        " {params.role:q} {params.env_modules:q}"
+        " {params.role:q} {params.env_modules:q} {params.agent:q}"
         " --episodes {params.episodes} --output_dir {params.folder:q} > {log:q} 2>&1"

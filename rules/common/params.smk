@@ -36,6 +36,14 @@ def env_module_arguments(wildcards):
     return [f"--env_module={module}" for module in modules]
 
 
+def agent_arguments(wildcards):
+    """Return the extraction script's arguments for `source` and `agent`."""
+    settings = experiment_of(wildcards).settings
+    kind = [] if settings.source is None else [f"--kind={settings.source}"]
+    given = [f"{k}={json.dumps(v)}" for k, v in settings.agent.given().items()]
+    return [*kind, *(["--agent", *given] if given else [])]
+
+
 def action_processor(wildcards):
     """Return the conversion script's arguments for a processor set in the config."""
     processor = experiment_of(wildcards).settings.registration.action_processor

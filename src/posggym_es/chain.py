@@ -18,6 +18,7 @@ from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.spec_making import agent_spec
 from posggym_es.registration.staging import stage_assets
+from posggym_es.sources.settings import AgentSettings
 from posggym_es.utils.fresh_process import FreshProcessError, run_with_tree
 
 __all__ = ["convert", "extract", "register", "verify"]
@@ -27,12 +28,14 @@ def convert(
     checkpoint_dir: str | Path,
     output_dir: str | Path,
     env_modules: Collection[str] = (),
+    source: str | None = None,
+    agent: AgentSettings | None = None,
 ) -> dict[str, Any]:
     """Convert the policies in a folder to POSGGym's format, and prove them equivalent.
 
     Parameters
     ----------
-    checkpoint_dir, output_dir, env_modules
+    checkpoint_dir, output_dir, env_modules, source, agent
         As in `posggym_es.conversion.folders.convert_folder`.
 
     Returns
@@ -42,7 +45,11 @@ def convert(
         for errors see `posggym_es.conversion.folders.convert_folder`.
     """
     reports = convert_folder(
-        Path(checkpoint_dir), Path(output_dir), env_modules=env_modules
+        Path(checkpoint_dir),
+        Path(output_dir),
+        env_modules=env_modules,
+        source=source,
+        agent=agent,
     )
     return {str(path): report for path, report in reports.items()}
 

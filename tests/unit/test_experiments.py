@@ -173,7 +173,7 @@ def test_experiments_can_be_selected(only):
             lambda c: c["experiments"].update(
                 given={"checkpoint_dir": "no", "register": {"policy_name": "ppo"}}
             ),
-            "experiments.given.checkpoint_dir: no: holds no checkpoints",
+            "experiments.given.checkpoint_dir: no: no such file or folder",
         ),
         (
             lambda c: c["experiments"].update(

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Select the policy of a run, and write it in a safe format.
 
-Reads `.pickle` policies of this trainer and of the original pgpelib, and `.pt`
-checkpoints of the PPO baselines, without executing anything in them. Writes
+Reads `.pickle` policies of this trainer and of the original pgpelib, and checkpoints of
+other libraries (docs/sources.md), without executing anything in them. Writes
 `policy.safetensors` and `policy.json`, which include the returns that verification
 compares with.
 
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from posggym_es.evaluation.extraction import extract
 from posggym_es.sources.base import CHECKPOINTS
+from posggym_es.sources.registry import SOURCE_NAMES
 from posggym_es.workflow import cli
 
 
@@ -40,6 +41,12 @@ def main() -> None:
         help="episodes to play if the trainer's re-evaluation cannot be used",
     )
     parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument(
+        "--kind",
+        choices=SOURCE_NAMES,
+        help="kind of the source; recognised by default",
+    )
+    cli.add_agent_argument(parser)
     cli.add_env_module_argument(parser)
     args = parser.parse_args()
 
@@ -52,6 +59,8 @@ def main() -> None:
             args.role,
             on_episode=lambda _: bar.update(),
             env_modules=args.env_module,
+            kind=args.kind,
+            agent=args.agent,
         )
     print(f"mean return {sum(returns) / len(returns):.3f} over {len(returns)} episodes")
 

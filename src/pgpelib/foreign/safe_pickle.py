@@ -152,6 +152,15 @@ def _reconstruct(_: Budget, kind: Any, *_arguments: Any) -> Array:
     return Array()
 
 
+def _from_buffer(
+    budget: Budget, data: Any, dtype: Any, shape: Any, order: Any
+) -> Array:
+    """Replace `numpy.core.numeric._frombuffer`, which protocol 5 has."""
+    array = Array()
+    _build_array(array, (1, shape, dtype, order == "F", data), budget)
+    return array
+
+
 def _scalar(_: Budget, dtype: Any, data: Any) -> Any:
     if not isinstance(dtype, DType) or not isinstance(data, bytes):
         raise ForeignFileError("a NumPy scalar is not a number")
@@ -204,6 +213,8 @@ PLAIN_NAMES: Names = {
         for core in ("core", "_core")
         for name, make in (("_reconstruct", _reconstruct), ("scalar", _scalar))
     },
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
 }
 """Names in pickles of dictionaries, bytes, NumPy arrays and NumPy scalars."""
 
@@ -576,7 +587,7 @@ def _sized(method: Callable[[Machine, str], None], layout: str) -> _Operation:
     return lambda machine: method(machine, layout)
 
 
-# What picklers of protocols 2 to 4 write for data.
+# What picklers of protocols 2 to 5 write for data.
 _OPERATIONS: dict[bytes, _Operation] = {
     pickle.PROTO: Machine._protocol,
     # Frame sizes only help unpicklers to read ahead.
@@ -593,6 +604,7 @@ _OPERATIONS: dict[bytes, _Operation] = {
     pickle.SHORT_BINUNICODE: _sized(Machine._text, "<B"),
     pickle.BINBYTES: _sized(Machine._bytes, "<I"),
     pickle.SHORT_BINBYTES: _sized(Machine._bytes, "<B"),
+    pickle.BYTEARRAY8: _sized(Machine._bytes, "<Q"),
     pickle.MARK: Machine._mark,
     pickle.EMPTY_TUPLE: _constant(()),
     pickle.TUPLE: Machine._tuple_of_mark,

@@ -261,6 +261,22 @@ class _Entry(NamedTuple):
 # Flags: sizes follow the data (in a "descriptor"), and names are UTF-8.
 _DESCRIPTOR, _UTF8 = 1 << 3, 1 << 11
 _NOT_ZIP = "its archive is not one of torch.save"
+# What a local header has instead of sizes that an extra field (1) has, in 8 bytes.
+_IN_EXTRA = 0xFFFFFFFF
+
+
+def zip_entries(data: bytes) -> Mapping[str, memoryview]:
+    """Return the entries of a zip archive whose entries are not compressed, by name.
+
+    Every byte belongs to one of them or to the directory.
+
+    Raises
+    ------
+    ForeignFileError
+        If it is not such an archive.
+    """
+    with refusing():
+        return _zip_entries(data)
 
 
 def _zip_entries(data: bytes) -> Mapping[str, memoryview]:
@@ -340,7 +356,13 @@ def _entry_data(view: memoryview, entry: _Entry, start: int, end: int) -> memory
         # The descriptor's sizes have 4 or 8 bytes.
         _require(end - last in (16, 24) and view[last : last + 4] == b"PK\x07\x08")
     else:
-        _require(last == end and fields[6:9] == (entry.checksum, *[entry.size] * 2))
+        sizes = fields[7:9]
+        if sizes == (_IN_EXTRA, _IN_EXTRA) and extra == 20:
+            large = struct.unpack_from("<2H2Q", view, first - extra)
+            _require(large[:2] == (1, 16))
+            sizes = large[2:]
+        _require(last == end and fields[6] == entry.checksum)
+        _require(sizes == (entry.size, entry.size))
     return view[first:last]
 
 

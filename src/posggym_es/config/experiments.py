@@ -26,8 +26,7 @@ from posggym_es.config.settings import (
     WorkflowConfig,
 )
 from posggym_es.registration.spec import SPEC_FILE
-from posggym_es.sources.checkpoint_names import CheckpointError
-from posggym_es.sources.ppo_checkpoints import usable_checkpoints
+from posggym_es.sources.registry import source_of
 
 # Names of other folders next to those of agents.
 _RESERVED_LABELS = {
@@ -135,12 +134,11 @@ class Experiment:
     def agents(self) -> dict[str, Agent]:
         """The agents by label: one a seed, a seed and role, or a given policy."""
         settings, roles = self.settings, self.settings.roles
-        if settings.checkpoint_dir is not None:
+        if settings.given_checkpoints is not None:
             role = next(iter(settings.registration.valid_agent_ids or ()), None)
-            latest = usable_checkpoints(Path(settings.checkpoint_dir))
             agents = [
                 Agent(_label(policy_id), 0, role, str(path), policy_id)
-                for policy_id, path in latest.items()
+                for policy_id, path in _checkpoints(settings).items()
             ]
         elif settings.policy_file is not None:
             agents = [Agent("seed0", 0, source=settings.policy_file)]
@@ -211,12 +209,12 @@ def _check_policy_ids(files: Mapping[str, Path], where: str) -> None:
         folder = _label(policy_id).lower()
         if folder.startswith(".") or folder in _RESERVED_LABELS:
             raise ConfigError(
-                f"{where}.checkpoint_dir: {path}: the policy id {policy_id!r} cannot "
+                f"{where}: {path}: the policy id {policy_id!r} cannot "
                 "name a folder; rename the file"
             )
         if folder in taken:
             raise ConfigError(
-                f"{where}.checkpoint_dir: {taken[folder]} and {path} would share the "
+                f"{where}: {taken[folder]} and {path} would share the "
                 f"folder {folder!r}; rename one of them"
             )
         taken[folder] = path
@@ -385,7 +383,7 @@ def _experiment(
     ConfigError
         If its checkpoints cannot be registered.
     """
-    if settings.checkpoint_dir is not None:
+    if settings.given_checkpoints is not None:
         _check_checkpoints(settings, f"experiments.{name}")
     changes: dict[str, Any] = {}
     if settings.train is not None:
@@ -397,15 +395,25 @@ def _experiment(
     return Experiment(name, settings.model_copy(update=changes), scale)
 
 
+def _checkpoints(settings: ExperimentSettings) -> dict[str, Path]:
+    """Return the checkpoint of each policy id that an experiment registers."""
+    assert settings.given_checkpoints is not None
+    path = Path(settings.given_checkpoints)
+    return source_of(path, settings.source, settings.agent).policies(path)
+
+
 def _check_checkpoints(settings: ExperimentSettings, where: str) -> None:
-    assert settings.checkpoint_dir is not None
     try:
-        found = usable_checkpoints(Path(settings.checkpoint_dir))
-    except CheckpointError as error:
-        raise ConfigError(f"{where}.checkpoint_dir: {error}") from error
+        found = _checkpoints(settings)
+    except ValueError as error:
+        raise ConfigError(f"{where}.{_key(settings)}: {error}") from error
     if len(found) > 1 and "{policy_id}" not in settings.registration.policy_name:
         raise ConfigError(
             f"{where}.register.policy_name must contain {{policy_id}}: {len(found)} "
             f"policy ids make {len(found)} agents"
         )
-    _check_policy_ids(found, where)
+    _check_policy_ids(found, f"{where}.{_key(settings)}")
+
+
+def _key(settings: ExperimentSettings) -> str:
+    return "checkpoint" if settings.checkpoint_dir is None else "checkpoint_dir"

@@ -6,7 +6,7 @@ reference from these models.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -24,6 +24,8 @@ from pgpelib.utils.settings import (
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.registration.settings import RegisterSettings
 from posggym_es.registration.spec import check_policy_name
+from posggym_es.sources.base import CHECKPOINTS
+from posggym_es.sources.settings import AgentSettings, SourceName
 
 # Name of the group of all agents, whose folder is next to those of the experiments.
 REGISTRY_GROUP = "registry"
@@ -111,18 +113,24 @@ class ExperimentSettings(Settings):
     policy_file: Text | None = None
     """A saved policy to register, instead of training one."""
     checkpoint_dir: Text | None = None
-    """A PPO checkpoint to register, or a folder of checkpoints: the latest
-    `checkpoint_<update>_<policy_id>.pt` of each policy id, and files with other names
-    such as `P0_seed0.pt`. Policies without weights are skipped."""
+    """A folder of checkpoints to register, or a single one: of POSGGym's PPO baselines
+    or of other libraries ([which](sources.md)). Where names tell the order, the latest
+    of each policy id is registered. Policies without weights are skipped."""
+    source: SourceName | None = None
+    """Library that wrote the checkpoints; recognised by their content by default."""
+    agent: AgentSettings = AgentSettings()
+    """What the checkpoints do not say about their agents; a file `<name>.yaml` or
+    `agent.yaml` beside them may say it as well."""
     env_modules: Annotated[tuple[_Module, ...], AS_TUPLE] = ()
     """Modules that an `env_name` of the form `module:Id` in a `policy_file` may import.
     Modules in the `env_name` of `train` are always imported."""
     seeds: Annotated[tuple[Count, ...], Field(min_length=1), AS_TUPLE] = (0,)
     """Each seed gives one training run and one agent."""
-    checkpoint: Literal["latest", "best"] = "latest"
+    checkpoint: Text = "latest"
     """Which policy of a run is registered: the `latest`, or the `best` by mean
     re-evaluation. The best is evaluated again on new episodes, because the maximum of
-    many estimates is too high."""
+    many estimates is too high. Otherwise the file of one checkpoint, as for
+    `checkpoint_dir`."""
     verify_episodes: PositiveInt = 16
     """Episodes of that new evaluation, and of the evaluation of given policies."""
     registration: RegisterSettings = Field(alias="register")
@@ -142,15 +150,32 @@ class ExperimentSettings(Settings):
         """Agent ids of the environment that each get their own policy."""
         return () if self.train is None else self.train.roles
 
+    @property
+    def given_checkpoints(self) -> str | None:
+        """The checkpoint, or folder of them, that is registered; None for others."""
+        chosen = self.checkpoint in CHECKPOINTS
+        return self.checkpoint_dir if chosen else self.checkpoint
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         """Refuse an experiment that contradicts itself."""
         sources = [key for key in SOURCES if getattr(self, key) is not None]
-        if len(sources) != 1:
+        if self.checkpoint not in CHECKPOINTS:
+            if sources:
+                hint = did_you_mean(self.checkpoint, CHECKPOINTS, repr)
+                raise FieldError(
+                    "checkpoint",
+                    f"must be 'latest' or 'best' with {' and '.join(sources)}, not "
+                    f"{self.checkpoint!r}{hint}",
+                )
+        elif len(sources) != 1:
             raise ValueError(
                 f"needs one of {', '.join(SOURCES)}, not "
                 f"{' and '.join(sources) or 'none'}"
             )
+        for key in ("source", "agent"):
+            if self.given_checkpoints is None and key in self.model_fields_set:
+                raise FieldError(key, "is for checkpoint_dir, or a checkpoint's file")
         if len(self.roles) > 1 and self.checkpoint != "latest":
             raise FieldError(
                 "checkpoint",
@@ -171,7 +196,7 @@ class ExperimentSettings(Settings):
         name = name.replace("{seed}", "0")
         if self.roles:
             name = name.replace("{role}", "0")
-        if self.checkpoint_dir is not None:
+        if self.given_checkpoints is not None:
             name = name.replace("{policy_id}", "0")
         try:
             check_policy_name(name)

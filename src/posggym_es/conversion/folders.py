@@ -26,6 +26,7 @@ from posggym_es.policies.convertible import (
 from posggym_es.policies.policy_checks import check_fits
 from posggym_es.registration.environments import registered_env
 from posggym_es.sources.registry import read_policies
+from posggym_es.sources.settings import AgentSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,8 @@ def convert_folder(
     action_processor: ProcessorSpec | None = None,
     observations: int = MIN_OBSERVATIONS,
     env_modules: Collection[str] = (),
+    source: str | None = None,
+    agent: AgentSettings | None = None,
 ) -> dict[Path, dict[str, Any]]:
     """Convert the policies of `checkpoint_dir` and write files and proofs.
 
@@ -67,6 +70,9 @@ def convert_folder(
     env_modules
         Modules that the environment may be in, see
         `posggym_es.policies.policy_checks.check_modules`.
+    source, agent
+        The kind of source, and what its files do not say about their agents, see
+        `posggym_es.sources.registry.read_policies`.
 
     Returns
     -------
@@ -85,7 +91,8 @@ def convert_folder(
             f"{MIN_OBSERVATIONS}"
         )
     conversions = {}
-    for name, policy in read_policies(checkpoint_dir, env_modules).items():
+    policies = read_policies(checkpoint_dir, env_modules, source, agent)
+    for name, policy in policies.items():
         try:
             conversions[name] = _convert(policy, action_processor, observations)
         except ValueError as error:

@@ -10,6 +10,7 @@ from pgpelib.policies.metadata import Origin
 from posggym_es.evaluation.reference_returns import with_reference
 from posggym_es.policies.policy_file import write_policy
 from posggym_es.sources.registry import pick_policy
+from posggym_es.sources.settings import AgentSettings
 
 
 def extract(
@@ -20,6 +21,8 @@ def extract(
     role: str | None = None,
     on_episode: Callable[[int], None] | None = None,
     env_modules: Collection[str] = (),
+    kind: str | None = None,
+    agent: AgentSettings | None = None,
 ) -> list[float]:
     """Write a saved policy in a safe format, with returns for verification.
 
@@ -38,6 +41,9 @@ def extract(
     env_modules
         Modules that the policy's environment may be in, see
         `posggym_es.policies.policy_checks.check_modules`.
+    kind, agent
+        The kind of source, and what its files do not say about the agent, see
+        `posggym_es.sources.registry.read_policies`.
 
     Returns
     -------
@@ -50,7 +56,7 @@ def extract(
         If there is no policy, or it is not valid; the message names the file.
     """
     output_dir = Path(output_dir)
-    picked = pick_policy(Path(source), checkpoint, role, env_modules)
+    picked = pick_policy(Path(source), checkpoint, role, env_modules, kind, agent)
     policy = with_reference(
         picked.policy, _origin(picked.file), episodes, picked.by_returns, on_episode
     )

@@ -66,11 +66,13 @@ class ConvertiblePolicy(Protocol):
 
     file_format: ClassVar[str]
     """Name of the format in files of `posggym_es.policies.policy_file`."""
-    deterministic: ClassVar[bool]
-    """Whether it always takes the same action after the same observations."""
     proved_in_self_play: ClassVar[bool]
     """Whether it plays all agents while its conversion is proved; otherwise, the other
     agents act randomly. A policy with a role always plays only that agent."""
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether it always takes the same action after the same observations."""
 
     @property
     def env_name(self) -> str:

@@ -20,7 +20,7 @@ from pgpelib.policies.partners import is_saved, keep, standard_name
 from pgpelib.utils.files import read_json, write_bytes, write_json
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.deterministic import DeterministicPolicy
-from posggym_es.policies.policy_checks import check_modules
+from posggym_es.policies.foreign import ForeignPolicy
 from posggym_es.policies.stochastic import StochasticPolicy
 
 FORMAT_VERSION = 1
@@ -28,7 +28,8 @@ TENSORS_FILE = "policy.safetensors"
 METADATA_FILE = "policy.json"
 # The kinds of policies, keyed by the names of their formats.
 _KINDS: dict[str, type[ConvertiblePolicy]] = {
-    kind.file_format: kind for kind in (DeterministicPolicy, StochasticPolicy)
+    kind.file_format: kind
+    for kind in (DeterministicPolicy, StochasticPolicy, ForeignPolicy)
 }
 
 
@@ -72,6 +73,9 @@ def read_policy(folder: Path, env_modules: Collection[str] = ()) -> ConvertibleP
         If a file is missing, damaged or does not belong to the other, or the
         environment is in another module; the message names the file.
     """
+    # On demand: the workflow, which only looks for policies, does not need POSGGym.
+    from posggym_es.policies.policy_checks import check_modules
+
     policy = load_extracted(folder)
     try:
         check_modules(policy, env_modules)

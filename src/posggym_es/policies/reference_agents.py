@@ -17,12 +17,16 @@ from posggym.agents.utils.action_distributions import (
 from posggym.utils import seeding
 
 from pgpelib.policies.networks import Network
+from posggym_es.policies.foreign import CATEGORICAL, SQUASHED
+from posggym_es.policies.lossless import unit_change
 from posggym_es.policies.policy_checks import check_fits
+from posggym_es.policies.steps import StepNetwork
 from posggym_es.tasks.posggym_task import make_processor
 
 if TYPE_CHECKING:
     from posggym_es.policies.convertible import ConvertiblePolicy
     from posggym_es.policies.deterministic import DeterministicPolicy
+    from posggym_es.policies.foreign import ForeignPolicy
     from posggym_es.policies.stochastic import StochasticPolicy
 
 
@@ -49,7 +53,7 @@ class _NetworkAgent(abc.ABC):
     def __init__(
         self,
         policy: ConvertiblePolicy,
-        network: Network,
+        network: Network | StepNetwork,
         model: posggym.POSGModel[Any, Any, Any],
         agent: str,
     ) -> None:
@@ -106,7 +110,7 @@ class DeterministicAgent(_NetworkAgent):
         return decision
 
 
-class StochasticAgent(_NetworkAgent):
+class _SamplingAgent(_NetworkAgent):
     """A stochastic policy as a player, sampled as POSGGym samples.
 
     A decision is the parameters of a distribution: probabilities, shape (n,), or means
@@ -115,11 +119,11 @@ class StochasticAgent(_NetworkAgent):
 
     def __init__(
         self,
-        policy: StochasticPolicy,
+        policy: ConvertiblePolicy,
+        network: Network | StepNetwork,
         model: posggym.POSGModel[Any, Any, Any],
         agent: str,
     ) -> None:
-        network = Network(policy.actor_layers, policy.activation)
         super().__init__(policy, network, model, agent)
         processed = self.action_processor.get_processed_space()
         self._discrete = isinstance(processed, spaces.Discrete)
@@ -136,8 +140,7 @@ class StochasticAgent(_NetworkAgent):
         if not self._discrete:
             mean, log_stdev = np.split(outputs, 2)
             return np.stack([mean, np.exp(log_stdev)])
-        powers = np.exp(outputs - outputs.max())
-        return np.asarray(powers / powers.sum())
+        return _softmax(outputs)
 
     def act(self, decision: np.ndarray) -> Any:
         """Return an action, drawn at random."""
@@ -148,6 +151,91 @@ class StochasticAgent(_NetworkAgent):
         else:
             sampler = NormalActionDistribution(*decision, self._rng)
         return self.action_processor.unprocess(sampler.sample())
+
+
+class StochasticAgent(_SamplingAgent):
+    """A policy of PPO as a player."""
+
+    def __init__(
+        self,
+        policy: StochasticPolicy,
+        model: posggym.POSGModel[Any, Any, Any],
+        agent: str,
+    ) -> None:
+        network = Network(policy.actor_layers, policy.activation)
+        super().__init__(policy, network, model, agent)
+
+
+def foreign_agent(
+    policy: ForeignPolicy, model: posggym.POSGModel[Any, Any, Any], agent: str
+) -> DeterministicForeignAgent | StochasticForeignAgent:
+    """Return a policy of another library as a player."""
+    kind = DeterministicForeignAgent if policy.deterministic else StochasticForeignAgent
+    return kind(policy, model, agent)
+
+
+class DeterministicForeignAgent(_NetworkAgent):
+    """A deterministic policy of another library; a decision is an action."""
+
+    def __init__(
+        self,
+        policy: ForeignPolicy,
+        model: posggym.POSGModel[Any, Any, Any],
+        agent: str,
+    ) -> None:
+        super().__init__(policy, policy.network(), model, agent)
+        space = model.action_spaces[agent]
+        trained = policy.trained_action_processor
+        self._trained = make_processor((trained.name, trained.config), space)
+        self._action = policy.action_for(space)
+        self._squashed = policy.outputs_are == SQUASHED
+
+    def decide(self, observation: Any) -> Any:
+        """Return the action for the next observation."""
+        outputs = self._outputs(observation)
+        if self._squashed:
+            low, high = self._action.low, self._action.high
+            assert low is not None
+            assert high is not None
+            outputs = low + (high - low) * (np.tanh(outputs) + 1) / 2
+        return _to_space(self._trained, self._action.decode(outputs))
+
+    def act(self, decision: Any) -> Any:
+        """Return the action."""
+        return decision
+
+
+class StochasticForeignAgent(_SamplingAgent):
+    """A stochastic policy of another library as a player."""
+
+    def __init__(
+        self,
+        policy: ForeignPolicy,
+        model: posggym.POSGModel[Any, Any, Any],
+        agent: str,
+    ) -> None:
+        super().__init__(policy, policy.network(), model, agent)
+        if policy.outputs_are == CATEGORICAL:
+            return
+        space = model.action_spaces[agent]
+        _, processor = policy.processors_for(model.observation_spaces[agent], space)
+        # The decision is in the units that POSGGym's distribution has.
+        self._factor, self._offset = unit_change(
+            policy.action_for(space), policy.trained_action_processor, processor
+        )
+
+    def decide(self, observation: Any) -> np.ndarray:
+        """Return the parameters of the action's distribution."""
+        decision = super().decide(observation)
+        if self._discrete:
+            return decision
+        mean, stdev = decision
+        return np.stack([mean * self._factor + self._offset, stdev * self._factor])
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())
 
 
 def _to_space(processor: processors.Processor, decoded: Any) -> Any:

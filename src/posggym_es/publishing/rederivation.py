@@ -14,6 +14,7 @@ from pgpelib.training.run_folder import METRICS_FILE
 from posggym_es.config.experiments import Experiments
 from posggym_es.config.settings import REGISTRY_GROUP, WorkflowConfig
 from posggym_es.registration.spec import SPEC_FILE
+from posggym_es.sources.base import CHECKPOINTS
 
 # Files that users load and read. Reports with timings, and images, are not compared.
 _PUBLISHED = ("posggym-tree", "posggym-agent-models", "agents", "docs")
@@ -119,8 +120,8 @@ def derivation_settings(config: WorkflowConfig, folder: Path) -> dict[str, Any]:
     """
     settings = config.given()
     for entry in settings["experiments"].values():
-        for key in ("policy_file", "checkpoint_dir"):
-            if entry.get(key) is not None:
+        for key in ("policy_file", "checkpoint_dir", "checkpoint"):
+            if entry.get(key) not in (None, *CHECKPOINTS):
                 entry[key] = str((folder / entry[key]).resolve())
     for key in ("posggym_repo", "agent_models_repo", "agent_models_url", "crossplay"):
         settings.pop(key, None)

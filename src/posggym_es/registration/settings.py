@@ -5,33 +5,16 @@ Everything else that the registration needs is derived from the policy.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from pgpelib.utils.settings import AS_TUPLE, Count, FieldError, Settings, Text
-from posggym_es.models.processors import ProcessorSpec
+from pgpelib.utils.settings import AS_TUPLE, Count, Settings, Text
+from posggym_es.models.processor_settings import ActionProcessorSettings
 from posggym_es.registration.spec import PATH_PART_RE
 
 _AgentIds = Annotated[tuple[str, ...], Field(min_length=1), AS_TUPLE]
 _Folder = Annotated[str, Field(pattern=f"^{PATH_PART_RE.pattern}$")]
-
-
-class ProcessorSettings(Settings):
-    """An action processor to use instead of the derived one."""
-
-    name: Literal["IdentityProcessor", "RescaleProcessor"]
-    """Class in `posggym.agents.utils.processors`."""
-    config: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the class, except for the space."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        try:
-            ProcessorSpec(self.name, self.config)
-        except ValueError as error:
-            raise FieldError("config", f"does not fit {error}") from error
-        return self
 
 
 class RegisterSettings(Settings):
@@ -56,7 +39,7 @@ class RegisterSettings(Settings):
     """Folder of the environment's type in POSGGym; derived by default."""
     env_name: _Folder | None = None
     """Folder of the environment in POSGGym; derived by default."""
-    action_processor: ProcessorSettings | None = None
+    action_processor: ActionProcessorSettings | None = None
     """How the network's outputs become actions:
     `{name: RescaleProcessor, config: {...}}` or `{name: IdentityProcessor}`; derived by
     default."""

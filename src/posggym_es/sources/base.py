@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from posggym_es.policies.convertible import ConvertiblePolicy
+
+if TYPE_CHECKING:
+    from posggym_es.sources.settings import AgentSettings
 
 # Name of a policy if its source contains only one.
 SINGLE_POLICY = "policy"
@@ -44,14 +47,38 @@ class PolicySource(Protocol):
     Sources must not execute anything in a file, because files may be untrusted.
     """
 
-    files: str
-    """Pattern of its files' names for messages, such as "*.pickle"."""
+    name: ClassVar[str]
+    """Name in the config, such as "sb3"."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Patterns of its files' names, such as "*.pickle"."""
 
     def recognises(self, path: Path) -> bool:
         """Return whether an existing file or folder is of this kind."""
 
-    def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
+    def policies(self, path: Path) -> dict[str, Path]:
+        """Return the file or folder of each policy, keyed by its id.
+
+        The id is `SINGLE_POLICY` if the source does not name its policies.
+
+        Raises
+        ------
+        ValueError
+            If there is none; the message names the folder.
+        """
+
+    def read_all(
+        self, path: Path, settings: AgentSettings
+    ) -> dict[str, ConvertiblePolicy]:
         """Read all policies in a recognised file or folder.
+
+        Parameters
+        ----------
+        path
+            A recognised file or folder.
+        settings
+            What the files do not say.
 
         Returns
         -------
@@ -65,7 +92,9 @@ class PolicySource(Protocol):
             If a policy is not valid; the message names the file.
         """
 
-    def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
+    def pick(
+        self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings
+    ) -> PickedPolicy:
         """Select and read one policy of a training run.
 
         Parameters
@@ -76,9 +105,27 @@ class PolicySource(Protocol):
             One of `CHECKPOINTS`.
         role
             The agent id that the policy plays; None for all agents.
+        settings
+            What the files do not say.
 
         Raises
         ------
         ValueError
             If there is no policy, or it is not valid; the message names the file.
         """
+
+
+def refuse_settings(path: Path, settings: AgentSettings) -> None:
+    """Refuse settings for a file that says everything itself.
+
+    Raises
+    ------
+    ExtractionError
+        Naming the file and the settings.
+    """
+    given = settings.given()
+    if given:
+        raise ExtractionError(
+            f"{path}: says everything about its agent itself; leave out "
+            f"{', '.join(given)}"
+        )

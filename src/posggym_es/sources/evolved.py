@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from pgpelib.policies.metadata import comparable_mean
-from pgpelib.restore import load_policy
 from posggym_es.policies.convertible import ConvertiblePolicy
-from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.sources.base import (
     CHECKPOINTS,
     SINGLE_POLICY,
     ExtractionError,
     PickedPolicy,
+    refuse_settings,
 )
+from posggym_es.sources.settings import AgentSettings
+
+if TYPE_CHECKING:
+    from posggym_es.policies.deterministic import DeterministicPolicy
 
 _PATTERN = "*.pickle"
 
@@ -21,18 +25,28 @@ _PATTERN = "*.pickle"
 class EvolvedPolicies:
     """Files that `pgpelib.restore.load_policy` reads, and folders of them."""
 
-    files = _PATTERN
+    name: ClassVar[str] = "pgpelib"
+    patterns: ClassVar[tuple[str, ...]] = (_PATTERN,)
 
     def recognises(self, path: Path) -> bool:
         """Return whether a path is a file, or a folder with pickles."""
         return path.is_file() or any(path.glob(_PATTERN))
 
-    def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
-        """Read the policy of the highest generation; see `PolicySource`."""
-        return {SINGLE_POLICY: self.pick(path, "latest", None).policy}
+    def policies(self, path: Path) -> dict[str, Path]:
+        """Return the file or folder, which has one policy; see `PolicySource`."""
+        return {SINGLE_POLICY: path}
 
-    def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
+    def read_all(
+        self, path: Path, settings: AgentSettings
+    ) -> dict[str, ConvertiblePolicy]:
+        """Read the policy of the highest generation; see `PolicySource`."""
+        return {SINGLE_POLICY: self.pick(path, "latest", None, settings).policy}
+
+    def pick(
+        self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings
+    ) -> PickedPolicy:
         """Read the latest policy of a role or the best one; see `PolicySource`."""
+        refuse_settings(path, settings)
         file, policy = _pick(path, checkpoint, role)
         # The trainer that keeps its best center has chosen by re-evaluations as well.
         return PickedPolicy(
@@ -43,6 +57,10 @@ class EvolvedPolicies:
 def _pick(
     source: Path, checkpoint: str, role: str | None
 ) -> tuple[Path, DeterministicPolicy]:
+    # On demand: the workflow, which only looks for policies, does not need PyTorch.
+    from pgpelib.restore import load_policy
+    from posggym_es.policies.deterministic import DeterministicPolicy
+
     files = [source] if source.is_file() else sorted(source.glob(_PATTERN))
     policies = [(path, DeterministicPolicy.of(load_policy(path))) for path in files]
     if len(policies) == 1:

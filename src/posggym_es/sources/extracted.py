@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.policy_file import METADATA_FILE, load_extracted
-from posggym_es.sources.base import SINGLE_POLICY, PickedPolicy
+from posggym_es.sources.base import SINGLE_POLICY, PickedPolicy, refuse_settings
+from posggym_es.sources.settings import AgentSettings
 
 
 class ExtractedPolicies:
     """Folders with one extracted policy."""
 
-    files = METADATA_FILE
+    name: ClassVar[str] = "extracted"
+    patterns: ClassVar[tuple[str, ...]] = (METADATA_FILE,)
 
     def recognises(self, path: Path) -> bool:
         """Return whether a folder holds an extracted policy."""
         return (path / METADATA_FILE).exists()
 
-    def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
+    def policies(self, path: Path) -> dict[str, Path]:
+        """Return the folder; see `PolicySource`."""
+        return {SINGLE_POLICY: path}
+
+    def read_all(
+        self, path: Path, settings: AgentSettings
+    ) -> dict[str, ConvertiblePolicy]:
         """Read the policy; see `PolicySource`."""
+        refuse_settings(path, settings)
         return {SINGLE_POLICY: load_extracted(path)}
 
-    def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
+    def pick(
+        self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings
+    ) -> PickedPolicy:
         """Read the policy, which has been picked already; see `PolicySource`."""
+        refuse_settings(path, settings)
         return PickedPolicy(path / METADATA_FILE, load_extracted(path))

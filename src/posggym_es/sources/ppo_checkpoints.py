@@ -7,36 +7,27 @@ random generators. All of these become records, which keep their fields and do n
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pgpelib.foreign.safe_pickle import (
-    Budget,
-    ForeignFileError,
-    Names,
-    checked_key,
-    read_file,
-    records,
-    short,
-)
-from pgpelib.foreign.torch_files import load_archive
+from pgpelib.foreign.safe_pickle import ForeignFileError, short
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.plain_data import is_integer, is_line, plain
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.stochastic import StochasticPolicy
-from posggym_es.sources.base import ExtractionError, PickedPolicy
+from posggym_es.sources.base import refuse_settings
 from posggym_es.sources.checkpoint_names import (
     CHECKPOINT_SUFFIX,
     FILE_RE,
     CheckpointError,
     latest_checkpoints,
 )
-from posggym_es.tasks.family import POSGGYM_PREFIX, RANDOM_POLICY
+from posggym_es.sources.checkpoint_source import CheckpointSource
+from posggym_es.sources.settings import AgentSettings
+from posggym_es.sources.torch_content import named_weights, torch_content
+from posggym_es.tasks.family import POSGGYM_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -45,82 +36,24 @@ class WeightlessError(CheckpointError):
     """A checkpoint of a policy that has no network, such as a random one."""
 
 
-class PPOCheckpoints:
+class PPOCheckpoints(CheckpointSource):
     """Files that POSGGym's PPO baselines write, and folders of them."""
 
-    files = f"*{CHECKPOINT_SUFFIX}"
+    name = "posggym_baselines"
+    patterns = (f"*{CHECKPOINT_SUFFIX}",)
 
-    def recognises(self, path: Path) -> bool:
-        """Return whether a path is such a file, or a folder with one."""
-        return path.suffix == CHECKPOINT_SUFFIX or any(path.glob(self.files))
+    def recognises_file(self, path: Path) -> bool:
+        """Return whether a file has the name of a checkpoint."""
+        return path.suffix == CHECKPOINT_SUFFIX
 
-    def read_all(self, path: Path) -> dict[str, ConvertiblePolicy]:
-        """Read the latest checkpoint of each policy id; see `PolicySource`."""
-        return {
-            policy_id: load_checkpoint(file)
-            for policy_id, file in usable_checkpoints(path).items()
-        }
+    def policies(self, path: Path) -> dict[str, Path]:
+        """Return the latest checkpoint of each policy id; see `PolicySource`."""
+        return usable_checkpoints(path)
 
-    def pick(self, path: Path, checkpoint: str, role: str | None) -> PickedPolicy:
-        """Read the only policy, which plays the role among random policies.
-
-        The baselines do not re-evaluate: the best checkpoint is the latest.
-        """
-        if path.is_dir():
-            found = usable_checkpoints(path)
-            if len(found) > 1:
-                raise ExtractionError(
-                    f"{path}: holds the policies {', '.join(found)}; name the file of "
-                    "one instead of the folder"
-                )
-            (path,) = found.values()
-        policy = load_checkpoint(path)
-        metadata = dataclasses.replace(
-            policy.metadata,
-            role=role,
-            partners=[] if role is None else [RANDOM_POLICY],
-            # Written to files whether or not there is one.
-            stated=(*policy.metadata.stated, "role"),
-        )
-        return PickedPolicy(path, policy.with_metadata(metadata))
-
-
-def _set(_: Budget, items: Any = ()) -> set[Any]:
-    if not isinstance(items, list | tuple):
-        raise ForeignFileError("a set is not made of a list")
-    return {checked_key(item) for item in items}
-
-
-# The complete list of names beyond those of tensors that a checkpoint may use.
-_NAMES: Names = {
-    **{
-        (module, kind): _set
-        for module in ("builtins", "__builtin__")
-        for kind in ("set", "frozenset")
-    },
-    **records(
-        "gymnasium.spaces.box.Box",
-        "gymnasium.spaces.discrete.Discrete",
-        "gymnasium.spaces.multi_discrete.MultiDiscrete",
-        "gymnasium.spaces.multi_binary.MultiBinary",
-        "gymnasium.spaces.dict.Dict",
-        "gymnasium.spaces.tuple.Tuple",
-        "numpy.random._pickle.__generator_ctor",
-        "numpy.random._pickle.__bit_generator_ctor",
-        "numpy.random._pickle.__randomstate_ctor",
-        "numpy.random._mt19937.MT19937",
-        "numpy.random._pcg64.PCG64",
-        "numpy.random.bit_generator.SeedSequence",
-        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
-        "pathlib.Path",
-        "pathlib.PosixPath",
-        "pathlib.PurePosixPath",
-        "pathlib.PureWindowsPath",
-        "pathlib.WindowsPath",
-        "torch.Size",
-        "torch.device",
-    ),
-}
+    def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
+        """Read a checkpoint; see `CheckpointSource`."""
+        refuse_settings(path, settings)
+        return load_checkpoint(path)
 
 
 def load_checkpoint(path: Path) -> StochasticPolicy:
@@ -141,9 +74,12 @@ def load_checkpoint(path: Path) -> StochasticPolicy:
         policy cannot be expressed in POSGGym's format.
     """
     try:
-        data = load_archive(read_file(path), _NAMES)
+        data = torch_content(path)
         if not isinstance(data, dict) or not {"model", "config"} <= set(data):
-            raise ForeignFileError("it has no model and config")
+            raise ForeignFileError(
+                "it has no model and config; if it is the state dict of a module, "
+                "name its layers (agent.yaml)"
+            )
     except ForeignFileError as error:
         raise CheckpointError(f"{path}: not a checkpoint: {error}") from error
     if not data["model"]:
@@ -196,7 +132,7 @@ def _policy(data: dict[str, Any], path: Path) -> StochasticPolicy:
     config = data["config"]
     if not isinstance(config, dict):
         raise ValueError(f"the config is {short(config)}")
-    weights = _weights(data["model"])
+    weights = named_weights(data["model"])
     for key in ("lstm_use_prev_action", "lstm_use_prev_reward"):
         if config.get(key, False) is not False:
             raise ValueError(
@@ -231,19 +167,6 @@ def _policy(data: dict[str, Any], path: Path) -> StochasticPolicy:
             }
         ),
     )
-
-
-def _weights(model: Any) -> dict[str, np.ndarray]:
-    if not isinstance(model, dict):
-        raise ValueError(f"the model is {short(model)}")
-    weights = {}
-    for name, array in model.items():
-        if not is_line(name):
-            raise ValueError(f"a weight is called {short(name)}")
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            raise ValueError(f"the weight {name} is not an array of numbers")
-        weights[name] = array.astype(np.float32)
-    return weights
 
 
 def _identity(data: dict[str, Any], path: Path) -> tuple[int, str]:

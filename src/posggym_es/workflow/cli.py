@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pgpelib.foreign.config_text import read_config_file
+from pgpelib.foreign.config_text import parse_yaml, read_config_file
+from posggym_es.sources.settings import AgentSettings
 
 T = TypeVar("T")
 
@@ -70,6 +71,38 @@ def add_env_module_argument(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="module that an environment id of the form MODULE:ID may import",
     )
+
+
+def add_agent_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--agent`, for scripts that read checkpoints of other libraries."""
+    parser.add_argument(
+        "--agent",
+        nargs="+",
+        action=_AgentAction,
+        metavar="KEY=VALUE",
+        help="what the checkpoint does not say about its agent, as under agent: in the "
+        "config, with values in YAML: env_name=CartPole-v1 deterministic=true",
+    )
+
+
+class _AgentAction(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given: dict[str, Any] = {}
+        try:
+            for text in values:
+                key, assigned, value = text.partition("=")
+                if not assigned:
+                    raise ValueError(f"{text!r} is not KEY=VALUE")
+                given |= parse_yaml(f"{key}: {value}", "--agent")
+            setattr(namespace, self.dest, AgentSettings.from_dict(given))
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

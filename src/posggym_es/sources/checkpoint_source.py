@@ -1,0 +1,88 @@
+"""Sources of files with one policy each."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from posggym_es.policies.convertible import ConvertiblePolicy
+from posggym_es.sources.base import ExtractionError, PickedPolicy
+from posggym_es.sources.settings import AgentSettings
+from posggym_es.tasks.family import RANDOM_POLICY
+
+
+class CheckpointSource(abc.ABC):
+    """A `PolicySource` of files with one policy each, which has no re-evaluations.
+
+    The best policy is the only one, and plays its role among random policies.
+    """
+
+    name: ClassVar[str]
+    patterns: ClassVar[tuple[str, ...]]
+
+    @abc.abstractmethod
+    def recognises_file(self, path: Path) -> bool:
+        """Return whether a file is of this kind."""
+
+    @abc.abstractmethod
+    def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
+        """Read the policy of a file.
+
+        Raises
+        ------
+        ValueError
+            If it is not valid; the message names the file.
+        """
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file, or one in a folder, is of this kind."""
+        if path.is_dir():
+            return any(map(self.recognises_file, self._files_in(path)))
+        return self.recognises_file(path)
+
+    def policies(self, path: Path) -> dict[str, Path]:
+        """Return the file of each policy; see `PolicySource`."""
+        if not path.is_dir():
+            return {path.stem: path}
+        found = [file for file in self._files_in(path) if self.recognises_file(file)]
+        if not found:
+            known = ", ".join(self.patterns)
+            raise ExtractionError(f"{path}: holds no checkpoints ({known})")
+        return {file.stem: file for file in found}
+
+    def read_all(
+        self, path: Path, settings: AgentSettings
+    ) -> dict[str, ConvertiblePolicy]:
+        """Read all policies; see `PolicySource`."""
+        return {
+            policy_id: self.read(file, settings)
+            for policy_id, file in self.policies(path).items()
+        }
+
+    def pick(
+        self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings
+    ) -> PickedPolicy:
+        """Read the only policy, which plays the role; see `PolicySource`."""
+        found = self.policies(path)
+        if len(found) > 1:
+            raise ExtractionError(
+                f"{path}: holds the policies {', '.join(found)}; name the file of "
+                "one instead of the folder"
+            )
+        (file,) = found.values()
+        policy = self.read(file, settings)
+        metadata = dataclasses.replace(
+            policy.metadata,
+            role=role,
+            partners=[] if role is None else [RANDOM_POLICY],
+            # Written to files whether or not there is one.
+            stated=(*policy.metadata.stated, "role"),
+        )
+        return PickedPolicy(file, policy.with_metadata(metadata))
+
+    def _files_in(self, folder: Path) -> Iterator[Path]:
+        for pattern in self.patterns:
+            yield from sorted(folder.glob(pattern))

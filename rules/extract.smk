@@ -13,7 +13,7 @@ rule extract:
         script=path_of("extract_checkpoint.py"),
         code=code_of("extract_checkpoint.py"),
         folder=lambda wildcards, output: Path(output[0]).parent,
-        checkpoint=lambda wildcards: experiment_of(wildcards).settings.checkpoint,
+        checkpoint=lambda wildcards: experiment_of(wildcards).settings.chosen_checkpoint,
         role=role_argument,
         env_modules=env_module_arguments,
         agent=agent_arguments,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 
-from archive_tricks import NOT_SAVED, parts_of, saved, tricks, with_pickle
+from archive_tricks import NOT_SAVED, archive, parts_of, saved, tricks, with_pickle
 from checkpoints import save_checkpoint
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.policy import ActionSpec, Architecture
@@ -38,16 +40,34 @@ from pickle_bombs import (
 from posggym_es.models.posggym_model_file import model_file_bytes, read_model_file
 from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.policies.lossless import convert
+from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.checkpoint_names import CheckpointError
+from posggym_es.sources.cleanrl import CleanRLModels
 from posggym_es.sources.ppo_checkpoints import load_checkpoint
+from posggym_es.sources.sb3 import SB3Models, load_vec_normalize
+from posggym_es.sources.settings import AgentSettings
 
 FOUND = Path(__file__).parents[1] / "found_by_fuzzing"
-KINDS = ("policy", "model", "checkpoint")
-SUFFIX = {"policy": ".pickle", "model": ".pkl", "checkpoint": ".pt"}
+SOURCES = Path(__file__).parents[1] / "data" / "sources"
+SUFFIX = {
+    "policy": ".pickle",
+    "model": ".pkl",
+    "checkpoint": ".pt",
+    "cleanrl": ".cleanrl_model",
+    "sb3": ".zip",
+    "vec_normalize": ".pkl",
+}
+KINDS = tuple(SUFFIX)
+# What torch.save wrote, alone or as a part.
+ARCHIVES = ("checkpoint", "cleanrl", "sb3")
+_AGENT = AgentSettings(env_name="CartPole-v1")
 READERS: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
     "policy": (load_policy, PolicyFileError),
     "model": (read_model_file, ValueError),
     "checkpoint": (load_checkpoint, CheckpointError),
+    "cleanrl": (lambda path: CleanRLModels().read(path, _AGENT), ExtractionError),
+    "sb3": (lambda path: SB3Models().read(path, _AGENT), ExtractionError),
+    "vec_normalize": (load_vec_normalize, ExtractionError),
 }
 
 
@@ -75,7 +95,39 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         "policy": (folder / "policy.pickle").read_bytes(),
         "model": model_file_bytes(convert(small_policy()).model),
         "checkpoint": (folder / "checkpoint_1_P0.pt").read_bytes(),
+        "cleanrl": (SOURCES / "cleanrl" / "ppo.cleanrl_model").read_bytes(),
+        "sb3": (SOURCES / "sb3" / "ppo_cartpole.zip").read_bytes(),
+        "vec_normalize": (
+            SOURCES / "sb3" / "normalized_ppo" / "vecnormalize.pkl"
+        ).read_bytes(),
     }
+
+
+def saved_part(kind: str, valid: bytes) -> bytes:
+    """Return the archive of torch.save in a file of one of `ARCHIVES`."""
+    return parts_of(valid)["policy.pth"] if kind == "sb3" else valid
+
+
+def with_saved_part(kind: str, valid: bytes, content: bytes) -> bytes:
+    """Return a file of one of `ARCHIVES` with another archive of torch.save."""
+    if kind != "sb3":
+        return content
+    return archive({**parts_of(valid), "policy.pth": content})
+
+
+def with_saved_pickle(kind: str, valid: bytes, content: bytes) -> bytes:
+    """Return a file of one of `ARCHIVES` with another pickle of weights."""
+    inner = with_pickle(saved_part(kind, valid), content)
+    return with_saved_part(kind, valid, inner)
+
+
+def with_policy_class(valid: bytes, content: bytes) -> bytes:
+    """Return a model of Stable-Baselines3 with another pickle of its class."""
+    parts = parts_of(valid)
+    parameters = json.loads(parts["data"])
+    text = base64.b64encode(content).decode()
+    parameters["policy_class"] = {":serialized:": text}
+    return archive({**parts, "data": json.dumps(parameters).encode()})
 
 
 class Call:
@@ -123,18 +175,55 @@ def attacks(marker: Path) -> dict[str, bytes]:
 def bombs(kind: str, valid: bytes) -> dict[str, Bomb]:
     """Return files of a kind with a well-formed bomb in each place of a pickle."""
     plain = {**plain_bombs(), **number_bombs()}
-    if kind == "checkpoint":
-        numbers = len(parts_of(valid)["checkpoint_1_P0/data/0"]) // 4
+    if kind == "vec_normalize":
+        return plain
+    if kind in ARCHIVES:
+        inner = saved_part(kind, valid)
+        parts = parts_of(inner)
+        storages = [part for part in parts if "/data/" in part]
+        largest = max(storages, key=lambda part: len(parts[part]))
+        numbers = len(parts[largest]) // 4
         kind_of = name("torch", "FloatStorage")
-        identity = text("storage") + kind_of + text("0") + text("cpu")
+        key = largest.rpartition("/")[2]
+        identity = text("storage") + kind_of + text(key) + text("cpu")
         of = b"(" + identity + integer(numbers) + b"tQ"
         inside = {**plain, **tensor_bombs(of, numbers)}
-        return {
-            key: Bomb(with_pickle(valid, bomb.content), bomb.reason)
+        result = {
+            key: Bomb(with_saved_pickle(kind, valid, bomb.content), bomb.reason)
             for key, bomb in inside.items()
-        } | tricks(valid)
+        }
+        for key, bomb in tricks(inner).items():
+            content = with_saved_part(kind, valid, bomb.content)
+            result[key] = Bomb(content, bomb.reason)
+        return result | (model_bombs(valid, plain) if kind == "sb3" else {})
     of = storage(storage_bytes(5000))
     return {**plain, **tensor_bombs(of, 5000), **storage_bombs(plain_bombs())}
+
+
+def model_bombs(valid: bytes, plain: dict[str, Bomb]) -> dict[str, Bomb]:
+    """Return models of Stable-Baselines3 with bombs in their parameters."""
+    parts = parts_of(valid)
+    texts = {
+        "empty": (b"", "damaged"),
+        "list": (b"[]", "not a mapping"),
+        "deep": (b"[" * 200_000, "damaged"),
+        "digits": (b"[" + b"9" * 100_000 + b"]", "damaged"),
+        "encoding": (b"\xff\xfe{}", "damaged"),
+        "large": (b" " * (16 * 2**20) + b"{}", "too large"),
+        "no_class": (b"{}", "policy_class: it has no pickle"),
+        "no_base64": (b'{"policy_class": {":serialized:": "?"}}', "not in base64"),
+    }
+    result = {
+        f"parameters_{key}": Bomb(archive({**parts, "data": data}), reason)
+        for key, (data, reason) in texts.items()
+    }
+    for key, bomb in plain.items():
+        content = with_policy_class(valid, bomb.content)
+        result[f"class_{key}"] = Bomb(content, bomb.reason)
+    for part in ("data", "policy.pth"):
+        others = {key: value for key, value in parts.items() if key != part}
+        result[f"without_{part}"] = Bomb(archive(others), f"has no {part}")
+    return result
 
 
 def storage_bombs(plain: dict[str, Bomb]) -> dict[str, Bomb]:
@@ -353,9 +442,12 @@ def corpus(kind: str, folder: Path, marker: Path) -> Iterator[Case]:
         yield Case(f"bomb_{key}", *bomb)
     for key, content in attacks(marker).items():
         yield Case(f"attack_{key}", content)
-        if kind == "checkpoint":
-            inside = with_pickle(valid[kind], content)
+        if kind in ARCHIVES:
+            inside = with_saved_pickle(kind, valid[kind], content)
             yield Case(f"attack_inside_{key}", inside, "which no such file needs|names")
+        if kind == "sb3":
+            inside = with_policy_class(valid[kind], content)
+            yield Case(f"attack_class_{key}", inside, "which no such file needs|names")
     for key, content in others().items():
         yield Case(f"other_{key}", content)
     for cut in sorted(rng.choice(len(valid[kind]) - 1, 25, replace=False)):

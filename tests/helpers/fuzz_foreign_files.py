@@ -29,10 +29,18 @@ import atheris
 import torch
 
 with atheris.instrument_imports(include=["pgpelib", "posggym_es"]):
-    from foreign_files import KINDS, READERS, SUFFIX, valid_files
+    from foreign_files import (
+        KINDS,
+        READERS,
+        SUFFIX,
+        saved_part,
+        valid_files,
+        with_policy_class,
+        with_saved_pickle,
+    )
     from pgpelib.foreign import safe_pickle
 
-from archive_tricks import parts_of, saved, with_pickle
+from archive_tricks import parts_of, saved
 from pickle_bombs import number_bombs, pickled, plain_bombs, storage, storage_bytes
 
 # Larger inputs only take longer.
@@ -55,18 +63,27 @@ def targets(folder: Path) -> dict[str, Target]:
         for bomb in bombs.values()
         if len(bomb.content) < 2000
     ]
-    checkpoint = valid["checkpoint"]
-    (inner,) = [v for k, v in parts_of(checkpoint).items() if k.endswith("data.pkl")]
+    archived = {
+        kind: with_inner(kind, valid[kind], small) for kind in ("checkpoint", "sb3")
+    }
     storages = [storage_bytes(), saved(torch.zeros(4).storage())]
     return {
         **{kind: (kind, lambda data: data, [valid[kind], *small]) for kind in KINDS},
-        "checkpoint_pickle": (
-            "checkpoint",
-            lambda data: with_pickle(checkpoint, data),
-            [inner, *small],
+        **{f"{kind}_pickle": target for kind, target in archived.items()},
+        "sb3_class": (
+            "sb3",
+            lambda data: with_policy_class(valid["sb3"], data),
+            small,
         ),
         "storage": ("model", lambda data: pickled(storage(data)), [*storages, *small]),
     }
+
+
+def with_inner(kind: str, valid: bytes, small: list[bytes]) -> Target:
+    """Return the target of the pickle of weights in an archive."""
+    parts = parts_of(saved_part(kind, valid))
+    (inner,) = [part for name, part in parts.items() if name.endswith("data.pkl")]
+    return kind, lambda data: with_saved_pickle(kind, valid, data), [inner, *small]
 
 
 def check(kind: str, content: bytes, path: Path) -> None:
@@ -98,7 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("target", choices=[*KINDS, "checkpoint_pickle", "storage"])
+    inner = ("checkpoint_pickle", "sb3_pickle", "sb3_class", "storage")
+    parser.add_argument("target", choices=[*KINDS, *inner])
     parser.add_argument("--seconds", type=int, default=360)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -153,8 +153,14 @@ class ExperimentSettings(Settings):
     @property
     def given_checkpoints(self) -> str | None:
         """The checkpoint, or folder of them, that is registered; None for others."""
-        chosen = self.checkpoint in CHECKPOINTS
-        return self.checkpoint_dir if chosen else self.checkpoint
+        names_file = self.checkpoint not in CHECKPOINTS
+        return self.checkpoint if names_file else self.checkpoint_dir
+
+    @property
+    def chosen_checkpoint(self) -> str:
+        """Which policy of a run or a folder is registered, one of `CHECKPOINTS`."""
+        known = self.checkpoint in CHECKPOINTS
+        return self.checkpoint if known else CHECKPOINTS[0]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -43,6 +43,7 @@ from posggym_es.policies.lossless import convert
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.checkpoint_names import CheckpointError
 from posggym_es.sources.cleanrl import CleanRLModels
+from posggym_es.sources.evotorch import EvoTorchPolicies
 from posggym_es.sources.ppo_checkpoints import load_checkpoint
 from posggym_es.sources.sb3 import SB3Models, load_vec_normalize
 from posggym_es.sources.settings import AgentSettings
@@ -56,6 +57,7 @@ SUFFIX = {
     "cleanrl": ".cleanrl_model",
     "sb3": ".zip",
     "vec_normalize": ".pkl",
+    "evotorch": ".pickle",
 }
 KINDS = tuple(SUFFIX)
 # What torch.save wrote, alone or as a part.
@@ -68,6 +70,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
     "cleanrl": (lambda path: CleanRLModels().read(path, _AGENT), ExtractionError),
     "sb3": (lambda path: SB3Models().read(path, _AGENT), ExtractionError),
     "vec_normalize": (load_vec_normalize, ExtractionError),
+    "evotorch": (lambda path: EvoTorchPolicies().read(path, _AGENT), ExtractionError),
 }
 
 
@@ -100,6 +103,7 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         "vec_normalize": (
             SOURCES / "sb3" / "normalized_ppo" / "vecnormalize.pkl"
         ).read_bytes(),
+        "evotorch": (SOURCES / "evotorch" / "pendulum.pickle").read_bytes(),
     }
 
 

@@ -46,6 +46,8 @@ def foreign_policy(
     ExtractionError
         If something is missing, contradictory or not valid; the message names the file.
     """
+    if not steps:
+        raise ExtractionError(f"{path}: the network has no layers")
     if settings.env_name is None:
         raise ExtractionError(
             f"{path}: does not say which environment its agent is for; set env_name "

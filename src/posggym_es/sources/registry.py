@@ -10,6 +10,7 @@ from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.sources.base import ExtractionError, PickedPolicy, PolicySource
 from posggym_es.sources.cleanrl import CleanRLModels
 from posggym_es.sources.evolved import EvolvedPolicies
+from posggym_es.sources.evotorch import EvoTorchPolicies
 from posggym_es.sources.extracted import ExtractedPolicies
 from posggym_es.sources.module import ModuleStates
 from posggym_es.sources.ppo_checkpoints import PPOCheckpoints
@@ -21,6 +22,7 @@ SOURCES: tuple[PolicySource, ...] = (
     ExtractedPolicies(),
     SB3Models(),
     CleanRLModels(),
+    EvoTorchPolicies(),
     ModuleStates(),
     PPOCheckpoints(),
     EvolvedPolicies(),

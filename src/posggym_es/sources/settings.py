@@ -24,7 +24,13 @@ from posggym_es.sources.base import ExtractionError
 
 # How users call the sources in `posggym_es.sources.registry`.
 SourceName = Literal[
-    "extracted", "sb3", "module", "cleanrl", "posggym_baselines", "pgpelib"
+    "extracted",
+    "sb3",
+    "cleanrl",
+    "evotorch",
+    "module",
+    "posggym_baselines",
+    "pgpelib",
 ]
 # The file of these settings, for all checkpoints in its folder.
 AGENT_FILE = "agent.yaml"

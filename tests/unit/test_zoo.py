@@ -19,8 +19,9 @@ from pgpelib.utils.files import read_json, write_json
 from posggym_es.agents.folders import agent_folders, policy_file_of
 from posggym_es.agents.run_time import register_agents
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
-from posggym_es.publishing.zoo import CARD_FILE, ZooAgent, agent_card, zoo_page
 from posggym_es.publishing.zoo_check import mistakes
+from posggym_es.publishing.zoo_folder import CARD_FILE, ZooAgent, agent_card
+from posggym_es.publishing.zoo_page import zoo_page
 from posggym_es.registration.spec import AgentSpec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgpelib.utils.files import atomic_directory
-from posggym_es.publishing.zoo import collect_experiment
+from posggym_es.publishing.zoo_folder import collect_experiment
 from posggym_es.workflow import cli
 
 

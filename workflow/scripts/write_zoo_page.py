@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgpelib.utils.files import write_text
-from posggym_es.publishing.zoo import zoo_page
+from posggym_es.publishing.zoo_page import zoo_page
 from posggym_es.workflow import cli
 
 

@@ -12,7 +12,7 @@ from pgpelib.utils.files import read_json, write_json
 from posggym_es.agents.folders import agent_folders
 from posggym_es.evaluation.crossplay import play_all, policies_of, usable
 from posggym_es.evaluation.payoffs import Variant
-from posggym_es.publishing.zoo import PAYOFFS_FOLDER
+from posggym_es.publishing.zoo_folder import PAYOFFS_FOLDER
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 from posggym_es.tasks.posggym_envs import ENDLESS_LENGTH, complete_env_args
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM

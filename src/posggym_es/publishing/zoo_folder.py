@@ -1,4 +1,4 @@
-"""The zoo: a folder with the agents of finished experiments, and its page.
+"""The zoo: a folder with the agents of finished experiments.
 
 It has a folder for each environment, with one for each experiment, with one for each
 agent:
@@ -14,16 +14,14 @@ Except for payoffs and the card, `README.md`, these are files of `results/<exper
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import shutil
 import statistics
-import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pgpelib.utils.files import read_json, write_text
+from pgpelib.utils.files import write_text
 from posggym_es.agents.folders import CONVERTED_FOLDER, agent_folders
 from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
 from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
@@ -36,18 +34,15 @@ from posggym_es.evaluation.file_names import (
 from posggym_es.evaluation.verification import read_verification
 from posggym_es.policies.policy_file import METADATA_FILE, TENSORS_FILE
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
-from posggym_es.utils.return_statistics import (
-    format_interval,
-    format_return,
-    mean_interval,
-)
+from posggym_es.utils.return_statistics import format_interval, mean_interval
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
 
 CARD_FILE = "README.md"
 # In the folder of an environment: a JSON file for each set of its arguments.
 PAYOFFS_FOLDER = "payoffs"
+# Of a film only the preview, which Markdown pages can show.
+FILM = f"{FILM_FOLDER}/{PREVIEW_FILE}"
 _OF_EXPERIMENTS = (CONFIG_FILE, CURVE_FILE)
-# Of films only the preview, which Markdown pages can show.
 _OF_AGENTS = (
     SPEC_FILE,
     VERIFICATION_FILE,
@@ -55,26 +50,10 @@ _OF_AGENTS = (
     f"{EXTRACTED_FOLDER}/{TENSORS_FILE}",
     f"{CONVERTED_FOLDER}/{MODEL_FILE}",
     f"{CONVERTED_FOLDER}/{REPORT_FILE}",
-    f"{FILM_FOLDER}/{PREVIEW_FILE}",
+    FILM,
 )
 # Maximum number of co-players that are named.
 _MOST_NAMED = 3
-_PAGE_HEAD = """\
-<!-- Written by `snakemake zoo` from the files in zoo/; edits are lost. -->
-
-# The zoo
-
-{count} trained agents for {environments} environments come with posggym-es. An import
-registers them with the installed posggym, and nothing is downloaded:
-
-```python
-{example}
-```
-
-`posggym_es.zoo.AGENTS` lists the ids. Returns are means over the episodes of an agent's
-verification, with their 95 % intervals. The folder of an agent has its card, spec,
-trained policy, policy file, proof of conversion, and verification.
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +113,11 @@ class ZooAgent:
         return "alone" if self.spec.env_type == GYMNASIUM else "itself"
 
     @property
+    def has_film(self) -> bool:
+        """Whether one of these episodes was filmed."""
+        return (self.folder / FILM).is_file()
+
+    @property
     def example(self) -> str:
         """Python code that loads it."""
         given = self.spec.env_args or {}
@@ -188,107 +172,9 @@ def agent_card(agent: ZooAgent) -> str:
         "model-index": [{"name": spec.id, "results": [result]}],
     }
     header = "".join(f"{key}: {json.dumps(value)}\n" for key, value in metadata.items())
-    film = f"{FILM_FOLDER}/{PREVIEW_FILE}"
-    picture = f"![An episode]({film})\n\n" if (agent.folder / film).is_file() else ""
+    picture = f"![An episode]({FILM})\n\n" if agent.has_film else ""
     return (
         f"---\n{header}---\n\n# {spec.id}\n\n{spec.description}\n\n{picture}"
         f"Mean return {agent.mean_return} (95 %) over {agent.episodes} episodes; "
         f"plays with: {agent.company}.\n\n```python\n{agent.example}\n```\n"
     )
-
-
-def zoo_page(zoo: Path) -> str:
-    """Return the page of all agents, for a file in a folder next to `zoo`.
-
-    Raises
-    ------
-    ValueError
-        If the zoo is empty, or a file of an agent is damaged.
-    """
-    agents = sorted(
-        map(ZooAgent.read, agent_folders(zoo)), key=lambda a: (a.spec.env_id, a.folder)
-    )
-    if not agents:
-        raise ValueError(f"{zoo}: no agents")
-    environments = {
-        env_id: list(members)
-        for env_id, members in itertools.groupby(agents, lambda a: a.spec.env_id)
-    }
-    head = _PAGE_HEAD.format(
-        count=len(agents), environments=len(environments), example=agents[0].example
-    )
-    sections = [
-        f"\n## {env_id}\n"
-        + "".join([*_tables(zoo, members), *_comparisons(zoo, env_id)])
-        for env_id, members in environments.items()
-    ]
-    return head + "".join(sections)
-
-
-def _tables(zoo: Path, agents: Sequence[ZooAgent]) -> Iterator[str]:
-    """Yield the table of each experiment of an environment."""
-    for folder, members in itertools.groupby(agents, lambda a: a.folder.parent):
-        link = _link(zoo, folder)
-        rows = [_row(agent, f"{link}/{agent.folder.name}") for agent in members]
-        yield (
-            f"\n[{folder.name}]({link}), [learning curve]({link}/{CURVE_FILE})\n\n"
-            "| Agent | Plays | With | Mean return | Episodes | Mean steps | Film |\n"
-            "|---|---|---|---|---|---|---|\n" + "".join(rows)
-        )
-
-
-def _comparisons(zoo: Path, env_id: str) -> Iterator[str]:
-    """Yield the table of payoffs for each set of arguments of an environment."""
-    for file in sorted((zoo / env_id / PAYOFFS_FOLDER).glob("*.json")):
-        report = read_json(file)
-        arguments = ", ".join(f"{k}={v}" for k, v in report["env_args"].items())
-        yield (
-            f"\nReturns in cross-play with POSGGym's own policies, means over "
-            f"[{report['episodes']} episodes of each pair]({_link(zoo, file)})"
-            f"{f', {arguments}' if arguments else ''}{_limit(report)}:\n\n"
-            "| Policy | From | With itself | With the others |\n|---|---|---|---|\n"
-        )
-        pairs = {(each["row"], each["column"]): each for each in report["payoffs"]}
-        for policy in dict.fromkeys(row for row, _ in pairs):
-            alone = pairs.get((policy, policy))
-            others = [
-                pair["mean"]
-                for (row, column), pair in pairs.items()
-                if row == policy != column
-            ]
-            yield (
-                f"| `{policy.removeprefix(f'{env_id}/')}` "
-                f"| {'zoo' if report['policies'][policy] else 'POSGGym'} "
-                f"| {format_interval(alone['mean'], alone['margin']) if alone else ''} "
-                f"| {format_return(statistics.fmean(others)) if others else ''} |\n"
-            )
-        if report["left_out"]:
-            names = ", ".join(report["left_out"])
-            yield f"\nWithout {names}, which could not be loaded.\n"
-
-
-def _link(zoo: Path, path: Path) -> str:
-    # Markdown would take a parenthesis in an argument for the end of the link.
-    inner = urllib.parse.quote(path.relative_to(zoo).as_posix(), safe="/=,")
-    return f"../{zoo.name}/{inner}"
-
-
-def _limit(report: Mapping[str, Any]) -> str:
-    limit = report["endless_length"]
-    return "" if limit is None else f"; episodes end after {limit:,} steps"
-
-
-def _row(agent: ZooAgent, link: str) -> str:
-    film = f"{FILM_FOLDER}/{PREVIEW_FILE}"
-    picture = f"![film]({link}/{film})" if (agent.folder / film).is_file() else ""
-    plays = ", ".join(agent.spec.valid_agent_ids or ["all"])
-    cells = [
-        f"[`{agent.spec.id}`]({link})",
-        plays,
-        agent.company,
-        agent.mean_return,
-        str(agent.episodes),
-        agent.steps,
-        picture,
-    ]
-    return f"| {' | '.join(cells)} |\n"

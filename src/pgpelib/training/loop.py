@@ -217,23 +217,29 @@ class Training:
     def calibrate(self, seconds: float = 3.0) -> Estimate:
         """Estimate the duration of the run by evaluating solutions for some seconds.
 
-        These are the solutions that the run evaluates first. Their results are
-        discarded, so a calibration does not change the run.
+        Short runs get a tenth of their estimated duration instead. The solutions are
+        those that the run evaluates first. Their results are discarded, so a
+        calibration does not change the run.
         """
-        config = self.config
-        count = min(2 * self.num_workers, config.popsize)
+        count = min(2 * self.num_workers, self.config.popsize)
         population = self._population(self.learners[0])
         # Not timed: this starts the workers, which create their environments.
         self._evaluator.evaluate(population, 0, count)
         elapsed, steps, episodes = 0.0, 0, 0
-        while elapsed < seconds:
+        while True:
             started = time.monotonic()
             batch = self._evaluator.evaluate(population, 0, count)
             elapsed += time.monotonic() - started
             steps += int(batch.steps.sum())
             episodes += count
-            count = min(2 * count, config.popsize)
-        rate, length = steps / elapsed, steps / episodes
+            count = min(2 * count, self.config.popsize)
+            estimate = self._estimate(steps / elapsed, steps / episodes)
+            if elapsed >= min(seconds, estimate.seconds / 10):
+                return estimate
+
+    def _estimate(self, rate: float, length: float) -> Estimate:
+        """Return the duration of the run for a speed and a mean episode length."""
+        config = self.config
         per_generation = length * config.popsize
         if config.num_interactions is not None:
             most = max(config.popsize_max or np.inf, config.popsize)

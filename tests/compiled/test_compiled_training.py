@@ -171,7 +171,7 @@ def test_a_run_that_was_begun_without_kernels_goes_on_without_them(
 ):
     caplog.set_level(logging.INFO)
     # Kernels give the numbers of POSGGym but for the last bits.
-    settings = CONTINUOUS | {"popsize": 12}
+    settings = CONTINUOUS | {"popsize": 4, "niters": 2, "re_eval_num_episodes": 1}
     reason = "posggym_es.tasks.compiled_task.reason_against"
     with monkeypatch.context() as patch:
         patch.setattr(reason, lambda *_: "no kernels in this version")

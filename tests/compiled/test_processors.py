@@ -22,7 +22,8 @@ def digest(env_id, **variables):
     return output
 
 
-@pytest.mark.parametrize("env_id", ["CooperativeReaching-v0", "DrivingContinuous-v0"])
+# Its physics, sensors and networks are all floating point.
+@pytest.mark.parametrize("env_id", ["DrivingContinuous-v0"])
 def test_episodes_do_not_depend_on_the_processor(env_id):
     generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     assert digest(env_id, **generic) == digest(env_id)

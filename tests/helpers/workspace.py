@@ -58,22 +58,6 @@ CONFIG = {
             },
             "register": {"policy_name": "pgpe_i{role}"},
         },
-        "best_response": {
-            "train": {
-                "env_name": "posggym:Driving-v1",
-                "hidden": [],
-                "partners": {
-                    "Driving-v1/A40Shortestpath-v0": 1,
-                    "Driving-v1/A100Shortestpath-v0": 2.5,
-                },
-                "niters": 1,
-                "popsize": 4,
-                "popsize_max": None,
-                "num_interactions": None,
-                "re_eval_num_episodes": 4,
-            },
-            "register": {"policy_name": "pgpe_br"},
-        },
     },
 }
 # A chain of one experiment.

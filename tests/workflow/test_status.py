@@ -110,7 +110,7 @@ def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
 def test_finished_experiments_are_registered(done):
     rows = statuses(Experiments(WorkflowConfig.from_dict(done.config)), done.folder)
     assert {row.state for row in rows} == {"registered"}
-    assert len(rows) == 5
+    assert len(rows) == 4
     table = status_table(rows)
     assert table.splitlines()[0].split()[:3] == ["experiment", "run", "state"]
     assert all(len(line) <= 100 for line in table.splitlines())
@@ -136,7 +136,7 @@ def test_help_lists_targets_and_experiments(done):
     output = done.succeed("help")
     for target in ("register_all", "results/NAME", "crossplay", "publish", "status"):
         assert target in output
-    assert "Experiments: best_response, lander, pursuit, reaching" in output
+    assert "Experiments: lander, pursuit, reaching" in output
 
 
 def test_an_unknown_experiment_is_named(done):

@@ -26,7 +26,6 @@ IDS = {
     "CooperativeReaching-v0/size=5/pgpe_sp-v0",
     "PursuitEvasion-v1/grid=16x16/pgpe_i0-v0",
     "PursuitEvasion-v1/grid=16x16/pgpe_i1-v0",
-    "Driving-v1/grid=14x14RoundAbout-num_agents=2/pgpe_br-v0",
 }
 
 
@@ -90,7 +89,7 @@ def test_policy_files_lie_where_posggym_looks(done):
 
 def test_conversion_and_verification_are_reported(done):
     folders = ["lander/seed0", "lander/seed1", "reaching/seed0"]
-    folders += ["pursuit/seed0_0", "pursuit/seed0_1", "best_response/seed0"]
+    folders += ["pursuit/seed0_0", "pursuit/seed0_1"]
     for folder in folders:
         results = done.folder / "results" / folder
         proof = json.loads((results / "converted" / "conversion.json").read_text())
@@ -117,7 +116,6 @@ def test_docs_have_the_new_agents(done):
     assert pages == {
         "gymnasium/lunar_lander_continuous.md",
         "grid_world/cooperative_reaching.md",
-        "grid_world/driving.md",
         "grid_world/pursuit_evasion.md",
     }
     page = (docs / "gymnasium" / "lunar_lander_continuous.md").read_text()
@@ -154,7 +152,8 @@ def test_agents_are_trained_with_agents_of_an_earlier_run(
 ):
     (partner,) = (i for i in IDS if i.startswith("CooperativeReaching"))
     experiment = copy.deepcopy(CONFIG["experiments"]["reaching"])
-    experiment["train"]["partners"] = [partner]
+    partners = {partner: 1, "CooperativeReaching-v0/H1-v0": 2.5}
+    experiment["train"]["partners"] = partners
     experiment["register"]["policy_name"] = "pgpe_br"
     config = {"experiments": {"response": experiment}, "films": False}
     # As the config reference says.
@@ -166,6 +165,8 @@ def test_agents_are_trained_with_agents_of_an_earlier_run(
         partner.replace("pgpe_sp", "pgpe_br"),
         partner,
     ]
+    verification = tmp_path / "results/response/seed0/verification.json"
+    assert json.loads(verification.read_text())["passed"]
 
 
 def test_results_of_one_experiment_need_no_other(root, tmp_path):

@@ -90,18 +90,30 @@ class _Cache(caching.Cache):
 
     _impl_class = _CacheImpl
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._lock_name = f"{function.__module__}.{function.__qualname__}"
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         with contextlib.suppress(OSError):
             return super().load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with contextlib.suppress(OSError):
+        # All signatures share an index, which is read and written again.
+        with contextlib.suppress(OSError), _only_process(self._lock_name):
             super().save_overload(sig, data)
+
+    @contextlib.contextmanager
+    def compiling(self, sig: Any) -> Iterator[None]:
+        """Wait for other processes that compile for the same types."""
+        digest = hashlib.sha256(str(sig).encode()).hexdigest()[:16]
+        with _only_process(f"{self._lock_name}-{digest}"):
+            yield
 
 
 @contextlib.contextmanager
 def _only_process(name: str) -> Iterator[None]:
-    """Wait for other processes that compile the same, where files can be locked."""
+    """Wait for other processes with the same lock, where files can be locked."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             cache_folder().mkdir(parents=True, exist_ok=True)
@@ -112,14 +124,13 @@ def _only_process(name: str) -> Iterator[None]:
 
 def _cached(dispatcher: Any) -> Any:
     """Keep a kernel on disk; of several processes that need it, one compiles it."""
-    dispatcher._cache = _Cache(dispatcher.py_func)
-    compile_here, function = dispatcher.compile, dispatcher.py_func
-    name = f"{function.__module__}.{function.__qualname__}"
+    cache = _Cache(dispatcher.py_func)
+    dispatcher._cache, compile_here = cache, dispatcher.compile
 
     @functools.wraps(compile_here)
     def compile_once(signature: Any) -> Any:
         # In this order: a thread that compiles may need a kernel inside of another.
-        with global_compiler_lock, _only_process(name):
+        with global_compiler_lock, cache.compiling(signature):
             return compile_here(signature)
 
     dispatcher.compile = compile_once

@@ -11,14 +11,15 @@ import pytest
 
 from posggym_compiled.jit import lean_helper, lean_kernel
 
-PROGRAM = Path(__file__).with_name("pack_weights.py")
+PACK = Path(__file__).with_name("pack_weights.py")
+COMPILE = Path(__file__).with_name("compile_for.py")
 WEIGHTS = "[0.0, 3.0, 1.0, 4.0, 2.0, 5.0, 6.0, 7.0]"
 
 
-def run(cache):
-    """Pack weights in a new process; return them and the kernels found on disk."""
+def run(cache, *command):
+    """Run a program in a new process; return what it prints."""
     return subprocess.run(
-        [sys.executable, PROGRAM],
+        [sys.executable, *(command or [PACK])],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
         check=True,
         capture_output=True,
@@ -35,6 +36,17 @@ def test_one_of_several_processes_compiles(tmp_path):
     with ThreadPoolExecutor() as threads:
         found = sorted(threads.map(run, [tmp_path] * 3))
     assert found == [f"{WEIGHTS} 0", f"{WEIGHTS} 1", f"{WEIGHTS} 1"]
+
+
+def test_processes_that_compile_for_other_types_keep_all_kernels(tmp_path):
+    types = ["f4", "f8", "i8"]
+
+    def compile_for(name):
+        return run(tmp_path, COMPILE, name)
+
+    with ThreadPoolExecutor() as threads:
+        assert list(threads.map(compile_for, types)) == ["0"] * 3
+    assert [compile_for(name) for name in types] == ["1"] * 3
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +47,7 @@ from posggym_es.sources.checkpoint_names import CheckpointError
 from posggym_es.sources.cleanrl import CleanRLModels
 from posggym_es.sources.evotorch import EvoTorchPolicies
 from posggym_es.sources.ppo_checkpoints import load_checkpoint
+from posggym_es.sources.rllib import RLlibModules
 from posggym_es.sources.sb3 import SB3Models, load_vec_normalize
 from posggym_es.sources.settings import AgentSettings
 
@@ -58,11 +61,29 @@ SUFFIX = {
     "sb3": ".zip",
     "vec_normalize": ".pkl",
     "evotorch": ".pickle",
+    "rllib": ".pkl",
 }
 KINDS = tuple(SUFFIX)
 # What torch.save wrote, alone or as a part.
 ARCHIVES = ("checkpoint", "cleanrl", "sb3")
 _AGENT = AgentSettings(env_name="CartPole-v1")
+
+
+def read_arguments(path: Path) -> Any:
+    """Read a module of RLlib with the arguments of a file, which are pickled."""
+    with tempfile.TemporaryDirectory() as folder:
+        module = Path(folder) / "module"
+        shutil.copytree(SOURCES / "rllib" / "ppo_cartpole", module)
+        arguments = module / "class_and_ctor_args.pkl"
+        arguments.unlink()
+        arguments.symlink_to(path.absolute())
+        try:
+            return RLlibModules().read(module / "module_state.pkl", _AGENT)
+        except ExtractionError as error:
+            # The message names the module, of which the file is a part.
+            raise ExtractionError(f"{path}: {error}") from error
+
+
 READERS: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
     "policy": (load_policy, PolicyFileError),
     "model": (read_model_file, ValueError),
@@ -70,6 +91,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
     "cleanrl": (lambda path: CleanRLModels().read(path, _AGENT), ExtractionError),
     "sb3": (lambda path: SB3Models().read(path, _AGENT), ExtractionError),
     "vec_normalize": (load_vec_normalize, ExtractionError),
+    "rllib": (read_arguments, ExtractionError),
     "evotorch": (lambda path: EvoTorchPolicies().read(path, _AGENT), ExtractionError),
 }
 
@@ -102,6 +124,9 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         "sb3": (SOURCES / "sb3" / "ppo_cartpole.zip").read_bytes(),
         "vec_normalize": (
             SOURCES / "sb3" / "normalized_ppo" / "vecnormalize.pkl"
+        ).read_bytes(),
+        "rllib": (
+            SOURCES / "rllib" / "ppo_cartpole" / "class_and_ctor_args.pkl"
         ).read_bytes(),
         "evotorch": (SOURCES / "evotorch" / "pendulum.pickle").read_bytes(),
     }
@@ -179,7 +204,7 @@ def attacks(marker: Path) -> dict[str, bytes]:
 def bombs(kind: str, valid: bytes) -> dict[str, Bomb]:
     """Return files of a kind with a well-formed bomb in each place of a pickle."""
     plain = {**plain_bombs(), **number_bombs()}
-    if kind == "vec_normalize":
+    if kind in ("vec_normalize", "rllib"):
         return plain
     if kind in ARCHIVES:
         inner = saved_part(kind, valid)

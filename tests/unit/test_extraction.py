@@ -80,7 +80,7 @@ def test_roles_have_policies_of_their_own(tmp_path):
 def test_what_cannot_be_chosen_from_is_named(tmp_path):
     message = (
         f"{tmp_path}: holds no policies (policy.json, *.zip, "
-        "*.cleanrl_model, *.pt, *.pth, *.pickle, *.pkl, *.bin)"
+        "*.cleanrl_model, *.pt, *.pth, *.pickle, *.pkl, module_state.pkl, *.bin)"
     )
     with pytest.raises(ExtractionError, match=exactly(message)):
         pick_policy(tmp_path, "latest")

@@ -14,6 +14,7 @@ from posggym_es.sources.evotorch import EvoTorchPolicies
 from posggym_es.sources.extracted import ExtractedPolicies
 from posggym_es.sources.module import ModuleStates
 from posggym_es.sources.ppo_checkpoints import PPOCheckpoints
+from posggym_es.sources.rllib import RLlibModules
 from posggym_es.sources.sb3 import SB3Models
 from posggym_es.sources.settings import AgentSettings
 
@@ -23,6 +24,7 @@ SOURCES: tuple[PolicySource, ...] = (
     SB3Models(),
     CleanRLModels(),
     EvoTorchPolicies(),
+    RLlibModules(),
     ModuleStates(),
     PPOCheckpoints(),
     EvolvedPolicies(),

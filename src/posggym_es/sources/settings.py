@@ -28,6 +28,7 @@ SourceName = Literal[
     "sb3",
     "cleanrl",
     "evotorch",
+    "rllib",
     "module",
     "posggym_baselines",
     "pgpelib",

@@ -205,6 +205,7 @@ def all_pages(tmp_path_factory):
     return root / "agents"
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(all_pages, tmp_path):
     code = (
         "import pathlib, sys\n"

@@ -141,6 +141,7 @@ def test_rewards_without_alive_bonus_are_tinytraj(
         )
 
 
+@pytest.mark.slow
 def test_trained_policy_gives_the_reference(
     fast: FastHumanoidBullet, published_humanoid: Path
 ) -> None:

@@ -12,6 +12,7 @@ from pgpelib.utils.files import write_json
 from posggym_es.evaluation.verification import read_verification
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -600,6 +600,7 @@ def test_strong_normalisation_costs_no_digits(tmp_path, activation, shape):
         assert loaded.step(observation) == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_too_few_observations_prove_nothing(shared_data, root, tmp_path):
     source = lander_dir(shared_data, tmp_path)
     arguments = ("--checkpoint_dir", source, "--output_dir", tmp_path / "out")

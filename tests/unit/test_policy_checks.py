@@ -77,6 +77,7 @@ def test_known_modules_need_no_permission(name):
     check_modules(dataclasses.replace(small_policy(), env_name=name))
 
 
+@pytest.mark.slow
 def test_the_command_line_names_modules(root, foreign):
     folder, imported = foreign
     policy = dataclasses.replace(

@@ -93,6 +93,7 @@ def test_episodes_are_those_of_a_gymnasium_env_in_use(env_id):
     twin.close()
 
 
+@pytest.mark.slow
 def test_bullet_episodes_do_not_depend_on_the_ones_before():
     env = GymnasiumEnv("HumanoidBulletEnv-v0")
     actions = draw_actions(env.action_spaces["0"], 300, 0)

@@ -85,6 +85,7 @@ def driving_checkpoint(folder) -> posggym.Env:
     return env
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("continuous", [False, True])
 def test_originals_act_by_the_same_chance_as_converted_policies(tmp_path, continuous):
     if continuous:

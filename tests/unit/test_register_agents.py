@@ -152,6 +152,7 @@ def test_agents_registered_at_run_time_give_no_names_to_new_ones(tmp_path):
     assert env_of("posggym:UAV-v0", {}).env_args_id is None
 
 
+@pytest.mark.slow
 def test_loading_needs_neither_trainer_nor_snakemake(tmp_path):
     make_agent(tmp_path, "posggym:UAV-v0", "pgpe")
     code = (

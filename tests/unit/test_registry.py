@@ -186,6 +186,7 @@ def test_same_agents_same_bytes(tree):
     assert sorted(generated_specs(tree), key=str) == sorted(ALL_KINDS, key=str)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(ALL_KINDS), unique_by=str),
     st.lists(st.sampled_from(ALL_KINDS), unique_by=str),
@@ -323,6 +324,7 @@ def test_sources_give_back_every_byte(content, appended):
     assert longer.removed(place, len(longer.lines)).encode() == content
 
 
+@pytest.mark.slow
 def test_trees_are_made_from_the_installed_posggym(tmp_path):
     assets, output = tmp_path / "assets", tmp_path / "tree"
     policy = assets / "posggym/assets/agents" / LANDER.asset
@@ -344,6 +346,7 @@ def test_trees_are_made_from_the_installed_posggym(tmp_path):
     assert make_spec().id in specs_in(again / DRIVING)
 
 
+@pytest.mark.slow
 def test_agents_of_earlier_runs_leave_nothing_behind_but_partners(tmp_path):
     assets = tmp_path / "assets"
     for spec in SPECS:
@@ -383,6 +386,7 @@ def test_trees_with_policy_files_have_all_of_them(tmp_path):
     assert not (tmp_path / "tree").exists()
 
 
+@pytest.mark.slow
 def test_posggyms_own_ids_stay_its_own(tmp_path):
     own = make_spec(
         env_id="Driving-v1",
@@ -541,6 +545,7 @@ def test_any_text_and_value_comes_out_as_it_went_in(description, env_args):
 WORDS = st.lists(st.text("aé±\"'\\", max_size=12), max_size=60)
 
 
+@pytest.mark.slow
 @given(st.lists(WORDS.map(" ".join), min_size=1, max_size=2))
 @example(["long " * 60, 'It\'s "long" ' * 20])
 @example(["a" * 200])

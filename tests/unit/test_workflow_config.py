@@ -232,6 +232,8 @@ def test_whatever_stands_anywhere_is_explained_or_valid(data):
     target[key] = data.draw(VALUES)
     for line in mistakes(config):
         assert "\n" not in line
-        # It leads to the place, or to the mapping and says which key.
+        # It leads to the place, or to the mapping and says which key. Names of policies
+        # must fit the seeds and roles of their experiment.
         inside = line.startswith(".".join(path)) and repr(key)[1:-1] in line
-        assert inside or line.startswith(".".join([*path, key])), line
+        places = [*path, key], [*path[:2], "register.policy_name"]
+        assert inside or line.startswith(tuple(map(".".join, places))), line

@@ -35,6 +35,7 @@ def run(module: str, more: str = "", **variables: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["pgpelib", "posggym_es"])
 def test_a_home_that_cannot_be_used_is_replaced_for_the_process(module):
     result = run(

@@ -61,6 +61,7 @@ def test_cards_have_the_metadata_of_the_hub():
         assert agent.example in text
 
 
+@pytest.mark.slow
 def test_two_lines_load_any_agent_in_any_folder(tmp_path):
     code = (
         "import json, posggym, posggym.agents, posggym_es.zoo\n"
@@ -90,6 +91,7 @@ def test_two_lines_load_any_agent_in_any_folder(tmp_path):
     assert sorted(acted) == sorted(spec.id for spec in specs)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs(tmp_path):
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs/zoo.md").read_text(), re.S)
     assert code is not None

@@ -6,6 +6,7 @@ rule extract:
     input:
         begins_chain,
         source=policy_source,
+        beside=files_beside,
     output:
         f"{AGENT}/extracted/policy.safetensors",
         f"{AGENT}/extracted/policy.json",

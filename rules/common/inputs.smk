@@ -54,6 +54,11 @@ def policy_source(wildcards):
     )
 
 
+def files_beside(wildcards):
+    """Return the files that are read with a given policy file."""
+    return experiment_of(wildcards).agents[wildcards.agent].beside
+
+
 def sibling_specs(wildcards):
     """Return the specs of the agents that were trained together with an agent."""
     experiment = experiment_of(wildcards)

@@ -16,6 +16,8 @@ import pytest
 from gymnasium import spaces
 
 from played_policies import converted_policy, decisions, episodes_of
+from posggym_es.config.experiments import Experiments
+from posggym_es.config.workflow_config import read_config
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.registry import read_policies, source_of
 from posggym_es.sources.settings import AgentSettings
@@ -147,6 +149,19 @@ def test_the_latest_of_saved_steps_is_taken(tmp_path):
         "rl_model": "rl_model_1000_steps",
         "best_model": "best_model",
     }
+
+
+def test_files_that_are_read_with_a_model_are_known(tmp_path):
+    for file in (MODELS / "normalized_ppo").iterdir():
+        shutil.copy(file, tmp_path)
+    (tmp_path / "agent.yaml").write_text("env_name: Pendulum-v1\n")
+    config = {"checkpoint_dir": str(tmp_path), "register": {"policy_name": "ppo"}}
+    experiments = Experiments(read_config({"experiments": {"given": config}}))
+    (agent,) = experiments["given"].agents.values()
+    assert (agent.label, agent.source) == ("model", str(tmp_path / "model.zip"))
+    assert agent.beside == tuple(
+        str(tmp_path / name) for name in ("agent.yaml", "vecnormalize.pkl")
+    )
 
 
 def changed(folder: Path, file: str, change: Callable[[dict], Any]) -> Path:

@@ -26,6 +26,7 @@ from posggym_es.config.settings import (
     WorkflowConfig,
 )
 from posggym_es.registration.spec import SPEC_FILE
+from posggym_es.sources.base import PolicySource
 from posggym_es.sources.registry import source_of
 
 # Names of other folders next to those of agents.
@@ -70,6 +71,8 @@ class Agent:
         The file of a policy that is given instead of trained.
     policy_id
         What the given file calls its policy.
+    beside
+        Other files that are read with the given file.
     """
 
     label: str
@@ -77,6 +80,7 @@ class Agent:
     role: str | None = None
     source: str | None = None
     policy_id: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +140,16 @@ class Experiment:
         settings, roles = self.settings, self.settings.roles
         if settings.given_checkpoints is not None:
             role = next(iter(settings.registration.valid_agent_ids or ()), None)
+            source = _source(settings)
             agents = [
-                Agent(_label(policy_id), 0, role, str(path), policy_id)
+                Agent(
+                    _label(policy_id),
+                    0,
+                    role,
+                    str(path),
+                    policy_id,
+                    tuple(map(str, source.beside(path, settings.agent))),
+                )
                 for policy_id, path in _checkpoints(settings).items()
             ]
         elif settings.policy_file is not None:
@@ -398,8 +410,13 @@ def _experiment(
 def _checkpoints(settings: ExperimentSettings) -> dict[str, Path]:
     """Return the checkpoint of each policy id that an experiment registers."""
     assert settings.given_checkpoints is not None
+    return _source(settings).policies(Path(settings.given_checkpoints))
+
+
+def _source(settings: ExperimentSettings) -> PolicySource:
+    assert settings.given_checkpoints is not None
     path = Path(settings.given_checkpoints)
-    return source_of(path, settings.source, settings.agent).policies(path)
+    return source_of(path, settings.source, settings.agent)
 
 
 def _check_checkpoints(settings: ExperimentSettings, where: str) -> None:

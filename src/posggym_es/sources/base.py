@@ -68,6 +68,9 @@ class PolicySource(Protocol):
             If there is none; the message names the folder.
         """
 
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return other files that are read with a recognised file or folder."""
+
     def read_all(
         self, path: Path, settings: AgentSettings
     ) -> dict[str, ConvertiblePolicy]:

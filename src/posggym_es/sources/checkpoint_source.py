@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.sources.base import ExtractionError, PickedPolicy
-from posggym_es.sources.settings import AgentSettings
+from posggym_es.sources.settings import AgentSettings, settings_files
 from posggym_es.tasks.family import RANDOM_POLICY
 
 
@@ -38,9 +38,10 @@ class CheckpointSource(abc.ABC):
         """
 
     def recognises(self, path: Path) -> bool:
-        """Return whether a file, or one in a folder, is of this kind."""
+        """Return whether a file, or the first of a folder, is of this kind."""
         if path.is_dir():
-            return any(map(self.recognises_file, self._files_in(path)))
+            first = next(self._files_in(path), None)
+            return first is not None and self.recognises_file(first)
         return self.recognises_file(path)
 
     def policies(self, path: Path) -> dict[str, Path]:
@@ -52,6 +53,10 @@ class CheckpointSource(abc.ABC):
             known = ", ".join(self.patterns)
             raise ExtractionError(f"{path}: holds no checkpoints ({known})")
         return {file.stem: file for file in found}
+
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return the files with settings; see `PolicySource`."""
+        return settings_files(path)
 
     def read_all(
         self, path: Path, settings: AgentSettings

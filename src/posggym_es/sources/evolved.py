@@ -36,6 +36,10 @@ class EvolvedPolicies:
         """Return the file or folder, which has one policy; see `PolicySource`."""
         return {SINGLE_POLICY: path}
 
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return no files; see `PolicySource`."""
+        return []
+
     def read_all(
         self, path: Path, settings: AgentSettings
     ) -> dict[str, ConvertiblePolicy]:

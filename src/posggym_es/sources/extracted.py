@@ -25,6 +25,10 @@ class ExtractedPolicies:
         """Return the folder; see `PolicySource`."""
         return {SINGLE_POLICY: path}
 
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return no files; see `PolicySource`."""
+        return []
+
     def read_all(
         self, path: Path, settings: AgentSettings
     ) -> dict[str, ConvertiblePolicy]:

@@ -38,7 +38,11 @@ from posggym_es.sources.modules import (
     with_log_stdev,
     without_last_activation,
 )
-from posggym_es.sources.settings import AgentSettings, settings_for
+from posggym_es.sources.settings import (
+    AgentSettings,
+    settings_files,
+    settings_for,
+)
 from posggym_es.sources.torch_content import SPACE_NAMES, named_weights
 
 _STATE_FILE = "module_state.pkl"
@@ -88,6 +92,13 @@ class RLlibModules(CheckpointSource):
         if not found:
             raise ExtractionError(f"{path}: holds no RLModules ({_STATE_FILE})")
         return {file.absolute().parent.name: file for file in found}
+
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return the arguments and the files with settings; see `PolicySource`."""
+        found = [
+            file for folder in _folders_of(path) for file in settings_files(folder)
+        ]
+        return [path.parent / _ARGUMENTS_FILE, *found]
 
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a module; see `CheckpointSource`."""

@@ -104,6 +104,12 @@ class SB3Models(CheckpointSource):
             latest[name] = max(latest.get(name, (-2, file)), (steps, file))
         return {name: file for name, (_, file) in latest.items()}
 
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return the files with settings and statistics; see `PolicySource`."""
+        statistics = _statistics_of(path, settings_for(path, settings))
+        others = [] if statistics is None else [statistics]
+        return [*super().beside(path, settings), *others]
+
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a model; see `CheckpointSource`."""
         settings = settings_for(path, settings)
@@ -315,20 +321,21 @@ def _activation(saved: _Saved, settings: AgentSettings) -> str:
 
 
 def _normalization(path: Path, settings: AgentSettings) -> Normalization | None:
-    """Return the statistics beside a model, if there are any."""
+    """Return what the statistics beside a model say, if there are any."""
+    file = _statistics_of(path, settings)
+    return None if file is None else load_vec_normalize(file)
+
+
+def _statistics_of(path: Path, settings: AgentSettings) -> Path | None:
+    """Return the file of `VecNormalize` that belongs to a model."""
     if settings.vec_normalize is not None:
-        file = path.parent / settings.vec_normalize
-        if not file.is_file():
-            raise ExtractionError(f"{file}: no such file (vec_normalize)")
-        return load_vec_normalize(file)
+        return path.parent / settings.vec_normalize
     names = [f"{path.stem}_vecnormalize.pkl", "vecnormalize.pkl"]
     match = _STEPS_RE.fullmatch(path.stem)
     if match is not None:
         names.insert(0, f"{match[1]}_vecnormalize_{match[2]}_steps.pkl")
-    for name in names:
-        if (path.parent / name).is_file():
-            return load_vec_normalize(path.parent / name)
-    return None
+    files = [path.parent / name for name in names]
+    return next((file for file in files if file.is_file()), None)
 
 
 def load_vec_normalize(path: Path) -> Normalization | None:

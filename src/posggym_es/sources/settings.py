@@ -106,21 +106,28 @@ def settings_for(path: Path, given: AgentSettings) -> AgentSettings:
     ExtractionError
         If a file beside the checkpoint is not valid; the message names it.
     """
+    settings = AgentSettings()
+    for file in settings_files(path):
+        try:
+            found = AgentSettings.from_dict(read_config_file(file))
+        except SettingsError as error:
+            raise ExtractionError(f"{file}: {error}") from error
+        except ValueError as error:
+            raise ExtractionError(str(error)) from error
+        settings = settings.merged(found)
+    return settings.merged(given)
+
+
+def settings_files(path: Path) -> list[Path]:
+    """Return the files with settings of a checkpoint or folder, as far as they exist.
+
+    Later ones override earlier ones.
+    """
     folder = path if path.is_dir() else path.parent
     files = [folder / AGENT_FILE]
     if path.is_file():
         files.append(path.with_suffix(".yaml"))
-    settings = AgentSettings()
-    for file in files:
-        if file.is_file():
-            try:
-                found = AgentSettings.from_dict(read_config_file(file))
-            except SettingsError as error:
-                raise ExtractionError(f"{file}: {error}") from error
-            except ValueError as error:
-                raise ExtractionError(str(error)) from error
-            settings = settings.merged(found)
-    return settings.merged(given)
+    return [file for file in files if file.is_file()]
 
 
 def names_layers(path: Path) -> bool:

@@ -120,8 +120,8 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         "policy": (folder / "policy.pickle").read_bytes(),
         "model": model_file_bytes(convert(small_policy()).model),
         "checkpoint": (folder / "checkpoint_1_P0.pt").read_bytes(),
-        "cleanrl": (SOURCES / "cleanrl" / "ppo.cleanrl_model").read_bytes(),
-        "sb3": (SOURCES / "sb3" / "ppo_cartpole.zip").read_bytes(),
+        "cleanrl": (SOURCES / "cleanrl" / "dqn.cleanrl_model").read_bytes(),
+        "sb3": (SOURCES / "sb3" / "a2c_cartpole.zip").read_bytes(),
         "vec_normalize": (
             SOURCES / "sb3" / "normalized_ppo" / "vecnormalize.pkl"
         ).read_bytes(),

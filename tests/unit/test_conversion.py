@@ -600,6 +600,21 @@ def test_strong_normalisation_costs_no_digits(tmp_path, activation, shape):
         assert loaded.step(observation) == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_constant_observation_costs_a_linear_policy_no_digits(tmp_path, activation):
+    policy = make_policy(
+        Architecture(3, 3, activation=activation),
+        0.03 * np.random.default_rng(2).normal(size=12),
+        ActionSpec("discrete", n=3),
+        obs_mean=np.array([1.0, 0.0, 0.0]),
+        obs_stdev=np.full(3, 0.1),
+    )
+    loaded = load_in_posggym(policy, spaces.Discrete(3), tmp_path / "p.pkl")
+    network = policy.network()
+    for observation in np.eye(3, dtype=np.float32):
+        assert loaded.step(observation) == network(observation).argmax()
+
+
 @pytest.mark.slow
 def test_too_few_observations_prove_nothing(shared_data, root, tmp_path):
     source = lander_dir(shared_data, tmp_path)

@@ -116,7 +116,9 @@ def convert(
         layers[-1] = to_processed_units(last, policy.action, trained_with, processor)
     else:
         _check_discrete(processor)
-    trunk, lstm, head = _as_recurrent(layers, policy.action)
+    # What computes x - m in front of a linear policy gives EPS times that.
+    is_small = len(layers) == 2 > len(policy.layers) and policy.activation == "tanh"
+    trunk, lstm, head = _as_recurrent(layers, policy.action, EPS if is_small else 1.0)
     return ConvertedPolicy(
         _model(trunk, [lstm], head, policy.activation),
         ProcessorSpec(*policy.obs_processor),
@@ -479,14 +481,17 @@ def _lstm_weights(lstm: LSTM, number: int = 0) -> dict[str, np.ndarray]:
 
 
 def _as_recurrent(
-    layers: list[Layer], action: ActionSpec
+    layers: list[Layer], action: ActionSpec, unit: float
 ) -> tuple[list[Linear], LSTM, list[Linear]]:
-    """Return trunk, LSTM and actor of POSGGym's network."""
+    """Return trunk, LSTM and actor of POSGGym's network.
+
+    `unit` is the size of the last layer's inputs.
+    """
     linear = [layer for layer in layers if not isinstance(layer, LSTM)]
     if len(linear) == len(layers):
         *trunk, last = linear
         if action.kind == "discrete":
-            last = _without_common_part(last)
+            last = _without_common_part(last, unit)
         size = action.output_size
         after: Linear = np.eye(size) / EPS, np.zeros(size)
         return trunk, pass_through(last), _actor(after, action)
@@ -495,18 +500,18 @@ def _as_recurrent(
     assert isinstance(lstm, LSTM)
     last = linear[-1]
     if action.kind == "discrete":
-        last = _without_common_part(last)
+        last = _without_common_part(last, unit)
     return linear[:place], lstm, [*linear[place:-1], *_actor(last, action)]
 
 
-def _without_common_part(layer: Linear) -> Linear:
-    """Return a layer of the same argmax, with weights of at most 2.
+def _without_common_part(layer: Linear, unit: float = 1.0) -> Linear:
+    """Return a layer of the same argmax, with weights of at most 2 / unit.
 
     The common part is the middle between the largest and the smallest row: unlike the
     mean it is exact for small whole numbers, whose sums are often equal.
     """
     weight, bias = (a - (a.max(axis=0) + a.min(axis=0)) / 2 for a in layer)
-    largest = max(np.abs(weight).max(), np.abs(bias).max())
+    largest = max(unit * np.abs(weight).max(), np.abs(bias).max())
     scale = 2.0 ** -np.floor(np.log2(largest)) if largest else 1.0
     return scale * weight, scale * bias
 

@@ -208,9 +208,11 @@ def load_results(
     results = []
     for name, entry in entries.items():
         runs = []
+        experiment = experiments[entry["experiment"]]
         for seed in entry["seeds"]:
-            config = experiments[entry["experiment"]].training_config(seed)
-            config = config.model_copy(update={"num_cpus": cpus})
+            # The experiment itself may have other seeds.
+            config = experiment.training_config(next(iter(experiment.runs)))
+            config = config.model_copy(update={"num_cpus": cpus, "seed": seed})
             folder = f"{name}_seed{seed}"
             kept = runs_file.parent / folder
             run = HeadlineRun(folder, config, kept, work / folder)

@@ -4,7 +4,7 @@ import json
 
 import posggym_es
 from pgpelib.utils.settings import SettingsError
-from posggym_es.config.experiments import Experiments
+from posggym_es.config.experiments import PARTNERS_FILE, Experiments
 from posggym_es.config.settings import REGISTRY_GROUP
 from posggym_es.config.workflow_config import read_config
 from posggym_es.workflow.source_digest import source_digest
@@ -39,14 +39,15 @@ except SettingsError as error:
     ) from error
 
 # Intermediate files are in
-# - runs/<scale>/<experiment>/seed<k>/ for a training run,
+# - runs/<scale>/<experiment>/<run>/ for a training run, which is called seed<k>, or
+#   <member>_seed<k> in a population,
 # - runs/<scale>/<experiment>/<agent>/ for an agent (the same folder if a run trains only
 #   one agent), and
 # - runs/<scale>/<group>/staged/ for all agents of an experiment or of the registry.
 RUNS = str(EXPERIMENTS.run_root)
 RESULTS = str(EXPERIMENTS.results_root)
 ZOO = "zoo"
-SEED = f"{RUNS}/{{experiment}}/seed{{seed}}"
+RUN = f"{RUNS}/{{experiment}}/{{run}}"
 AGENT = f"{RUNS}/{{experiment}}/{{agent}}"
 STAGED = f"{RUNS}/{{group}}/staged"
 TEMPLATES = sorted(SOURCE.glob("posggym_es/reporting/templates/*.html"))
@@ -55,7 +56,7 @@ TEMPLATES = sorted(SOURCE.glob("posggym_es/reporting/templates/*.html"))
 wildcard_constraints:
     experiment="|".join(EXPERIMENTS.names),
     group="|".join([*EXPERIMENTS.names, REGISTRY_GROUP]),
-    seed=r"\d+",
+    run=r"\w+",
     env=r"[\w-]+-v\d+",
     agent=r"[A-Za-z0-9_.-]+",
 

@@ -1,4 +1,4 @@
-"""ES training, one job per experiment and seed.
+"""ES training, one job per run.
 
 The state of a run is in `run-<digest>/`. This is not a declared output, because
 Snakemake deletes the outputs of failed jobs, and training must be able to resume. The
@@ -10,13 +10,14 @@ rule train:
     """Train a policy with PGPE; resumes an interrupted run."""
     input:
         begins_chain,
+        partners=partners_file,
     output:
-        policies=directory(f"{SEED}/policies"),
-        metrics=f"{SEED}/metrics.csv",
+        policies=directory(f"{RUN}/policies"),
+        metrics=f"{RUN}/metrics.csv",
     params:
         script=path_of("train.py"),
         run_dir=run_dir,
-        sacred_dir=f"{SEED}/sacred",
+        sacred_dir=f"{RUN}/sacred",
         database=[] if CONFIG.mongo_db is None else ["-m", CONFIG.mongo_db],
         settings=training_settings,
         tensorboard=CONFIG.tensorboard,
@@ -28,9 +29,9 @@ rule train:
         tasks=several_nodes("tasks"),
         mpi=several_nodes("mpi"),
     log:
-        f"{SEED}/logs/train.log",
+        f"{RUN}/logs/train.log",
     benchmark:
-        f"{SEED}/benchmarks/train.tsv"
+        f"{RUN}/benchmarks/train.tsv"
     conda:
         "../envs/train.yaml"
     shell:

@@ -13,18 +13,16 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from pgpelib.utils.settings import Settings, fields_by_key
-from posggym_es.config.settings import (
-    ExperimentSettings,
-    ExperimentTraining,
-    WorkflowConfig,
-)
+from posggym_es.config.populations import PopulationSettings
+from posggym_es.config.settings import ExperimentSettings, WorkflowConfig
+from posggym_es.config.training_settings import ExperimentTraining
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = "config/schemas/config.schema.yaml"
 REFERENCE = "docs/config.md"
 HEADER = "# Written by tools/write_settings.py (make settings) from the models.\n"
 END = "<!-- end of settings -->"
-TABLES = (WorkflowConfig, ExperimentSettings, ExperimentTraining)
+TABLES = (WorkflowConfig, ExperimentSettings, PopulationSettings, ExperimentTraining)
 
 
 def schema_text() -> str:
@@ -60,19 +58,35 @@ def _without_noise(value: Any, names: bool = False) -> Any:
     return plain
 
 
-def table(model: type[Settings]) -> str:
-    """Return the Markdown table of a model's settings."""
-    lines = ["| Key | Meaning | Default |", "|---|---|---|", *_rows(model, "")]
+def table(model: type[Settings], known: set[type[Settings]]) -> str:
+    """Return the Markdown table of a model's settings.
+
+    Parameters
+    ----------
+    model
+        The model.
+    known
+        Models that need no rows, because earlier tables have them. Those that this one
+        has are added.
+    """
+    rows = list(_rows(model, "", frozenset(known), known))
+    lines = ["| Key | Meaning | Default |", "|---|---|---|", *rows]
     return "\n".join(lines) + "\n"
 
 
-def _rows(model: type[Settings], prefix: str) -> Iterator[str]:
+def _rows(
+    model: type[Settings],
+    prefix: str,
+    known: frozenset[type[Settings]],
+    shown: set[type[Settings]],
+) -> Iterator[str]:
     for name, field in fields_by_key(model).items():
         text = " ".join((field.description or "").split()).replace("|", "\\|")
         yield f"| `{prefix}{name}` | {text.rstrip('.')} | {_default(field)} |"
         inner = _model_in(field.annotation)
-        if inner is not None and not issubclass(inner, TABLES):
-            yield from _rows(inner, f"{prefix}{name}.")
+        if inner is not None and not issubclass(inner, (*TABLES, *known)):
+            shown.add(inner)
+            yield from _rows(inner, f"{prefix}{name}.", known, shown)
 
 
 def _default(field: FieldInfo) -> str:
@@ -108,13 +122,14 @@ def reference_text(text: str) -> str:
     ValueError
         If the document lacks the marks of a table.
     """
+    known: set[type[Settings]] = set()
     for model in TABLES:
         begin = f"<!-- settings: {model.__name__} -->\n"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(END)
         if not (found and closed):
             raise ValueError(f"{REFERENCE}: missing {begin.strip()} or {END} after it")
-        text = f"{before}{begin}\n{table(model)}\n{END}{after}"
+        text = f"{before}{begin}\n{table(model, known)}\n{END}{after}"
     return text
 
 

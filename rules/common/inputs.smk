@@ -1,5 +1,6 @@
 """Input functions: files of groups of agents, and requirements of targets."""
 
+from pgpelib.policies.partners import is_saved
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.publishing.rederivation import DerivationError, require_published
 
@@ -50,7 +51,7 @@ def policy_source(wildcards):
     if agent.source is not None:
         return agent.source
     return rules.train.output.policies.format(
-        experiment=experiment.name, seed=agent.seed
+        experiment=experiment.name, run=agent.run
     )
 
 
@@ -66,19 +67,32 @@ def sibling_specs(wildcards):
     return [
         rules.agent_spec.output[0].format(experiment=experiment.name, agent=agent.label)
         for agent in experiment.agents.values()
-        if agent.seed == own.seed and agent != own
+        if agent.run == own.run and agent != own
     ]
 
 
 def trained_metrics(wildcards):
     """Return the metrics of an experiment's runs; [] if its policy was given."""
-    if experiment_of(wildcards).settings.train is None:
-        return []
     return expand(
         rules.train.output.metrics,
         experiment=wildcards.experiment,
-        seed=experiment_of(wildcards).settings.seeds,
+        run=experiment_of(wildcards).runs,
     )
+
+
+def partner_policies(wildcards):
+    """Return the folders and files with the policies that a run trains against."""
+    partners = EXPERIMENTS.partners_of(wildcards.experiment, wildcards.run)
+    folders = [f"{each.run_dir}/policies" for each in partners if each.run_dir]
+    files = [each.name for each in partners if is_saved(each.name)]
+    return sorted({*folders, *files})
+
+
+def partners_file(wildcards):
+    """Return the file with a run's partners if they are trained before it, or theirs."""
+    if experiment_of(wildcards).waits_for_partners(wildcards.run):
+        return rules.partners.output[0]
+    return partner_policies(wildcards)
 
 
 def crossplay_folders():

@@ -1,5 +1,7 @@
 """Functions for `params`: arguments of the scripts."""
 
+from dataclasses import asdict
+
 REPOSITORY_ARGUMENTS = [
     # Rules that use these check that the config names repositories.
     f"--posggym_repo={CONFIG.posggym_repo}",
@@ -11,17 +13,39 @@ REPOSITORY_ARGUMENTS = [
 
 def run_dir(wildcards):
     """Return the folder of a training run, named by the digest of its config."""
-    digest = experiment_of(wildcards).training_config(int(wildcards.seed)).digest
-    return f"{SEED}/run-{digest}".format(**wildcards)
+    experiment = experiment_of(wildcards)
+    if experiment.waits_for_partners(wildcards.run):
+        # Snakemake asks again when a missing input is there.
+        os.stat(rules.partners.output[0].format(**wildcards))
+    digest = experiment.training_config(wildcards.run).digest
+    return f"{RUN}/run-{digest}".format(**wildcards)
 
 
 def training_settings(wildcards):
     """Return the settings of a training run as arguments of train.py."""
-    config = experiment_of(wildcards).training_config(int(wildcards.seed))
+    config = experiment_of(wildcards).training_config(wildcards.run)
     settings = config.to_dict()
     # The rule passes its threads instead.
     del settings["num_cpus"]
     return [f"{name}={value!r}" for name, value in settings.items()]
+
+
+def partner_arguments(wildcards):
+    """Return the arguments that say which partners a run has, and how to mix them."""
+    experiment = experiment_of(wildcards)
+    partners = EXPERIMENTS.partners_of(experiment.name, wildcards.run)
+    member = experiment.runs[wildcards.run]
+    arguments = ["--partners", json.dumps([asdict(each) for each in partners])]
+    if len(member.train.roles) == 1:
+        arguments += ["--role", *member.train.roles]
+    if member.solves_game:
+        train = member.train
+        arguments += [
+            *("--solve", train.env_name, "--env_config", json.dumps(train.env_config)),
+            *("--episodes", str(experiment.settings.payoff_episodes)),
+            *("--max_episode_length", str(train.max_episode_length)),
+        ]
+    return arguments
 
 
 def role_argument(wildcards):
@@ -38,7 +62,11 @@ def env_module_arguments(wildcards):
 
 def agent_arguments(wildcards):
     """Return the extraction script's arguments for `source` and `agent`."""
-    settings = experiment_of(wildcards).settings
+    experiment = experiment_of(wildcards)
+    if experiment.members:
+        # They are about given policies.
+        return []
+    settings = experiment.settings
     kind = [] if settings.source is None else [f"--kind={settings.source}"]
     given = [f"{k}={json.dumps(v)}" for k, v in settings.agent.given().items()]
     return [*kind, *(["--agent", *given] if given else [])]

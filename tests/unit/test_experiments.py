@@ -11,7 +11,7 @@ from checkpoints import save_checkpoint
 from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.settings import SettingsError
 from posggym_es.config.experiments import Experiments
-from posggym_es.config.settings import ExperimentTraining, Limits
+from posggym_es.config.training_settings import ExperimentTraining, Limits
 from posggym_es.config.workflow_config import read_config
 
 CONFIG = {
@@ -53,13 +53,13 @@ def test_each_seed_is_an_agent():
     assert experiments.members("lander") == [("lander", "seed0"), ("lander", "seed1")]
     lander = experiments["lander"]
     assert lander.registration("seed1")["policy_name"] == "pgpe_1"
-    assert lander.training_config(1).seed == 1
+    assert lander.training_config("seed1").seed == 1
 
 
 def test_scales_limit_budgets_and_nothing_else():
     experiments = experiments_of({**CONFIG, "scale": "smoke"})
-    config = experiments["lander"].training_config(0)
-    full = experiments_of(CONFIG)["lander"].training_config(0)
+    config = experiments["lander"].training_config("seed0")
+    full = experiments_of(CONFIG)["lander"].training_config("seed0")
     assert (config.niters, config.popsize, config.num_interactions) == (2, 8, None)
     same = {"niters": 50, "popsize": 200}
     assert TrainingConfig.from_dict({**config.to_dict(), **same}) == full
@@ -226,7 +226,7 @@ def test_policy_ids_that_cannot_name_folders_are_refused(tmp_path, policy_ids, m
 
 
 def test_finished_runs_keep_their_digests():
-    config = experiments_of(CONFIG)["lander"].training_config(1)
+    config = experiments_of(CONFIG)["lander"].training_config("seed1")
     assert config.digest == "60e97c09b0bc"
 
 
@@ -240,7 +240,7 @@ def test_digests_name_what_changes_results():
 def test_the_shipped_config_has_the_papers_settings(root):
     config = yaml.safe_load((root / "config" / "config.yaml").read_text())
     experiments = experiments_of(config)
-    humanoid = experiments["humanoid"].training_config(0)
+    humanoid = experiments["humanoid"].training_config("seed0")
     assert humanoid == TrainingConfig(re_eval_env_name="HumanoidBulletEnv-v0")
     for name, max_speed, factor in (
         ("humanoid", 0.15, 15),
@@ -248,7 +248,7 @@ def test_the_shipped_config_has_the_papers_settings(root):
         ("walker2d", 0.015, 15),
         ("lunarlander", 0.3, 15),
     ):
-        config = experiments[name].training_config(0)
+        config = experiments[name].training_config("seed0")
         assert config.max_speed == max_speed
         assert config.center_lr == pytest.approx(max_speed / 2)
         assert config.radius == pytest.approx(factor * max_speed)

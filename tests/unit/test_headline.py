@@ -211,7 +211,7 @@ def test_the_listed_runs_are_those_of_the_papers_scripts(root):
         read_config(yaml.safe_load((root / "config/config.yaml").read_text()))
     )
     for name, script in {"walker2d": "walker2d", "humanoid": "humanoid"}.items():
-        train = experiments[entries[name]["experiment"]].training_config(0)
+        train = experiments[entries[name]["experiment"]].training_config("seed0")
         printed = subprocess.run(
             [root / f"workflow/scripts/train_{script}.sh", "print_config"],
             capture_output=True,
@@ -224,5 +224,7 @@ def test_the_listed_runs_are_those_of_the_papers_scripts(root):
             assert f" {key} = {getattr(train, key)}" in printed
         for key in ("max_speed", "center_lr", "radius", "decrease_rewards_by"):
             assert f" {key} = {getattr(train, key)}" in printed
-    bullet = experiments[entries["humanoid_bullet"]["experiment"]].training_config(0)
+    bullet = experiments[entries["humanoid_bullet"]["experiment"]].training_config(
+        "seed0"
+    )
     assert bullet == TrainingConfig(re_eval_env_name="HumanoidBulletEnv-v0")

@@ -16,7 +16,7 @@ from workspace import CONFIG, Workspace
 
 def planned(settings=None, **train):
     agent = {
-        "experiment": "reaching",
+        "entry": "experiments.reaching",
         "train": {"env_name": "posggym:CooperativeReaching-v0", **train},
         "settings": {"policy_name": "pgpe", **(settings or {})},
     }

@@ -40,7 +40,7 @@ def test_a_run_is_waiting_training_interrupted(root, tmp_path):
         return row
 
     assert state().state == "waiting"
-    config = experiments["lander"].training_config(0)
+    config = experiments["lander"].training_config("seed0")
     run_dir = tmp_path / "runs/full/lander/seed0" / f"run-{config.digest}"
     settings = [f"{key}={value!r}" for key, value in config.to_dict().items()]
     settings += ["num_cpus=1", f"run_dir={run_dir}"]
@@ -78,7 +78,7 @@ def test_a_run_is_waiting_training_interrupted(root, tmp_path):
 def test_looking_does_not_stop_a_run_from_starting(root, tmp_path):
     """Whoever looks holds the lock for a moment: trainers wait for that."""
     experiments = Experiments(WorkflowConfig.from_dict(CONFIG))
-    config = experiments["lander"].training_config(0)
+    config = experiments["lander"].training_config("seed0")
     run_dir = tmp_path / "runs/full/lander/seed0" / f"run-{config.digest}"
     settings = [f"{key}={value!r}" for key, value in config.to_dict().items()]
     settings += ["num_cpus=1", f"run_dir={run_dir}"]

@@ -7,8 +7,8 @@ and that the installed posggym can be extended. Prints the ids.
 Examples
 --------
     check_planned_agents.py --agents \
-        '[{"experiment": "lander", "train": {"env_name": "LunarLanderContinuous-v2"},
-           "settings": {"policy_name": "pgpe"}}]'
+        '[{"entry": "experiments.lander", "settings": {"policy_name": "pgpe"},
+           "train": {"env_name": "LunarLanderContinuous-v2"}}]'
 """
 
 from __future__ import annotations

@@ -7,27 +7,39 @@ posggym.
 from __future__ import annotations
 
 import dataclasses
+import graphlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.files import read_json
+from pgpelib.utils.hints import did_you_mean
 from pgpelib.utils.settings import SettingsError
+from posggym_es.config.populations import (
+    AGENT_PREFIX,
+    Member,
+    PopulationSettings,
+    members_of,
+)
 from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.config.settings import (
     REGISTRY_GROUP,
     Crossplay,
     ExperimentSettings,
-    Limits,
     WorkflowConfig,
 )
+from posggym_es.config.training_settings import Limits
 from posggym_es.registration.spec import SPEC_FILE
 from posggym_es.sources.base import PolicySource
 from posggym_es.sources.registry import source_of
+from posggym_es.tasks.family import RANDOM_POLICY
+
+# Lists the policies that a run trains against, if they had to be trained first.
+PARTNERS_FILE = "partners.json"
 
 # Names of other folders next to those of agents.
 _RESERVED_LABELS = {
@@ -44,8 +56,8 @@ _RESERVED_LABELS = {
 }
 
 
-# The parts of an entry that its agents follow from.
-_DETERMINING = ("train", "seeds", "checkpoint", "verify_episodes", "register")
+# The parts of an entry that its agents do not follow from.
+_NOT_DETERMINING = ("name", "resources", "env_modules", "scale")
 
 
 class ConfigError(SettingsError):
@@ -53,6 +65,11 @@ class ConfigError(SettingsError):
 
     def __init__(self, mistake: str) -> None:
         super().__init__([mistake])
+
+
+def run_root(scale: str) -> Path:
+    """Return the folder of all intermediate files at a scale."""
+    return Path("runs") / scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +82,8 @@ class Agent:
         Name of its folder.
     seed
         Seed of the run that trains it.
+    run
+        Label of that run; None if its policy is given.
     role
         The agent id of the environment that it plays; None for all of them.
     source
@@ -77,6 +96,7 @@ class Agent:
 
     label: str
     seed: int
+    run: str | None = None
     role: str | None = None
     source: str | None = None
     policy_id: str = ""
@@ -84,8 +104,34 @@ class Agent:
 
 
 @dataclasses.dataclass(frozen=True)
+class PlannedPartner:
+    """A partner of a run, before its own training.
+
+    Parameters
+    ----------
+    weight
+        How often it plays, compared with others.
+    name
+        Id of a registered policy, or a policy file; "" for an agent of the config.
+    run_dir
+        Folder of the run that trains the agent.
+    role
+        The agent id that it plays; None for all.
+    checkpoint
+        Which of the run's policies plays: "latest", "best", "initial", "middle",
+        "final" or a generation.
+    """
+
+    weight: float
+    name: str = ""
+    run_dir: str = ""
+    role: str | None = None
+    checkpoint: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
-    """One entry of `experiments:`.
+    """One entry of `experiments:`, or of `populations:`.
 
     Parameters
     ----------
@@ -93,21 +139,52 @@ class Experiment:
         Key of the entry, and name of its folders.
     settings
         The entry, within the limits of the scale.
+    members
+        The training runs; none if policies are given.
     scale
         Scale of the config. What was trained at another than `FULL_SCALE` says so.
     """
 
     name: str
-    settings: ExperimentSettings
+    settings: ExperimentSettings | PopulationSettings
+    members: Sequence[Member] = ()
     scale: str = FULL_SCALE
 
-    def training_config(self, seed: int) -> TrainingConfig:
-        """Return the config of one run."""
-        assert self.settings.train is not None
-        values = {**self.settings.train.given(), "seed": seed}
+    @property
+    def runs(self) -> dict[str, Member]:
+        """The training runs by label."""
+        return {member.label: member for member in self.members}
+
+    @property
+    def entry(self) -> str:
+        """Path of the entry's key in the config."""
+        is_population = isinstance(self.settings, PopulationSettings)
+        return f"{'populations' if is_population else 'experiments'}.{self.name}"
+
+    def run_dir(self, run: str) -> Path:
+        """Return the folder of a training run."""
+        return run_root(self.scale) / self.name / run
+
+    def training_config(self, run: str) -> TrainingConfig:
+        """Return the config of one run.
+
+        If its partners have to be trained or weighted first, it names the file that
+        will list them.
+        """
+        member = self.runs[run]
+        values = {**member.train.given(), "seed": member.seed}
+        if self.waits_for_partners(run):
+            values["partners"] = str(self.run_dir(run) / PARTNERS_FILE)
         if self.settings.resources.nodes > 1:
             values["engine"] = "slurm"
         return TrainingConfig.from_dict(values)
+
+    def waits_for_partners(self, run: str) -> bool:
+        """Return whether a run's partners have to be trained or weighted before it."""
+        member = self.runs[run]
+        partners = member.train.partners
+        names = [] if isinstance(partners, str) else [*partners]
+        return member.solves_game or any(map(_is_reference, names))
 
     @property
     def env_modules(self) -> list[str]:
@@ -129,52 +206,55 @@ class Experiment:
         ConfigError
             If the entry trains no agents.
         """
-        if self.settings.train is None:
-            raise ConfigError(f"experiments.{self.name}: trains no agents")
-        config = self.training_config(self.settings.seeds[0])
-        return config.task.re_eval_env_name.rpartition(":")[2]
+        if not self.members:
+            raise ConfigError(f"{self.entry}: trains no agents")
+        config = self.training_config(self.members[0].label)
+        return config.registered_env_name.rpartition(":")[2]
 
     @property
     def agents(self) -> dict[str, Agent]:
-        """The agents by label: one a seed, a seed and role, or a given policy."""
-        settings, roles = self.settings, self.settings.roles
-        if settings.given_checkpoints is not None:
+        """The agents by label: one a run, a run and role, or a given policy."""
+        settings = self.settings
+        if isinstance(settings, PopulationSettings) or settings.train is not None:
+            agents = [
+                Agent(_agent_label(each, role), each.seed, each.label, role)
+                for each in self.members
+                for role in each.train.roles or (None,)
+            ]
+        elif settings.given_checkpoints is not None:
             role = next(iter(settings.registration.valid_agent_ids or ()), None)
             source = _source(settings)
             agents = [
                 Agent(
                     _label(policy_id),
                     0,
-                    role,
-                    str(path),
-                    policy_id,
-                    tuple(map(str, source.beside(path, settings.agent))),
+                    role=role,
+                    source=str(path),
+                    policy_id=policy_id,
+                    beside=tuple(map(str, source.beside(path, settings.agent))),
                 )
                 for policy_id, path in _checkpoints(settings).items()
             ]
-        elif settings.policy_file is not None:
-            agents = [Agent("seed0", 0, source=settings.policy_file)]
-        elif len(roles) > 1:
-            agents = [
-                Agent(f"seed{seed}_{role}", seed, role)
-                for seed in settings.seeds
-                for role in roles
-            ]
         else:
-            role = roles[0] if roles else None
-            agents = [Agent(f"seed{seed}", seed, role) for seed in settings.seeds]
+            agents = [Agent("seed0", 0, source=settings.policy_file)]
         return {agent.label: agent for agent in agents}
 
     def registration(self, label: str) -> dict[str, Any]:
         """Return the registration settings of one agent, as plain data."""
         agent = self.agents[label]
         settings = self.settings.registration.given()
-        name = settings["policy_name"].replace("{seed}", str(agent.seed))
-        name = name.replace("{policy_id}", agent.policy_id)
+        if agent.run is None:
+            name = settings["policy_name"].replace("{seed}", str(agent.seed))
+            name = name.replace("{policy_id}", agent.policy_id)
+        else:
+            member = self.runs[agent.run]
+            name = member.policy_name
+            if member.description:
+                settings.setdefault("description", member.description)
         if agent.role is not None:
             name = name.replace("{role}", agent.role)
             settings.setdefault("valid_agent_ids", [agent.role])
-        if self.settings.train is not None and self.scale != FULL_SCALE:
+        if self.members and self.scale != FULL_SCALE:
             text = settings.get("description")
             mark = f"Rehearsal at scale {self.scale}"
             settings["description"] = f"{mark}. {text}" if text else mark
@@ -188,7 +268,7 @@ class Experiment:
             **self.settings.to_dict(),
             # Defaults of these are many, and the run's and the agent's own files.
             "train": given.get("train"),
-            "register": given["register"],
+            "register": given.get("register", {}),
             "env_modules": self.env_modules,
             "scale": self.scale,
         }
@@ -199,7 +279,20 @@ class Experiment:
         if not path.is_file():
             return False
         found, entry = read_json(path), json.loads(json.dumps(self.to_dict()))
-        return all(found.get(key) == entry[key] for key in _DETERMINING)
+        return all(
+            found.get(key) == value
+            for key, value in entry.items()
+            if key not in _NOT_DETERMINING
+        )
+
+
+def _is_reference(partner: str) -> bool:
+    return partner.startswith(AGENT_PREFIX)
+
+
+def _agent_label(run: Member, role: str | None) -> str:
+    """Return the label of a run's agent: the run's own if it trains only one."""
+    return f"{run.label}_{role}" if len(run.train.roles) > 1 else run.label
 
 
 def _label(policy_id: str) -> str:
@@ -255,6 +348,9 @@ class Experiments:
         self._entries = {
             name: _experiment(name, settings, limits, self.scale)
             for name, settings in config.experiments.items()
+        } | {
+            name: _population(name, settings, limits, self.scale)
+            for name, settings in config.populations.items()
         }
         most = limits.re_eval_num_episodes
         episodes = (config.crossplay or Crossplay()).episodes
@@ -270,6 +366,7 @@ class Experiments:
             )
         ]
         self._check_ids()
+        self._check_partners()
 
     def __getitem__(self, name: str) -> Experiment:
         return self._entries[name]
@@ -282,7 +379,7 @@ class Experiments:
     @property
     def run_root(self) -> Path:
         """Folder of all intermediate files at this scale."""
-        return Path("runs") / self.scale
+        return run_root(self.scale)
 
     @property
     def results_root(self) -> Path:
@@ -294,9 +391,9 @@ class Experiments:
     def posggym_envs(self) -> list[str]:
         """Ids of the POSGGym environments that selected experiments train in."""
         names = [
-            self[name].training_config(self[name].settings.seeds[0]).registered_env_name
-            for name in self.selected
-            if self[name].settings.train is not None
+            experiment.training_config(experiment.members[0].label).registered_env_name
+            for experiment in map(self.__getitem__, self.selected)
+            if experiment.members
         ]
         ids = [n.removeprefix("posggym:") for n in names if n.startswith("posggym:")]
         return list(dict.fromkeys(ids))
@@ -316,14 +413,102 @@ class Experiments:
         """
         return [
             {
-                "experiment": name,
-                "train": self[name].training_config(agent.seed).to_dict(),
+                "entry": self[name].entry,
+                "train": self._planned_training(self[name], str(agent.run)),
                 "settings": self[name].registration(label),
             }
             for name in self.names
             if name in names
             for label, agent in self[name].agents.items()
         ]
+
+    def _planned_training(self, experiment: Experiment, run: str) -> dict[str, Any]:
+        """Return a run's settings, with a random partner for those not yet trained."""
+        # Without defaults: command lines have a limited length.
+        settings = experiment.training_config(run).given()
+        if experiment.waits_for_partners(run):
+            names = [each.name for each in self.partners_of(experiment.name, run)]
+            known = dict.fromkeys(name or RANDOM_POLICY for name in names)
+            settings["partners"] = list(known)
+        return settings
+
+    def partners_of(self, name: str, run: str) -> list[PlannedPartner]:
+        """Return the partners of a run of an experiment, which the config names.
+
+        Raises
+        ------
+        ConfigError
+            If one is an agent that the config does not train.
+        """
+        experiment = self[name]
+        member = experiment.runs[run]
+        partners = member.train.partners
+        if isinstance(partners, str):
+            return []
+        weights = partners if isinstance(partners, Mapping) else {}
+        found: list[PlannedPartner] = []
+        for text in partners:
+            weight = float(weights.get(text, 1))
+            if _is_reference(text):
+                text = text.replace("{seed}", str(member.seed))
+                try:
+                    found += self._agents_named(text, weight)
+                except ValueError as error:
+                    raise ConfigError(
+                        f"{experiment.entry}.train.partners: {text!r}: {error}"
+                    ) from error
+            else:
+                found.append(PlannedPartner(weight, text))
+        return found
+
+    def _agents_named(self, text: str, weight: float) -> list[PlannedPartner]:
+        """Return the agents that `experiment:NAME[/AGENT][@CHECKPOINT]` stands for."""
+        place, _, checkpoint = text.removeprefix(AGENT_PREFIX).partition("@")
+        name, _, label = place.partition("/")
+        if name not in self._entries:
+            raise ValueError(
+                f"there is no experiment {name!r}{did_you_mean(name, self.names, repr)}"
+            )
+        experiment = self[name]
+        if not experiment.members:
+            raise ValueError(f"{name} trains no policies; name a policy file instead")
+        agents = experiment.agents
+        if label and label not in agents:
+            raise ValueError(
+                f"{name} has no agent {label!r}{did_you_mean(label, agents, repr)}; "
+                f"it has {', '.join(agents)}"
+            )
+        return [
+            PlannedPartner(
+                weight,
+                run_dir=str(experiment.run_dir(str(agent.run))),
+                role=agent.role,
+                checkpoint=checkpoint or experiment.settings.chosen_checkpoint,
+            )
+            for agent in ([agents[label]] if label else agents.values())
+        ]
+
+    def _check_partners(self) -> None:
+        """Refuse unknown partners, and runs that would wait for each other."""
+        waits: dict[Path, set[Path]] = {
+            self[name].run_dir(run): {
+                Path(each.run_dir)
+                for each in self.partners_of(name, run)
+                if each.run_dir
+            }
+            for name in self.names
+            for run in self[name].runs
+        }
+        try:
+            tuple(graphlib.TopologicalSorter(waits).static_order())
+        except graphlib.CycleError as error:
+            circle = " and ".join(
+                f"{path.parent.name}/{path.name}" for path in error.args[1][1:]
+            )
+            raise ConfigError(
+                f"experiments: partners are trained before their best responses, but "
+                f"{circle} would wait for each other"
+            ) from error
 
     def members(self, group: str) -> list[tuple[str, str]]:
         """Return (experiment, label) of the agents of a group.
@@ -364,10 +549,11 @@ class Experiments:
         owners: dict[tuple[str, str, str, int], str] = {}
         for name, label in self.members(REGISTRY_GROUP):
             experiment = self[name]
-            if experiment.settings.train is None:
+            agent = experiment.agents[label]
+            if agent.run is None:
                 continue
             settings = experiment.registration(label)
-            config = experiment.training_config(experiment.agents[label].seed)
+            config = experiment.training_config(agent.run)
             env = config.registered_env_name
             key = (
                 env,
@@ -397,14 +583,31 @@ def _experiment(
     """
     if settings.given_checkpoints is not None:
         _check_checkpoints(settings, f"experiments.{name}")
+    members: list[Member] = []
     changes: dict[str, Any] = {}
     if settings.train is not None:
-        changes["train"] = settings.train.limited(limits)
+        changes["train"] = train = settings.train.limited(limits)
+        members = [
+            Member(f"seed{seed}", train, seed, template.replace("{seed}", str(seed)))
+            for template in [settings.registration.policy_name]
+            for seed in settings.seeds
+        ]
     if limits.re_eval_num_episodes is not None:
         changes["verify_episodes"] = min(
             settings.verify_episodes, limits.re_eval_num_episodes
         )
-    return Experiment(name, settings.model_copy(update=changes), scale)
+    return Experiment(name, settings.model_copy(update=changes), members, scale)
+
+
+def _population(
+    name: str, settings: PopulationSettings, limits: Limits, scale: str
+) -> Experiment:
+    """Return a population within limits, as an experiment with many runs."""
+    members = [
+        dataclasses.replace(member, train=member.train.limited(limits))
+        for member in members_of(name, settings)
+    ]
+    return Experiment(name, settings.limited(limits), members, scale)
 
 
 def _checkpoints(settings: ExperimentSettings) -> dict[str, Path]:

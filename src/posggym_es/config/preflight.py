@@ -8,6 +8,7 @@ better found before it.
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,15 +36,15 @@ class PlannedAgent:
 
     Parameters
     ----------
-    experiment
-        Key of its config entry.
+    entry
+        Path of its entry in the config.
     train
-        Its training settings, those of `TrainingConfig`.
+        Its training settings for `TrainingConfig.from_dict`.
     settings
         Its registration settings.
     """
 
-    experiment: str
+    entry: str
     train: dict[str, Any]
     settings: dict[str, Any]
 
@@ -55,7 +56,7 @@ _SCHEMA = {
         "additionalProperties": False,
         "required": [field.name for field in dataclasses.fields(PlannedAgent)],
         "properties": {
-            "experiment": {"type": "string"},
+            "entry": {"type": "string"},
             "train": {"type": "object"},
             "settings": {"type": "object"},
         },
@@ -98,9 +99,13 @@ def check_planned(agents: Sequence[PlannedAgent]) -> list[AgentSpec]:
     StagingError
         If two agents share an id or a file.
     """
-    # Runs of an experiment differ by their seed only.
-    for experiment in {agent.experiment: agent for agent in agents}.values():
-        _check_tasks(experiment)
+    # Tasks do not depend on seeds.
+    different = {
+        (agent.entry, json.dumps({**agent.train, "seed": 0}, sort_keys=True)): agent
+        for agent in agents
+    }
+    for agent in different.values():
+        _check_tasks(agent)
     specs = [_spec(agent) for agent in agents]
     with tempfile.TemporaryDirectory() as folder:
         make_tree(specs, None, Path(folder) / "tree")
@@ -109,7 +114,7 @@ def check_planned(agents: Sequence[PlannedAgent]) -> list[AgentSpec]:
 
 def _check_tasks(agent: PlannedAgent) -> None:
     """Make the tasks of an experiment once, as its training will."""
-    where = f"experiments.{agent.experiment}.train"
+    where = f"{agent.entry}.train"
     try:
         config = TrainingConfig.from_dict(agent.train)
         for name in (config.env_name, config.registered_env_name):
@@ -151,7 +156,7 @@ def _check_roles(config: TrainingConfig) -> None:
 
 
 def _spec(agent: PlannedAgent) -> AgentSpec:
-    where = f"experiments.{agent.experiment}"
+    where = agent.entry
     config = TrainingConfig.from_dict(agent.train)
     env = env_of(config.registered_env_name, config.env_config)
     try:

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from pgpelib.training.config import TrainSettings
 from pgpelib.training.credentials import HINT, has_literal_password
 from pgpelib.utils.hints import did_you_mean
 from pgpelib.utils.settings import (
@@ -21,7 +26,9 @@ from pgpelib.utils.settings import (
     Settings,
     Text,
 )
+from posggym_es.config.populations import PopulationSettings
 from posggym_es.config.scales import FULL_SCALE
+from posggym_es.config.training_settings import ExperimentTraining, Limits, Resources
 from posggym_es.registration.settings import RegisterSettings
 from posggym_es.registration.spec import check_policy_name
 from posggym_es.sources.base import CHECKPOINTS
@@ -45,7 +52,6 @@ def _split(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
-_Even = Annotated[int, Field(ge=2, multiple_of=2)]
 _Module = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_.]*$")]
 # It becomes a folder name.
 _ExperimentName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
@@ -55,54 +61,6 @@ _Names = Annotated[
     AS_TUPLE,
     BeforeValidator(_split, json_schema_input_type=Text | list[Text]),
 ]
-
-
-class Limits(Settings):
-    """Upper limits of training settings at a scale."""
-
-    niters: PositiveInt | None = None
-    popsize: _Even | None = None
-    popsize_max: PositiveInt | None = None
-    num_interactions: PositiveInt | None = None
-    max_episode_length: PositiveInt | None = None
-    re_eval_num_episodes: PositiveInt | None = None
-    """Also limits the episodes of verification and cross-play."""
-
-
-class ExperimentTraining(TrainSettings):
-    """Training settings of an experiment; `env_name` is required."""
-
-    env_name: Text = Field(
-        description=TrainSettings.model_fields["env_name"].description
-    )
-
-    def limited(self, limits: Limits) -> Self:
-        """Return these settings with every budget at most at its limit.
-
-        Settings that are left at their defaults are limited as well; a setting of None
-        (no such budget) stays None.
-        """
-        budgets = {
-            name: min(getattr(self, name), limit)
-            for name, limit in limits.to_dict().items()
-            if limit is not None and getattr(self, name) is not None
-        }
-        # Made again, because others follow from them.
-        return self.from_dict(self.given() | budgets)
-
-
-class Resources(Settings):
-    """Resources of a training job."""
-
-    threads: PositiveInt = 1
-    """Worker processes of a training job, limited by `--cores`."""
-    mem_mb: PositiveInt = 4000
-    """Memory of a training job in MB, for clusters."""
-    runtime: PositiveInt = 60
-    """Time limit of a training job in minutes, for clusters."""
-    nodes: PositiveInt = 1
-    """Slurm nodes of a training job, each with these threads and this memory
-    ([how](slurm.md#one-run-on-several-nodes))."""
 
 
 class ExperimentSettings(Settings):
@@ -224,6 +182,15 @@ class Crossplay(Settings):
 class WorkflowConfig(Settings):
     """Config of the pipeline; docs/config.md explains every key."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"minProperties": 1}}}
+                for name in ("experiments", "populations")
+            ]
+        }
+    )
+
     scale: Text = FULL_SCALE
     """`full`, or one of `scales`. Results of other scales than `full` are rehearsals:
     they are in `results/<scale>/` and cannot be published."""
@@ -261,9 +228,15 @@ class WorkflowConfig(Settings):
     """Id of the agent that `snakemake unregister --config policy=ID` removes."""
     experiments: Annotated[
         dict[_ExperimentName, ExperimentSettings],
-        Field(min_length=1, json_schema_extra={"additionalProperties": False}),
+        Field(default_factory=dict, json_schema_extra={"additionalProperties": False}),
     ]
     """The experiments, keyed by name; folders have the same names."""
+    populations: Annotated[
+        dict[_ExperimentName, PopulationSettings],
+        Field(default_factory=dict, json_schema_extra={"additionalProperties": False}),
+    ]
+    """Populations of agents ([populations.md](populations.md)), keyed by name; folders
+    have the same names."""
 
     @field_validator("mongo_db")
     @classmethod
@@ -291,15 +264,21 @@ class WorkflowConfig(Settings):
             raise FieldError(
                 f"scales.{FULL_SCALE}", "has no limits; choose another name"
             )
+        names = [*self.experiments, *self.populations]
+        if not names:
+            raise FieldError("experiments", "must not be empty")
         taken = RESERVED_NAMES | dict.fromkeys(self.scales, "a scale")
-        for name in self.experiments:
-            if name in taken:
-                raise FieldError(
-                    f"experiments.{name}",
-                    f"cannot be a name: results/{name} is the folder of {taken[name]}",
-                )
+        for section in ("experiments", "populations"):
+            for name in getattr(self, section):
+                if name in taken:
+                    raise FieldError(
+                        f"{section}.{name}",
+                        f"cannot be a name: results/{name} is the folder of "
+                        f"{taken[name]}",
+                    )
+            taken |= dict.fromkeys(self.experiments, "an experiment")
         for name in self.only or ():
-            if name not in self.experiments:
-                hint = did_you_mean(name, self.experiments, repr)
+            if name not in names:
+                hint = did_you_mean(name, names, repr)
                 raise FieldError("only", f"names no experiment: {name!r}{hint}")
         return self

@@ -12,16 +12,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import posggym
 import posggym.agents
 import torch
 
+from pgpelib.policies.saving import load_partners, with_standard_names
 from pgpelib.utils.files import read_json, write_json
 from posggym_compiled.rollouts import Players
 from posggym_es.agents.run_time import register_agents
 from posggym_es.evaluation.payoffs import Variant
-from posggym_es.evaluation.playing import Actor, play_episode
+from posggym_es.evaluation.playing import Actor, make_actor, play_episode
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.tasks.compiled_task import (
     compiled_partners,
@@ -37,6 +39,8 @@ from posggym_es.tasks.posggym_envs import (
 from posggym_es.utils.return_statistics import mean_interval
 
 logger = logging.getLogger(__name__)
+
+Returns = npt.NDArray[np.float64]
 
 COLUMNS = ["row", "column", "mean", "margin", "episodes"]
 
@@ -119,6 +123,84 @@ def assignments(
     ]
 
 
+def posggym_returns(
+    variant: Variant,
+    parts: Sequence[dict[str, str]],
+    episodes: int,
+    endless_length: int = ENDLESS_LENGTH,
+) -> Returns:
+    """Play episodes in POSGGym's own environment.
+
+    Parameters
+    ----------
+    variant
+        The environment.
+    parts
+        The policy of each agent id, registered or saved; episodes use them in turn.
+    episodes
+        Number of episodes; their seeds are 0, 1, ...
+    endless_length
+        Maximum steps per episode if the environment has no time limit.
+
+    Returns
+    -------
+    ndarray
+        Shape (episodes, agents): the return of each agent.
+    """
+    game = PosggymEpisodes(
+        variant.env_id, variant.env_args, endless_length=endless_length
+    )
+    saved = load_partners({policy: 1 for part in parts for policy in part.values()})
+
+    @functools.cache
+    def actor(policy: str, agent: str) -> Actor:
+        return make_actor(policy, game.env.model, agent, saved)
+
+    returns = []
+    for seed in range(episodes):
+        # POSGGym's stochastic policies draw from PyTorch's own generator.
+        torch.manual_seed(seed)
+        part = parts[seed % len(parts)]
+        actors = {agent: actor(policy, agent) for agent, policy in part.items()}
+        everyone, _ = play_episode(game, actors, seed)
+        returns.append([everyone[agent] for agent in game.env.possible_agents])
+    return np.array(returns)
+
+
+def compiled_returns(
+    variant: Variant,
+    parts: Sequence[dict[str, str]],
+    episodes: int,
+    endless_length: int = ENDLESS_LENGTH,
+) -> Returns:
+    """Play episodes like `posggym_returns`, but with compiled kernels.
+
+    Deterministic policies get the same returns. Stochastic policies draw the same
+    random numbers as POSGGym's policies after `reset(seed=...)`, but networks compute
+    in float64, so an action can differ if a draw falls between the two results.
+
+    Raises
+    ------
+    UnsupportedError
+        If kernels cannot play the environment or one of the policies.
+    """
+    world = compiled_world(variant.env_id, variant.env_args)
+    policies = list(dict.fromkeys(policy for part in parts for policy in part.values()))
+    partners = compiled_partners(world, policies)
+    # Index 0 is reserved for a learner.
+    numbers = {policy: number for number, policy in enumerate(partners, 1)}
+    named = with_standard_names(policies, load_partners(policies))
+    standard = dict(zip(policies, named, strict=True))
+    seats = np.array(
+        [[numbers[standard[part[i]]] for i in world.agents] for part in parts]
+    )
+    seeds = np.arange(episodes, dtype=np.uint64)
+    limit = None if world.max_episode_steps else endless_length
+    players = Players(world, None, list(partners.values()))
+    cast = seats[seeds % np.uint64(len(seats))]
+    return players.play_partners(seeds, cast, limit).returns[0]
+
+
 def play_pair(
     variant: Variant, parts: Sequence[dict[str, str]], row: str, episodes: int
 ) -> list[float]:
@@ -135,22 +217,7 @@ def play_pair(
     episodes
         Number of episodes; their seeds are 0, 1, ...
     """
-    game = PosggymEpisodes(variant.env_id, variant.env_args)
-
-    @functools.cache
-    def actor(policy: str, agent: str) -> Actor:
-        return posggym.agents.make(policy, game.env.model, agent)
-
-    returns = []
-    for seed in range(episodes):
-        part = parts[seed % len(parts)]
-        # POSGGym's stochastic policies draw from PyTorch's own generator.
-        torch.manual_seed(seed)
-        actors = {agent: actor(policy, agent) for agent, policy in part.items()}
-        everyone, _ = play_episode(game, actors, seed)
-        own = [everyone[agent] for agent, policy in part.items() if policy == row]
-        returns.append(float(np.mean(own)))
-    return returns
+    return _own(posggym_returns(variant, parts, episodes), parts, row)
 
 
 def play_compiled_pair(
@@ -158,28 +225,19 @@ def play_compiled_pair(
 ) -> list[float]:
     """Play a pair like `play_pair`, but with compiled kernels.
 
-    Deterministic policies get the same returns. Stochastic policies draw the same
-    random numbers as POSGGym's policies after `reset(seed=...)`, but networks compute
-    in float64, so an action can differ if a draw falls between the two results.
-
     Raises
     ------
     UnsupportedError
-        If kernels cannot play the environment or one of the policies.
+        See `compiled_returns`.
     """
-    world = compiled_world(variant.env_id, variant.env_args)
-    policies = list(dict.fromkeys(policy for part in parts for policy in part.values()))
-    partners = compiled_partners(world, policies)
-    # Index 0 is reserved for a learner.
-    numbers = {policy: number for number, policy in enumerate(partners, 1)}
-    seats = np.array([[numbers[part[i]] for i in world.agents] for part in parts])
-    seeds = np.arange(episodes, dtype=np.uint64)
-    cast = seats[seeds % np.uint64(len(seats))]
-    limit = None if world.max_episode_steps else ENDLESS_LENGTH
-    players = Players(world, None, list(partners.values()))
-    outcomes = players.play_partners(seeds, cast, limit)
-    means = np.mean(outcomes.returns[0], axis=1, where=cast == numbers[row])
-    return [float(mean) for mean in means]
+    return _own(compiled_returns(variant, parts, episodes), parts, row)
+
+
+def _own(returns: Returns, parts: Sequence[dict[str, str]], row: str) -> list[float]:
+    """Return a policy's mean return in each episode."""
+    places = np.array([[policy == row for policy in part.values()] for part in parts])
+    own = places[np.arange(len(returns)) % len(parts)]
+    return [float(mean) for mean in np.mean(returns, axis=1, where=own)]
 
 
 def not_compiled(variant: Variant, policies: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import posggym
 import posggym.agents
 
 from pgpelib.policies.metadata import PolicyMetadata
+from pgpelib.policies.policy import SavedPolicy
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.registration.spec import AgentSpec
@@ -76,6 +77,30 @@ def co_players_of(
         {agent: spec.id for spec in siblings for agent in spec.valid_agent_ids or []},
         endless_length_of(metadata),
     )
+
+
+def make_actor(
+    name: str, model: Any, agent: str, saved: Mapping[str, SavedPolicy]
+) -> Actor:
+    """Return a policy as a player of an agent.
+
+    Parameters
+    ----------
+    name
+        Id of a registered policy, or one of the names in `saved`.
+    model
+        POSGGym's model of the environment.
+    agent
+        The agent id to play.
+    saved
+        Saved policies by their names.
+    """
+    if name in saved:
+        return DeterministicPolicy.of(saved[name]).reference_agent(model, agent)
+    if name in posggym.agents.registry:
+        ensure_model(posggym.agents.registry[name])
+    actor: Actor = posggym.agents.make(name, model, agent)
+    return actor
 
 
 @small_networks()
@@ -146,9 +171,7 @@ class Player:
         self._episodes, self._co_players, self._own = episodes, co_players, own
         self._agents = list(episodes.env.possible_agents)
         pool = partner_pool(self._agents, co_players.partners)
-        self._saved = {
-            name: DeterministicPolicy.of(policy) for name, policy in pool.saved.items()
-        }
+        self._saved = pool.saved
         self._candidates: dict[str, Candidates] = {
             **pool.candidates,
             **{agent: [name] for agent, name in co_players.siblings.items()},
@@ -186,11 +209,6 @@ class Player:
             model = self._episodes.env.model
             if policy_id is None:
                 self._made[key] = self._own(model, agent)
-            elif policy_id in self._saved:
-                saved = self._saved[policy_id]
-                self._made[key] = saved.reference_agent(model, agent)
             else:
-                if policy_id in posggym.agents.registry:
-                    ensure_model(posggym.agents.registry[policy_id])
-                self._made[key] = posggym.agents.make(policy_id, model, agent)
+                self._made[key] = make_actor(policy_id, model, agent, self._saved)
         return self._made[key]

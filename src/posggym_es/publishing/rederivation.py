@@ -76,10 +76,8 @@ def derive_again(
     settings = derivation_settings(config, folder)
     experiments = Experiments(WorkflowConfig.from_dict(settings), folder)
     for name in experiments.selected:
-        if experiments[name].settings.train is None:
-            continue
-        for seed in experiments[name].settings.seeds:
-            run = experiments.run_root / name / f"seed{seed}"
+        for label in experiments[name].runs:
+            run = experiments[name].run_dir(label)
             if not (folder / run / METRICS_FILE).exists():
                 raise DerivationError(
                     f"{folder / run}: no trained policies; run {name} first, or leave "
@@ -119,7 +117,7 @@ def derivation_settings(config: WorkflowConfig, folder: Path) -> dict[str, Any]:
         Working directory of the original run, which paths of policies are relative to.
     """
     settings = config.given()
-    for entry in settings["experiments"].values():
+    for entry in settings.get("experiments", {}).values():
         for key in ("policy_file", "checkpoint_dir", "checkpoint"):
             if entry.get(key) not in (None, *CHECKPOINTS):
                 entry[key] = str((folder / entry[key]).resolve())

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgpelib.policies.partners import PARTNERS_FOLDER, SAVED_SUFFIX, is_saved
 from pgpelib.utils.files import write_text
 from posggym_es.agents.folders import CONVERTED_FOLDER, agent_folders
 from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
@@ -106,8 +107,8 @@ class ZooAgent:
         """The co-players of its verification, in words."""
         company = self.verification["company"]
         others = [*company["partners"], *company["siblings"].values()]
-        if len(others) > _MOST_NAMED:
-            return f"{len(others)} policies"
+        if len(others) > _MOST_NAMED or any(map(is_saved, others)):
+            return f"{len(others)} {'policy' if len(others) == 1 else 'policies'}"
         if others:
             return ", ".join(name.rpartition("/")[2] for name in others)
         return "alone" if self.spec.env_type == GYMNASIUM else "itself"
@@ -145,7 +146,9 @@ def collect_experiment(results: Path, output: Path) -> None:
     folders: dict[Path, tuple[str, ...]] = {results: _OF_EXPERIMENTS}
     folders |= dict.fromkeys(agent_folders(results), _OF_AGENTS)
     for folder, names in folders.items():
-        for name in names:
+        partners = folder / EXTRACTED_FOLDER / PARTNERS_FOLDER
+        saved = partners.glob(f"*{SAVED_SUFFIX}")
+        for name in (*names, *(str(path.relative_to(folder)) for path in saved)):
             target = output / folder.relative_to(results) / name
             if (folder / name).is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -53,11 +53,16 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the metrics of a run, keyed by "seed <k>" or "seed <k>, agent <role>"."""
+    """Return the metrics of a run, keyed by "seed <k>", or with its role.
+
+    With roles, keys are "seed <k>, agent <role>"; in a population, the name of the
+    member comes after the seed.
+    """
     table = pd.read_csv(folder / METRICS_FILE, dtype={"role": str})
     # Runs of earlier versions lack the newer columns.
     table = table.reindex(columns=METRIC_COLUMNS)
-    label = folder.name.replace("seed", "seed ")
+    member, _, seed = folder.name.rpartition("seed")
+    label = ", ".join([f"seed {seed}", *filter(None, [member.rstrip("_")])])
     if table.role.isna().all():
         return {label: table}
     return {f"{label}, agent {role}": rows for role, rows in table.groupby("role")}

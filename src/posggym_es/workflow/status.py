@@ -63,52 +63,49 @@ def statuses(experiments: Experiments, folder: Path) -> list[RunStatus]:
     return [
         _run_status(
             experiments[name],
-            seed,
+            run,
             folder / experiments.run_root,
             folder / experiments.results_root,
         )
         for name in experiments.selected
-        for seed in _seeds(experiments[name])
+        # None if policies were given.
+        for run in experiments[name].runs or (None,)
     ]
-
-
-def _seeds(experiment: Experiment) -> Sequence[int | None]:
-    """Return the seeds of the training runs; [None] if policies were given."""
-    if experiment.settings.train is None:
-        return [None]
-    return experiment.settings.seeds
 
 
 def _run_status(
-    experiment: Experiment, seed: int | None, runs: Path, results: Path
+    experiment: Experiment, label: str | None, runs: Path, results: Path
 ) -> RunStatus:
     runs = runs / experiment.name
     agents = [
-        label
-        for label, agent in experiment.agents.items()
-        if seed is None or agent.seed == seed
+        agent.label
+        for agent in experiment.agents.values()
+        if label is None or agent.run == label
     ]
-    verified = all((runs / label / VERIFICATION_FILE).exists() for label in agents)
+    verified = all((runs / agent / VERIFICATION_FILE).exists() for agent in agents)
     if (results / experiment.name).exists() and verified:
         state = "registered"
     else:
         state = "verified" if verified else "waiting"
-    if seed is None:
+    if label is None:
         return RunStatus(experiment.name, "-", state)
-    config = experiment.training_config(seed)
-    run = runs / f"seed{seed}" / f"run-{config.digest}"
+    config = experiment.training_config(label)
+    try:
+        run = runs / label / f"run-{config.digest}"
+    except ValueError:
+        # Its partners are not trained yet.
+        return RunStatus(experiment.name, label, state, 0, config.niters)
     if state == "waiting":
-        if (runs / f"seed{seed}" / METRICS_FILE).exists():
+        if (runs / label / METRICS_FILE).exists():
             state = "trained"
         elif run.exists():
             state = "training" if is_locked(run / LOCK_FILE) else "interrupted"
-    name = f"seed{seed}"
     try:
         table = pd.read_csv(run / METRICS_FILE)
     except (FileNotFoundError, pd.errors.EmptyDataError):
-        return RunStatus(experiment.name, name, state, 0, config.niters)
+        return RunStatus(experiment.name, label, state, 0, config.niters)
     if table.empty:
-        return RunStatus(experiment.name, name, state, 0, config.niters)
+        return RunStatus(experiment.name, label, state, 0, config.niters)
     last = table.iloc[-1]
     recent = table[table.generation > last.generation - RECENT]
     evaluated = table.re_eval_mean.dropna()
@@ -119,7 +116,7 @@ def _run_status(
         eta = float(pace * (config.niters - last.generation))
     return RunStatus(
         experiment.name,
-        name,
+        label,
         state,
         int(last.generation),
         config.niters,

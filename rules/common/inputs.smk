@@ -50,9 +50,7 @@ def policy_source(wildcards):
     agent = experiment.agents[wildcards.agent]
     if agent.source is not None:
         return agent.source
-    return rules.train.output.policies.format(
-        experiment=experiment.name, run=agent.run
-    )
+    return rules.train.output.policies.format(experiment=experiment.name, run=agent.run)
 
 
 def files_beside(wildcards):

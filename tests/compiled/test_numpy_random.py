@@ -4,8 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helper_calls import Helpers
 from posggym_compiled.jit import lean_kernel
 from posggym_compiled.random import numpy_random
+
+PYTHON = Helpers(numpy_random)
 
 SEEDS = st.one_of(
     st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2**32 - 1, 2**32, 2**64 - 1])
@@ -13,8 +16,8 @@ SEEDS = st.one_of(
 
 
 def seeded(seed):
-    rng = np.zeros(numpy_random.SIZE, np.uint64)
-    numpy_random.seed_numpy(rng, np.uint64(seed))
+    rng = np.zeros(PYTHON.SIZE, np.uint64)
+    PYTHON.seed_numpy(rng, np.uint64(seed))
     return rng
 
 
@@ -29,11 +32,11 @@ def normals(rng, out):
 def test_draws_are_those_of_numpy(seed, n):
     ours, theirs = seeded(seed), np.random.default_rng(seed)
     for _ in range(100):
-        assert numpy_random.random(ours) == theirs.random()
-        assert numpy_random.integers(ours, n) == theirs.integers(n)
-        assert numpy_random.integers(ours, 5) == theirs.integers(0, high=5)
-        assert numpy_random.uniform(ours, -1.5, 2.0) == theirs.uniform(-1.5, 2.0)
-        assert numpy_random.normal(ours) == theirs.standard_normal()
+        assert PYTHON.random(ours) == theirs.random()
+        assert PYTHON.integers(ours, n) == theirs.integers(n)
+        assert PYTHON.integers(ours, 5) == theirs.integers(0, high=5)
+        assert PYTHON.uniform(ours, -1.5, 2.0) == theirs.uniform(-1.5, 2.0)
+        assert PYTHON.normal(ours) == theirs.standard_normal()
 
 
 def test_normal_draws_of_the_tails_too():

@@ -17,6 +17,7 @@ from posggym.agents.grid_world.driving.shortest_path import DrivingShortestPathP
 from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
+from helper_calls import Helpers
 from posggym_compiled.interface import (
     Dense,
     Discrete,
@@ -336,10 +337,13 @@ def draw_all(scaling, n, rng, out):
         draw(scaling, n, 0, rng, out[i])
 
 
+seed_numpy = Helpers(numpy_random).seed_numpy
+
+
 def generators(seed):
     """Return the same generator twice, NumPy's second."""
     ours = np.zeros(numpy_random.SIZE, np.uint64)
-    numpy_random.seed_numpy(ours, np.uint64(seed))
+    seed_numpy(ours, np.uint64(seed))
     return ours, np.random.default_rng(seed)
 
 

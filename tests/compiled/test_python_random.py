@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helper_calls import Helpers
 from posggym_compiled.jit import kernel
 from posggym_compiled.random import python_random, python_sets, seeding
 
+RANDOM, SETS = Helpers(python_random), Helpers(python_sets)
 SEEDS = st.one_of(
     st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2**32 - 1, 2**32, 2**64 - 1])
 )
@@ -43,7 +45,7 @@ def test_generators_seeded_together_are_those_seeded_alone(seeds):
         assert tuple(words[:-1].tolist()) == state[:-1]
         copy = np.zeros_like(words)
         seed_once(copy, words)
-        assert python_random.random(copy) == random.Random(seed).random()
+        assert RANDOM.random(copy) == random.Random(seed).random()
 
 
 @settings(deadline=None, max_examples=50)
@@ -51,10 +53,10 @@ def test_generators_seeded_together_are_those_seeded_alone(seeds):
 def test_draws_are_those_of_python(seed, n):
     ours, theirs = seeded(seed), random.Random(seed)
     for _ in range(400):
-        assert python_random.random(ours) == theirs.random()
-        assert python_random.randbelow(ours, n) == theirs.choice(range(n))
-        assert python_random.randint(ours, -3, n) == theirs.randint(-3, n)
-        assert python_random.uniform(ours, -1.5, 2.0) == theirs.uniform(-1.5, 2.0)
+        assert RANDOM.random(ours) == theirs.random()
+        assert RANDOM.randbelow(ours, n) == theirs.choice(range(n))
+        assert RANDOM.randint(ours, -3, n) == theirs.randint(-3, n)
+        assert RANDOM.uniform(ours, -1.5, 2.0) == theirs.uniform(-1.5, 2.0)
 
 
 @settings(deadline=None, max_examples=50)
@@ -65,26 +67,26 @@ def test_shuffles_are_those_of_python(seed, n):
         values = list(range(n))
         theirs.shuffle(values)
         array = np.arange(n)
-        python_random.shuffle(ours, array)
+        RANDOM.shuffle(ours, array)
         assert list(array) == values
 
 
 COORDS = list(itertools.product(range(7), range(9)))
-HASHES = python_sets.hashes_of(COORDS)
+HASHES = SETS.hashes_of(COORDS)
 NUMBERS = {coord: number for number, coord in enumerate(COORDS)}
-LENGTH = python_sets.set_length(2 * len(COORDS))
+LENGTH = SETS.set_length(2 * len(COORDS))
 OPERATIONS = ["add", "add", "add", "discard", "pop", "update", "difference", "copy"]
 
 
 def empty():
     out = np.zeros(LENGTH, np.int64)
-    python_sets.clear(out)
+    SETS.clear(out)
     return out
 
 
 def order(array):
     out = np.zeros(len(COORDS), np.int64)
-    count = python_sets.elements(array, out)
+    count = SETS.elements(array, out)
     return [COORDS[number] for number in out[:count]]
 
 
@@ -92,23 +94,23 @@ def apply(operation, ours, theirs, i, j, number):
     """Do the same to set i of both; j is another set."""
     coord = COORDS[number]
     if operation == "add":
-        python_sets.add(ours[i], HASHES, number)
+        SETS.add(ours[i], HASHES, number)
         theirs[i].add(coord)
     elif operation == "discard":
-        python_sets.discard(ours[i], HASHES, number)
+        SETS.discard(ours[i], HASHES, number)
         theirs[i].discard(coord)
     elif operation == "pop" and theirs[i]:
-        assert COORDS[python_sets.pop(ours[i])] == theirs[i].pop()
+        assert COORDS[SETS.pop(ours[i])] == theirs[i].pop()
     elif operation == "update":
-        python_sets.update(ours[i], HASHES, ours[j])
+        SETS.update(ours[i], HASHES, ours[j])
         theirs[i].update(theirs[j])
     elif operation == "difference":
         out = empty()
-        python_sets.difference(ours[i], HASHES, ours[j], out)
+        SETS.difference(ours[i], HASHES, ours[j], out)
         ours[i], theirs[i] = out, theirs[i].difference(theirs[j])
     elif operation == "copy":
         ours[i] = empty()
-        python_sets.update(ours[i], HASHES, ours[j])
+        SETS.update(ours[i], HASHES, ours[j])
         theirs[i] = set(theirs[j])
 
 
@@ -128,9 +130,7 @@ def test_sets_come_in_the_order_of_python(operations):
     for operation, (i, j, _), number in operations:
         apply(operation, ours, theirs, i, j, number)
         assert order(ours[i]) == list(theirs[i])
-        assert python_sets.contains(ours[i], HASHES, number) == (
-            COORDS[number] in theirs[i]
-        )
+        assert SETS.contains(ours[i], HASHES, number) == (COORDS[number] in theirs[i])
 
 
 @pytest.mark.parametrize("removed", [0, 3, 20])
@@ -139,16 +139,16 @@ def test_a_set_in_memory_is_read_with_all_that_decides_its_order(removed):
     original = set(rng.sample(COORDS, 40))
     for _ in range(removed):
         original.remove(rng.choice(list(original)))
-    array = python_sets.set_of(original, NUMBERS, LENGTH)
+    array = SETS.set_of(original, NUMBERS, LENGTH)
     assert order(array) == list(original)
     for coord in rng.sample(COORDS, 20):
         original.add(coord)
-        python_sets.add(array, HASHES, NUMBERS[coord])
+        SETS.add(array, HASHES, NUMBERS[coord])
     assert order(array) == list(original)
 
 
 @given(*[st.integers(0, 2**61 - 2)] * 3)
 def test_hashes_of_tuples_are_those_of_python(x, y, z):
-    assert python_sets.hash_pair(x, y) == hash((x, y))
-    inner = python_sets.hash_pair(x, z)
-    assert python_sets.hash_triple(x, inner, y) == hash((x, (x, z), y))
+    assert SETS.hash_pair(x, y) == hash((x, y))
+    inner = SETS.hash_pair(x, z)
+    assert SETS.hash_triple(x, inner, y) == hash((x, (x, z), y))

@@ -256,7 +256,7 @@ def test_lint_is_content(root):
 def test_config_mistakes_are_named_before_anything_runs(root, tmp_path):
     config = copy.deepcopy(CONFIG)
     config["experiments"]["lander"]["train"]["popsiez"] = 3
-    config["experiments"]["lander"]["checkpoint"] = "lastest"
+    config["experiments"]["reaching"]["checkpoint"] = "lastest"
     result = Workspace(root, tmp_path, config).snakemake("-n")
     assert result.returncode != 0
     output = result.stdout + result.stderr
@@ -265,8 +265,8 @@ def test_config_mistakes_are_named_before_anything_runs(root, tmp_path):
         "mean 'popsize'?"
     ) in output
     assert (
-        "config/config.yaml: experiments.lander.checkpoint must be 'latest' or 'best', "
-        "not 'lastest'; did you mean 'latest'?"
+        "config/config.yaml: experiments.reaching.checkpoint must be 'latest' or "
+        "'best' with train, not 'lastest'; did you mean 'latest'?"
     ) in output
     assert "Traceback" not in output
 

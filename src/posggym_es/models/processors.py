@@ -18,6 +18,8 @@ PROCESSORS: dict[str, dict[str, Any]] = {
         "clip": {"type": "boolean"},
     },
 }
+# Range of the observations and actions of trained networks.
+RESCALE_CONFIG: dict[str, Any] = {"min_val": -1.0, "max_val": 1.0, "clip": True}
 PROCESSOR_SCHEMA = {
     "type": "object",
     "additionalProperties": False,

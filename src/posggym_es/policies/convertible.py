@@ -58,6 +58,11 @@ class ReferenceAgent(Protocol):
         """Return the action for the next observation."""
 
 
+def outputs_text(count: int, kind: str) -> str:
+    """Return the outputs of a network of a "box" or "discrete" policy, in words."""
+    return f"{count} outputs ({kind})"
+
+
 class ConvertiblePolicy(Protocol):
     """A trained policy that can be converted to POSGGym's format.
 

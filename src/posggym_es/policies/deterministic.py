@@ -16,6 +16,7 @@ from pgpelib.policies.saving import checked
 from pgpelib.tasks.registry import make_task
 from pgpelib.utils.plain_data import is_integer
 from posggym_es.models.processors import ProcessorSpec
+from posggym_es.policies.convertible import outputs_text
 from posggym_es.tasks.family import POSGGYM_PREFIX
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ class DeterministicPolicy(SavedPolicy):
     @property
     def outputs(self) -> str:
         """What the network gives, for messages."""
-        return _outputs(self.action.output_size, self.action.kind)
+        return outputs_text(self.action.output_size, self.action.kind)
 
     def outputs_for(self, action_space: spaces.Space[Any]) -> str:
         """Return what `outputs` must be for a (processed) action space."""
         kind = "discrete" if isinstance(action_space, spaces.Discrete) else "box"
-        return _outputs(spaces.flatdim(action_space), kind)
+        return outputs_text(spaces.flatdim(action_space), kind)
 
     def processors_for(
         self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
@@ -158,10 +159,6 @@ class DeterministicPolicy(SavedPolicy):
             metadata=metadata,
         )
         return cls.of(checked(policy))
-
-
-def _outputs(count: int, kind: str) -> str:
-    return f"{count} outputs ({kind})"
 
 
 def _layer(tensors: dict[str, np.ndarray], number: int) -> Layer:

@@ -12,8 +12,8 @@ from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Vector
 from pgpelib.policies.policy import ActionSpec
 from pgpelib.utils.plain_data import is_integer, is_line
-from posggym_es.models.processors import ProcessorSpec
-from posggym_es.policies.convertible import ConversionError
+from posggym_es.models.processors import RESCALE_CONFIG, ProcessorSpec
+from posggym_es.policies.convertible import ConversionError, outputs_text
 from posggym_es.policies.steps import (
     NO_ACTIVATION,
     Dense,
@@ -145,24 +145,22 @@ class ForeignPolicy:
     def outputs(self) -> str:
         """What the network gives, for messages."""
         discrete = self.outputs_are in _DISCRETE
-        return _outputs(self._size, "discrete" if discrete else "box")
+        return outputs_text(self._size, "discrete" if discrete else "box")
 
     def outputs_for(self, action_space: spaces.Space[Any]) -> str:
         """Return what `outputs` must be for a (processed) action space."""
         from gymnasium import spaces
 
         if isinstance(action_space, spaces.Discrete):
-            return _outputs(int(action_space.n), "discrete")
+            return outputs_text(int(action_space.n), "discrete")
         numbers = 2 if self.outputs_are == GAUSSIAN else 1
-        return _outputs(numbers * spaces.flatdim(action_space), "box")
+        return outputs_text(numbers * spaces.flatdim(action_space), "box")
 
     def processors_for(
         self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
     ) -> tuple[ProcessorSpec, ProcessorSpec]:
         """Return the processors that the policy is registered with by default."""
         from gymnasium import spaces
-
-        from posggym_es.tasks.posggym_task import RESCALE_CONFIG
 
         flat = isinstance(observation_space, spaces.Box) and (
             len(observation_space.shape) == 1
@@ -327,10 +325,6 @@ class ForeignPolicy:
 
 def _names() -> str:
     return ", ".join(OUTPUTS)
-
-
-def _outputs(count: int, kind: str) -> str:
-    return f"{count} outputs ({kind})"
 
 
 def _plain(processor: ProcessorSpec | None) -> dict[str, Any] | None:

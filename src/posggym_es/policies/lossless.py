@@ -49,12 +49,18 @@ from posggym.agents.torch_policy import PPOTorchModelSaveFileFormat
 from pgpelib.policies.networks import LSTM, Layer, Linear, Vector, fold_normalization
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from posggym_es.models.posggym_model_file import ordered
-from posggym_es.models.processors import ProcessorSpec
+from posggym_es.models.processors import RESCALE_CONFIG, ProcessorSpec
 from posggym_es.policies.convertible import ConversionError, ConvertedPolicy
 from posggym_es.policies.foreign import GAUSSIAN, SQUASHED, ForeignPolicy
-from posggym_es.policies.steps import Dense, Normalization, Step, merged, outputs_of
+from posggym_es.policies.steps import (
+    NO_ACTIVATION,
+    Dense,
+    Normalization,
+    Step,
+    merged,
+    outputs_of,
+)
 from posggym_es.policies.stochastic import StochasticPolicy
-from posggym_es.tasks.posggym_task import RESCALE_CONFIG
 
 EPS = 2.0**-60
 # sigmoid(100) is 1 and sigmoid(-200) is 0 in float32.
@@ -339,13 +345,7 @@ def _as_lstms(
 
 def _tanh_gates(layer: Dense) -> LSTM:
     """Return an LSTM whose output is SMALL times that of a layer of tanh."""
-    weight, bias = layer[0], layer[1]
-    zeros, ones = np.zeros_like(weight), np.ones(len(bias))
-    return LSTM(
-        np.concatenate([zeros, zeros, weight, zeros]),
-        np.zeros((4 * len(bias), len(bias))),
-        np.concatenate([SMALL_GATE * ones, CLOSED_GATE * ones, bias, OPEN_GATE * ones]),
-    )
+    return _without_memory(layer.weight, layer.bias, SMALL_GATE)
 
 
 def _padded(lstm: LSTM, scale: float, size: int, follows: bool) -> LSTM:
@@ -385,26 +385,25 @@ def _normalizing_steps(
     mean, stdev = normalization.mean, normalization.stdev
     if isinstance(first, LSTM):
         layer: Layer = first
+        own = NO_ACTIVATION
     else:
-        layer = first.weight, first.bias
-    *center, changed = _normalizing_layers(layer, mean, stdev, activation)
-    return [
-        *(Dense(each[0], each[1], activation) for each in center),
-        _with_input(first, changed[0], changed[-1] - first.bias),
-        *others,
+        layer, own = (first.weight, first.bias), first.activation
+    layers = _normalizing_layers(layer, mean, stdev, activation)
+    activations = [activation] * (len(layers) - 1) + [own]
+    changed: list[Step] = [
+        each if isinstance(each, LSTM) else Dense(*each, activation=name)
+        for each, name in zip(layers, activations, strict=True)
     ]
+    return [*changed, *others]
 
 
 def _clipping_steps(normalization: Normalization, first: Step) -> tuple[Step, Step]:
     """Return a layer of relu, and the first layer, which adds up clipped numbers."""
     mean, stdev, clip = normalization
     assert clip is not None
-    # As in `_normalizing_layers`, differences from the mean lose no digits.
-    power = 2.0 ** -np.round(np.log2(stdev))
-    rounded = mean.astype(np.float32).astype(np.float64)
+    power, rounded, (weight, bias) = _centering(mean, stdev)
     rest = (rounded - mean) / stdev
     high, low = (power * stdev * (bound - rest) for bound in (clip, -clip))
-    weight, bias = np.diag(power), -power * rounded
     signs = (1, -1, 1, -1)
     clipped = Dense(
         np.concatenate([sign * weight for sign in signs]),
@@ -423,6 +422,24 @@ def _with_input(first: Step, weight: np.ndarray, shift: np.ndarray) -> Step:
     return first._replace(weight=weight, bias=first.bias + shift)
 
 
+def _centering(mean: Vector, stdev: Vector) -> tuple[Vector, Vector, Linear]:
+    """Return a layer that computes `p (x - m)` in float32 without losing digits.
+
+    It multiplies by powers of two, which is exact. What float32 cannot hold of the mean
+    is for the bias of the next layer.
+
+    Returns
+    -------
+    p, m
+        Shape (n,): the powers, which are close to 1 / stdev, and the rounded mean.
+    layer
+        The layer.
+    """
+    power = 2.0 ** -np.round(np.log2(stdev))
+    rounded = mean.astype(np.float32).astype(np.float64)
+    return power, rounded, (np.diag(power), -power * rounded)
+
+
 def _normalizing_layers(
     first: Layer, mean: Vector | None, stdev: Vector | None, activation: str
 ) -> list[Layer]:
@@ -430,8 +447,7 @@ def _normalizing_layers(
 
     `W ((x - m) / s) + b` as `(W / s) x + (b - (W / s) m)` costs no layer, but where the
     means are many standard deviations, float32 sums of terms that cancel lose digits.
-    A layer that computes `x - m` loses none: it multiplies by powers of two, which is
-    exact, and what float32 cannot hold of `m` goes into the next bias.
+    There, a layer computes `x - m` first, see `_centering`.
     """
     folded_first = fold_normalization([first], mean, stdev)
     if mean is None or stdev is None:
@@ -442,9 +458,7 @@ def _normalizing_layers(
     gain = folded.max() / max(terms.sum(axis=1).max(), np.finfo(np.float64).tiny)
     if gain < 2 or len(mean) > MAX_CENTERED_INPUTS:
         return folded_first
-    power = 2.0 ** -np.round(np.log2(stdev))
-    rounded = mean.astype(np.float32).astype(np.float64)
-    weight, bias = np.diag(power), -power * rounded
+    power, rounded, (weight, bias) = _centering(mean, stdev)
     matrix = first[0] / (stdev * power)
     after_bias = first[-1] + (first[0] / stdev) @ (rounded - mean)
     if activation == "tanh":
@@ -519,15 +533,17 @@ def _without_common_part(layer: Linear, unit: float = 1.0) -> Linear:
 def pass_through(layer: Linear) -> LSTM:
     """Return an LSTM whose output is EPS times that of a linear layer."""
     weight, bias = layer
-    outputs = len(bias)
+    return _without_memory(EPS * weight, EPS * bias, OPEN_GATE)
+
+
+def _without_memory(weight: Vector, bias: Vector, input_gate: float) -> LSTM:
+    """Return an LSTM with constant gates, whose cell candidate is a linear layer."""
     # PyTorch's order of the gates: input, forget, cell candidate, output.
-    zero_weight, ones = np.zeros_like(weight), np.ones(outputs)
+    zeros, ones = np.zeros_like(weight), np.ones(len(bias))
     return LSTM(
-        np.concatenate([zero_weight, zero_weight, EPS * weight, zero_weight]),
-        np.zeros((4 * outputs, outputs)),
-        np.concatenate(
-            [OPEN_GATE * ones, CLOSED_GATE * ones, EPS * bias, OPEN_GATE * ones]
-        ),
+        np.concatenate([zeros, zeros, weight, zeros]),
+        np.zeros((4 * len(bias), len(bias))),
+        np.concatenate([input_gate * ones, CLOSED_GATE * ones, bias, OPEN_GATE * ones]),
     )
 
 

@@ -88,8 +88,16 @@ class _NetworkAgent(abc.ABC):
         return self._forward(np.asarray(self._obs_processor(observation), np.float64))
 
 
-class DeterministicAgent(_NetworkAgent):
+class _ActingAgent(_NetworkAgent):
     """A deterministic policy as a player; a decision is an action."""
+
+    def act(self, decision: Any) -> Any:
+        """Return the action."""
+        return decision
+
+
+class DeterministicAgent(_ActingAgent):
+    """A policy of this trainer as a player."""
 
     def __init__(
         self,
@@ -104,10 +112,6 @@ class DeterministicAgent(_NetworkAgent):
         """Return the action for the next observation."""
         decoded = self._action.decode(self._outputs(observation))
         return _to_space(self.action_processor, decoded)
-
-    def act(self, decision: Any) -> Any:
-        """Return the action."""
-        return decision
 
 
 class _SamplingAgent(_NetworkAgent):
@@ -174,8 +178,8 @@ def foreign_agent(
     return kind(policy, model, agent)
 
 
-class DeterministicForeignAgent(_NetworkAgent):
-    """A deterministic policy of another library; a decision is an action."""
+class DeterministicForeignAgent(_ActingAgent):
+    """A deterministic policy of another library as a player."""
 
     def __init__(
         self,
@@ -199,10 +203,6 @@ class DeterministicForeignAgent(_NetworkAgent):
             assert high is not None
             outputs = low + (high - low) * (np.tanh(outputs) + 1) / 2
         return _to_space(self._trained, self._action.decode(outputs))
-
-    def act(self, decision: Any) -> Any:
-        """Return the action."""
-        return decision
 
 
 class StochasticForeignAgent(_SamplingAgent):

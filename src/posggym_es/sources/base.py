@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -116,6 +117,30 @@ class PolicySource(Protocol):
         ValueError
             If there is no policy, or it is not valid; the message names the file.
         """
+
+
+class SinglePolicySource(abc.ABC):
+    """A `PolicySource` of files or folders with one policy each, alone."""
+
+    def policies(self, path: Path) -> dict[str, Path]:
+        """Return the file or folder, which has one policy; see `PolicySource`."""
+        return {SINGLE_POLICY: path}
+
+    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
+        """Return no files; see `PolicySource`."""
+        return []
+
+    def read_all(
+        self, path: Path, settings: AgentSettings
+    ) -> dict[str, ConvertiblePolicy]:
+        """Read the latest policy; see `PolicySource`."""
+        return {SINGLE_POLICY: self.pick(path, "latest", None, settings).policy}
+
+    @abc.abstractmethod
+    def pick(
+        self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings
+    ) -> PickedPolicy:
+        """Select and read one policy; see `PolicySource`."""
 
 
 def refuse_settings(path: Path, settings: AgentSettings) -> None:

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from pgpelib.foreign.safe_pickle import ForeignFileError
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.sources.base import ExtractionError, PickedPolicy
 from posggym_es.sources.settings import AgentSettings, settings_files
 from posggym_es.tasks.family import RANDOM_POLICY
+
+
+@contextlib.contextmanager
+def named_errors(path: Path, kind: str) -> Iterator[None]:
+    """Name the file in errors of what is read from it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it should be, such as "a state dict".
+
+    Raises
+    ------
+    ExtractionError
+        For a file of another kind, and for one that cannot be expressed.
+    """
+    try:
+        yield
+    except ExtractionError:
+        raise
+    except ForeignFileError as error:
+        raise ExtractionError(f"{path}: not {kind}: {error}") from error
+    except ValueError as error:
+        raise ExtractionError(f"{path}: {error}") from error
 
 
 class CheckpointSource(abc.ABC):

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pgpelib.foreign.safe_pickle import ForeignFileError
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.foreign import ARGMAX, CATEGORICAL, GAUSSIAN, SQUASHED
 from posggym_es.policies.steps import Step
-from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
-from posggym_es.sources.checkpoint_source import CheckpointSource
+from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
 from posggym_es.sources.modules import (
     Weights,
     linear,
@@ -59,11 +57,8 @@ class CleanRLModels(CheckpointSource):
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a model; see `CheckpointSource`."""
         settings = settings_for(path, settings)
-        try:
+        with named_errors(path, "a state dict"):
             model = _state_dict(path)
-        except ForeignFileError as error:
-            raise ExtractionError(f"{path}: not a state dict: {error}") from error
-        try:
             layout = _layout(model)
             if layout is None:
                 raise ValueError(
@@ -72,8 +67,6 @@ class CleanRLModels(CheckpointSource):
                 )
             weights = named_weights(model)
             steps, outputs_are = _network(layout, weights, settings)
-        except ValueError as error:
-            raise ExtractionError(f"{path}: {error}") from error
         return foreign_policy(
             path,
             steps,

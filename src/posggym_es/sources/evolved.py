@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pgpelib.policies.metadata import comparable_mean
-from posggym_es.policies.convertible import ConvertiblePolicy
+from pgpelib.policies.partners import SAVED_SUFFIX
 from posggym_es.sources.base import (
     CHECKPOINTS,
-    SINGLE_POLICY,
     ExtractionError,
     PickedPolicy,
+    SinglePolicySource,
     refuse_settings,
 )
 from posggym_es.sources.settings import AgentSettings
@@ -19,10 +19,10 @@ from posggym_es.sources.settings import AgentSettings
 if TYPE_CHECKING:
     from posggym_es.policies.deterministic import DeterministicPolicy
 
-_PATTERN = "*.pickle"
+_PATTERN = f"*{SAVED_SUFFIX}"
 
 
-class EvolvedPolicies:
+class EvolvedPolicies(SinglePolicySource):
     """Files that `pgpelib.restore.load_policy` reads, and folders of them."""
 
     name: ClassVar[str] = "pgpelib"
@@ -31,20 +31,6 @@ class EvolvedPolicies:
     def recognises(self, path: Path) -> bool:
         """Return whether a path is a file, or a folder with pickles."""
         return path.is_file() or any(path.glob(_PATTERN))
-
-    def policies(self, path: Path) -> dict[str, Path]:
-        """Return the file or folder, which has one policy; see `PolicySource`."""
-        return {SINGLE_POLICY: path}
-
-    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
-        """Return no files; see `PolicySource`."""
-        return []
-
-    def read_all(
-        self, path: Path, settings: AgentSettings
-    ) -> dict[str, ConvertiblePolicy]:
-        """Read the policy of the highest generation; see `PolicySource`."""
-        return {SINGLE_POLICY: self.pick(path, "latest", None, settings).policy}
 
     def pick(
         self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings

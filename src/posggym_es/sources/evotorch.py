@@ -22,9 +22,8 @@ from pgpelib.utils.plain_data import is_line
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.foreign import ARGMAX, CLIPPED
 from posggym_es.policies.steps import NO_ACTIVATION, Dense, Normalization, Step
-from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
-from posggym_es.sources.checkpoint_source import CheckpointSource
+from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
 from posggym_es.sources.modules import linear
 from posggym_es.sources.settings import AgentSettings, settings_for
 from posggym_es.sources.torch_content import named_weights
@@ -74,26 +73,19 @@ class EvoTorchPolicies(CheckpointSource):
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a solution; see `CheckpointSource`."""
         settings = settings_for(path, settings)
-        try:
+        with named_errors(path, "a solution of EvoTorch"):
             saved = safe_load(read_file(path), _NAMES)
             if not isinstance(saved, dict) or not isinstance(
                 saved.get("policy"), Record
             ):
                 raise ForeignFileError("it has no policy")
-        except ForeignFileError as error:
-            raise ExtractionError(
-                f"{path}: not a solution of EvoTorch: {error}"
-            ) from error
-        env_name = saved.get("env")
-        if is_line(env_name):
-            settings = AgentSettings(env_name=env_name).merged(settings)
-        try:
             network = _network(saved["policy"])
             metadata = metadata_of(
                 "EvoTorch", path, timesteps=saved.get("interaction_count")
             )
-        except ValueError as error:
-            raise ExtractionError(f"{path}: {error}") from error
+        env_name = saved.get("env")
+        if is_line(env_name):
+            settings = AgentSettings(env_name=env_name).merged(settings)
         return foreign_policy(
             path,
             network.steps,

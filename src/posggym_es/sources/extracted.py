@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.policy_file import METADATA_FILE, load_extracted
-from posggym_es.sources.base import SINGLE_POLICY, PickedPolicy, refuse_settings
+from posggym_es.sources.base import PickedPolicy, SinglePolicySource, refuse_settings
 from posggym_es.sources.settings import AgentSettings
 
 
-class ExtractedPolicies:
+class ExtractedPolicies(SinglePolicySource):
     """Folders with one extracted policy."""
 
     name: ClassVar[str] = "extracted"
@@ -20,21 +19,6 @@ class ExtractedPolicies:
     def recognises(self, path: Path) -> bool:
         """Return whether a folder holds an extracted policy."""
         return (path / METADATA_FILE).exists()
-
-    def policies(self, path: Path) -> dict[str, Path]:
-        """Return the folder; see `PolicySource`."""
-        return {SINGLE_POLICY: path}
-
-    def beside(self, path: Path, settings: AgentSettings) -> list[Path]:
-        """Return no files; see `PolicySource`."""
-        return []
-
-    def read_all(
-        self, path: Path, settings: AgentSettings
-    ) -> dict[str, ConvertiblePolicy]:
-        """Read the policy; see `PolicySource`."""
-        refuse_settings(path, settings)
-        return {SINGLE_POLICY: load_extracted(path)}
 
     def pick(
         self, path: Path, checkpoint: str, role: str | None, settings: AgentSettings

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgpelib.foreign.safe_pickle import ForeignFileError
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.foreign import GAUSSIAN
 from posggym_es.policies.steps import Step
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
-from posggym_es.sources.checkpoint_source import CheckpointSource
+from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
 from posggym_es.sources.modules import (
     Weights,
     is_lstm,
@@ -42,16 +41,9 @@ class ModuleStates(CheckpointSource):
                     f"{path}: missing required key {key!r} of the agent: the file does "
                     "not say which of its weights are the policy"
                 )
-        try:
+        with named_errors(path, "a state dict"):
             weights = named_weights(torch_content(path))
-        except ForeignFileError as error:
-            raise ExtractionError(f"{path}: not a state dict: {error}") from error
-        except ValueError as error:
-            raise ExtractionError(f"{path}: {error}") from error
-        try:
             steps = _layers(weights, settings)
-        except ValueError as error:
-            raise ExtractionError(f"{path}: {error}") from error
         outputs, metadata = settings.outputs, metadata_of("PyTorch", path)
         assert outputs is not None
         return foreign_policy(path, steps, outputs, settings, metadata)

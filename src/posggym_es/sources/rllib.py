@@ -24,12 +24,13 @@ from pgpelib.foreign.safe_pickle import (
     short,
 )
 from posggym_es.models.processor_settings import ActionProcessorSettings
+from posggym_es.models.processors import RESCALE_CONFIG
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.foreign import ARGMAX, CATEGORICAL, GAUSSIAN
 from posggym_es.policies.steps import NO_ACTIVATION, Step
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
-from posggym_es.sources.checkpoint_source import CheckpointSource
+from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
 from posggym_es.sources.modules import (
     Weights,
     is_lstm,
@@ -103,19 +104,14 @@ class RLlibModules(CheckpointSource):
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a module; see `CheckpointSource`."""
         settings = _settings_in(path, settings)
-        try:
+        with named_errors(path, "a module of RLlib"):
             saved = _read(path)
-        except ForeignFileError as error:
-            raise ExtractionError(f"{path}: not a module of RLlib: {error}") from error
-        try:
             steps, outputs_are = _network(saved)
-        except ValueError as error:
-            raise ExtractionError(f"{path}: {error}") from error
         if outputs_are == GAUSSIAN and settings.action_processor is None:
             # RLlib's `normalize_actions`, which is on by default.
             rescaling = ActionProcessorSettings(
                 name="RescaleProcessor",
-                config={"min_val": -1.0, "max_val": 1.0, "clip": True},
+                config=dict(RESCALE_CONFIG),
             )
             settings = AgentSettings(action_processor=rescaling).merged(settings)
         metadata = metadata_of(saved.algorithm, path.absolute().parent)

@@ -40,7 +40,7 @@ from posggym_es.policies.foreign import (
 from posggym_es.policies.steps import Normalization, Step
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
-from posggym_es.sources.checkpoint_source import CheckpointSource
+from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
 from posggym_es.sources.modules import (
     Weights,
     is_lstm,
@@ -113,21 +113,14 @@ class SB3Models(CheckpointSource):
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a model; see `CheckpointSource`."""
         settings = settings_for(path, settings)
-        try:
+        with named_errors(path, "a model of Stable-Baselines3"):
             saved = _read(path)
-        except ForeignFileError as error:
-            raise ExtractionError(
-                f"{path}: not a model of Stable-Baselines3: {error}"
-            ) from error
-        try:
             steps, outputs_are = _network(saved, settings)
             metadata = metadata_of(
                 saved.algorithm,
                 path,
                 timesteps=saved.parameters.get("num_timesteps"),
             )
-        except ValueError as error:
-            raise ExtractionError(f"{path}: {error}") from error
         return foreign_policy(
             path,
             steps,

@@ -26,6 +26,7 @@ from pgpelib.tasks.base import (
     episode_limit,
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
+from posggym_es.models.processors import RESCALE_CONFIG
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.partners import partner_pool
 from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
@@ -33,9 +34,6 @@ from posggym_es.tasks.posggym_envs import PosggymEpisodes, complete_env_args
 if TYPE_CHECKING:
     from posggym.agents import Policy
     from posggym.agents.utils.processors import Processor
-
-# Range of the observations and actions of trained networks.
-RESCALE_CONFIG: dict[str, Any] = {"min_val": -1.0, "max_val": 1.0, "clip": True}
 
 
 def derived_processor(space: spaces.Space[Any]) -> tuple[str, dict[str, Any]]:

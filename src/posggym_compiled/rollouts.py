@@ -61,10 +61,12 @@ from posggym_compiled.random.seeding import (
     make_generators,
     seed_generators,
 )
+from posggym_compiled.random.splitmix import splitmix64
 
 Seeds = npt.NDArray[np.uint64]
 # Generators that are seeded at a time; they fit into the processor's cache.
 WINDOW = 256
+_splitmix64 = inlined_helper(splitmix64)
 
 
 class Networks(NamedTuple):
@@ -368,7 +370,6 @@ def _begin(
     partners: PartnerStates,
     cast: Integers,
     value: np.uint64,
-    words: python_random.Words,
     memory: Vector,
 ) -> None:
     """Make the players ready for an episode.
@@ -379,18 +380,19 @@ def _begin(
         Written.
     cast
         Shape (agents,): who plays.
-    value, words
-        Seed of the episode, and a generator of Python that is seeded with it.
+    value
+        Seed of the episode.
     memory
         Of the networks, written.
     """
     memory[:] = 0.0
     for agent in range(len(cast)):
         kind = partners.roster.kinds[cast[agent]]
+        own = _splitmix64(np.uint64(value), np.uint64(agent))
         if kind in (SAMPLED, UNIFORM):
-            numpy_random.seed_numpy(partners.numpy_rngs[agent], value)
+            numpy_random.seed_numpy(partners.numpy_rngs[agent], own)
         elif kind == HEURISTIC:
-            python_random.seed_random(partners.python_rngs[agent], words)
+            python_random.seed_random(partners.python_rngs[agent], own)
             for i in range(MEMORY):
                 partners.memory[agent, i] = 0
 
@@ -532,7 +534,7 @@ def _play(
             words = generators.words[place - first]
             seed(params, state, 0, words)
             reset(params, state, 0)
-            _begin(partners, cast[n, m], seeds[n, m], words, memories[0])
+            _begin(partners, cast[n, m], seeds[n, m], memories[0])
             _episode(
                 params,
                 state,

@@ -35,6 +35,17 @@ def test_policies_play_with_one_thread_and_the_caller_keeps_his(two_threads):
     assert torch.get_num_threads() == 2
 
 
+def test_policies_of_an_episode_draw_numbers_of_their_own():
+    game = PosggymEpisodes("MultiAccessBroadcastChannel-v0", {})
+    policies = {
+        agent: posggym.agents.make("Random-v0", game.env.model, agent)
+        for agent in game.env.possible_agents
+    }
+    returns, _ = play_episode(game, policies, 0)
+    # A message gets through where one agent sends alone: never, if all act alike.
+    assert min(returns.values()) > 0
+
+
 def test_resets_are_deterministic_without_pytorchs_compiler(monkeypatch):
     compiler = "torch._inductor.config"
     monkeypatch.delitem(sys.modules, compiler, raising=False)

@@ -42,7 +42,7 @@ class SampledNetwork:
     It computes in float64 from the policy's float32 weights. POSGGym computes in
     float32, so its outputs differ by its own rounding: by less than 5e-6 times the
     largest absolute output or 1, whichever is larger, for POSGGym's own policies.
-    Draws are those of POSGGym's policy after `reset(seed=...)` with the episode's seed,
+    Draws are those of POSGGym's policy after `reset` with the seed of `policy_seed`,
     so actions differ only where a draw falls within such a difference.
 
     Parameters
@@ -114,7 +114,7 @@ class SampledNetwork:
 class Uniform:
     """Draws from all actions with equal probabilities, as POSGGym's `RandomPolicy`.
 
-    Its draws are those of POSGGym's policy after `reset(seed=...)`.
+    Its draws are those of POSGGym's policy after `reset`.
     """
 
 
@@ -122,7 +122,7 @@ class Uniform:
 class Heuristic:
     """Rules that POSGGym has for an environment.
 
-    Its draws are those of POSGGym's policy after `reset(seed=...)`.
+    Its draws are those of POSGGym's policy after `reset`.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import posggym.agents
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.policy import SavedPolicy
+from posggym_compiled.random.splitmix import policy_seed
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.registration.spec import AgentSpec
@@ -119,7 +120,8 @@ def play_episode(
     policies
         One policy per agent id.
     seed
-        Seed of environment and policies.
+        Seed of the environment; those of the policies follow from it, see
+        `policy_seed`.
     on_state
         Called with the environment after its reset and after each step.
 
@@ -133,8 +135,8 @@ def play_episode(
     returns = dict.fromkeys(policies, 0.0)
     observations = episodes.reset(seed)
     env = episodes.env
-    for policy in policies.values():
-        policy.reset(seed=seed)
+    for place, agent in enumerate(env.possible_agents):
+        policies[agent].reset(seed=policy_seed(seed, place))
     steps, done = 0, False
     if on_state is not None:
         on_state(env)

@@ -29,9 +29,7 @@ registers them with the installed posggym, and nothing is downloaded:
 
 `posggym_es.zoo.AGENTS` lists the ids. Returns are means over the episodes of an agent's
 verification, with their 95 % intervals. The folder of an agent has its card, spec,
-trained policy, policy file, proof of conversion, and verification. In cross-play, the
-seed of an episode is that of all its policies: those that act at random draw the same
-numbers.
+trained policy, policy file, proof of conversion, and verification.
 
 An entry in `config/zoo.yaml` and `snakemake --cores 2 zoo --configfile config/zoo.yaml`
 add agents. `snakemake --cores 1 zoo_check` derives all policy files again, and replays

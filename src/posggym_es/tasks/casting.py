@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from posggym_compiled.random.splitmix import splitmix64
+
 Candidates = Sequence[str] | Mapping[str, float]
 """Policies that may play an agent: a sequence takes turns, and a mapping to weights is
 drawn from."""
@@ -111,12 +113,6 @@ def _choices(
 
 
 def _uniform(seeds: Seeds, place: int) -> npt.NDArray[np.float64]:
-    """Return the number at index `place` of SplitMix64 for seeds, scaled to [0, 1).
-
-    Source: Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014.
-    """
-    offset = (place + 1) * 0x9E3779B97F4A7C15 % 2**64
-    z = seeds + np.uint64(offset)
-    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ z >> np.uint64(31)) >> np.uint64(11)).astype(np.float64) / 2**53
+    """Return the number at index `place` of SplitMix64 for seeds, scaled to [0, 1)."""
+    words = splitmix64(seeds, np.full_like(seeds, place))
+    return (words >> np.uint64(11)).astype(np.float64) / 2**53

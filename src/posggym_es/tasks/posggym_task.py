@@ -26,6 +26,7 @@ from pgpelib.tasks.base import (
     episode_limit,
 )
 from pgpelib.tasks.gymnasium_task import action_spec, flat_size
+from posggym_compiled.random.splitmix import policy_seed
 from posggym_es.models.processors import RESCALE_CONFIG
 from posggym_es.tasks.casting import cast
 from posggym_es.tasks.partners import partner_pool
@@ -258,7 +259,7 @@ class PosggymTask(Task):
                 players[i] = self._interfaces[i].player(network)
             else:
                 policy = self._partner(slot, part, i)
-                policy.reset(seed=seed)
+                policy.reset(seed=policy_seed(seed, self._agents.index(i)))
                 players[i] = policy.step
         return {i: lane for lane, i in enumerate(mine)}, players
 

@@ -39,6 +39,7 @@ from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.partners.tables import tables_for
 from posggym_compiled.processing import draw, rescaling, sample
 from posggym_compiled.random import numpy_random, python_random
+from posggym_compiled.random.splitmix import policy_seed
 from posggym_compiled.rollouts import Players
 from posggym_es.models.posggym_model_file import read_model_file
 from side_by_side import case_name, flat
@@ -79,8 +80,8 @@ def make_own(spec, model, agent):
 def own_episode(env, policies, seed):
     """Play an episode in POSGGym's environment; returns by agent, and steps."""
     seen, _ = env.reset(seed=seed)
-    for policy in policies.values():
-        policy.reset(seed=seed)
+    for place, policy in enumerate(policies.values()):
+        policy.reset(seed=policy_seed(seed, place))
     returns, steps, done = dict.fromkeys(policies, 0.0), 0, False
     while not done:
         actions = {agent: policies[agent].step(seen[agent]) for agent in env.agents}

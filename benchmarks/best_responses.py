@@ -8,7 +8,8 @@ folder per environment, as the baselines publish them: `env_kwargs.yaml`,
 
 Example
 -------
-    python benchmarks/best_responses.py br-ppo Driving-v1 --minutes 10 --out results.csv
+    python benchmarks/best_responses.py br-ppo Driving-v1 --minutes 10 --out results
+    python benchmarks/best_response_report.py br-ppo results
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import csv
 import dataclasses
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,9 @@ from pgpelib.training.learner import Learner
 from pgpelib.training.loop import Training
 
 POPULATIONS = ("P0", "P1")
+RUN = ("env", "train_pop", "seed")
+RETURNS = (*RUN, "test_pop", "return")
+CURVES = (*RUN, "elapsed", "timesteps", "re_eval_mean")
 # Seed of the evaluation episodes, which all best responses play.
 EVALUATION_SEED = 2**31
 
@@ -119,7 +124,7 @@ def evaluate(
 
 def train(
     game: Game, config: TrainingConfig, seconds: float, episodes: int
-) -> tuple[dict[str, float], list[tuple[float, float]]]:
+) -> tuple[dict[str, float], list[tuple[float, int, float]]]:
     """Train a best response, and return its mean returns and its curve.
 
     Parameters
@@ -136,9 +141,10 @@ def train(
     Returns
     -------
     tuple
-        Mean return by population, and the re-evaluations: seconds and mean return.
+        Mean return by population, and the re-evaluations: seconds, steps so far, and
+        mean return.
     """
-    curve: list[tuple[float, float]] = []
+    curve: list[tuple[float, int, float]] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         Training(config, Path(folder)) as training,
@@ -147,12 +153,28 @@ def train(
         while time.monotonic() < started + seconds and not training.finished:
             (metrics,) = training.step().metrics
             if metrics["re_eval_mean"] is not None:
-                curve.append((metrics["elapsed"], metrics["re_eval_mean"]))
+                curve.append(tuple(metrics[key] for key in CURVES[-3:]))
         (learner,) = training.learners
         return {
             name: float(evaluate(training, learner, partners, episodes).mean())
             for name, partners in game.partners.items()
         }, curve
+
+
+def append(
+    path: Path,
+    header: tuple[str, ...],
+    run: tuple[object, ...],
+    rows: Iterable[tuple[object, ...]],
+) -> None:
+    """Append the rows of a run to a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(header)
+        writer.writerows((*run, *row) for row in rows)
 
 
 def main() -> None:
@@ -170,7 +192,12 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=yaml.safe_load, default={}, help="other settings, as YAML"
     )
-    parser.add_argument("--out", type=Path, required=True, help="CSV file to append to")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder; returns.csv and curves.csv in it are appended to",
+    )
     args = parser.parse_args()
     game = Game(args.data / args.env)
     for population in args.populations:
@@ -180,12 +207,9 @@ def main() -> None:
                 **RECIPE | {"num_cpus": args.workers, "seed": seed} | args.settings,
             )
             means, curve = train(game, config, 60 * args.minutes, args.episodes)
-            with args.out.open("a", newline="") as file:
-                csv.writer(file).writerows(
-                    [args.env, population, seed, tested, mean, args.minutes]
-                    for tested, mean in means.items()
-                )
-            shown = " ".join(f"{s:.0f}:{mean:.2f}" for s, mean in curve[::5])
+            run = args.env, population, seed
+            append(args.out / "returns.csv", RETURNS, run, means.items())
+            append(args.out / "curves.csv", CURVES, run, curve)
             for tested, mean in means.items():
                 published = game.published[population, tested]
                 print(
@@ -193,7 +217,6 @@ def main() -> None:
                     f"{tested}: {mean:.3f} (PPO {published:.3f})",
                     flush=True,
                 )
-            print(f"    seconds and re-evaluations: {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ to find it. The lock accepts both: it has the hashes of both and the packages th
 either needs. It constrains an installation and lists more than one machine installs.
 Hashes of a build that is not found on this machine are kept from the previous lock.
 
-The conda environments in `envs/` name packages; their versions are written here, too.
+The conda environments in `envs/` are written here, too: the packages of some extras,
+in the versions of the lock.
 
 Examples
 --------
@@ -39,12 +40,24 @@ from locked_packages import (
     LockedPackage,
     normal_name,
     parse_lock,
+    pinned,
     pip,
-    project_extras,
     project_requirements,
 )
 
-CONDA_FILES = sorted((ROOT / "envs").glob("*.yaml"))
+# Extras that the rules need, by conda environment, and what it is for.
+CONDA_EXTRAS = {
+    "train.yaml": (
+        "Training rules",
+        ["train", "simulators", "ray", "mongo", "tensorboard"],
+    ),
+    "posggym.yaml": (
+        "Rules from extraction to results",
+        ["pipeline", "simulators"],
+    ),
+}
+# The oldest that all extras support.
+PYTHON = "3.11"
 LICENCES_FILE = ROOT / "docs" / "licences.md"
 # snakefmt needs another Black than the one that formats generated code.
 SNAKEFMT_INPUT = ROOT / "tools" / "snakefmt.in"
@@ -75,7 +88,7 @@ def compile_requirements(source: Path, output: Path, upgrade: bool) -> None:
     """
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
     command += ["--native-tls", "--generate-hashes", "--strip-extras"]
-    command += ["--python-version", "3.11", "--no-header", "--no-annotate"]
+    command += ["--python-version", PYTHON, "--no-header", "--no-annotate"]
     command += ["--all-extras"] if source.suffix == ".toml" else []
     command += ["--upgrade"] if upgrade else []
     command += ["--output-file", str(output), str(source)]
@@ -204,31 +217,36 @@ def licences_text(packages: list[LockedPackage], items: list[dict[str, Any]]) ->
     return "\n".join(lines) + "\n"
 
 
-def with_pins(environment: str, requirements: Iterable[str]) -> str:
-    """Return a conda environment file with the project's versions of its pip packages.
+def conda_environment(name: str, packages: dict[str, LockedPackage]) -> str:
+    """Return one of the conda environment files, with versions of a lock.
 
     Parameters
     ----------
-    environment
-        Text of the file; pip packages are lines such as `      - numpy==1.26.4`.
-    requirements
-        The project's requirements, such as `numpy==1.26.4`.
+    name
+        File name in `envs/`.
+    packages
+        The lock, by normal name.
 
     Raises
     ------
     ValueError
-        If the project does not require a package of the file.
+        If the lock lacks one of its packages.
     """
-    pins = {normal_name(item.partition("==")[0]): item for item in requirements}
-    lines = []
-    for line in environment.splitlines():
-        indent, dash, item = line.partition("- ")
-        if dash and "==" in item:
-            name = normal_name(item.partition("==")[0])
-            if name not in pins:
-                raise ValueError(f"envs/: {PROJECT_FILE.name} does not require {item}")
-            line = f"{indent}- {pins[name]}"
-        lines.append(line)
+    purpose, extras = CONDA_EXTRAS[name]
+    requirements = project_requirements(extras)
+    names = sorted({pinned(each, packages) for each in requirements}, key=str.lower)
+    lines = [
+        f"# {purpose}, for `snakemake --sdm conda`. Written by `make lock`:",
+        f"# pyproject.toml's extras {', '.join(extras)}.",
+        "channels:",
+        "  - conda-forge",
+        "  - nodefaults",
+        "dependencies:",
+        f"  - python={PYTHON}",
+        "  - pip",
+        "  - pip:",
+        *(f"      - {each}" for each in names),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -252,10 +270,10 @@ def main() -> None:
     metadata = [item["metadata"] for item in items]
     LOCK_FILE.write_text(lock_text(packages), encoding="utf-8")
     LICENCES_FILE.write_text(licences_text(packages, metadata), encoding="utf-8")
-    requirements = project_requirements(project_extras())
-    for path in CONDA_FILES:
-        text = with_pins(path.read_text(encoding="utf-8"), requirements)
-        path.write_text(text, encoding="utf-8")
+    locked = {normal_name(package.name): package for package in packages}
+    for name in CONDA_EXTRAS:
+        text = conda_environment(name, locked)
+        (ROOT / "envs" / name).write_text(text, encoding="utf-8")
     print(f"{len(packages)} packages in {LOCK_FILE.name} and {LICENCES_FILE.name}")
 
 

@@ -10,6 +10,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK_FILE = ROOT / "requirements.lock"
@@ -73,26 +74,56 @@ def locked_version(name: str) -> str:
 
 def project_extras() -> list[str]:
     """Return the names of the extras in `pyproject.toml`."""
-    project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]
-    return list(project["optional-dependencies"])
+    return list(_project()["optional-dependencies"])
 
 
 def project_requirements(extras: Sequence[str]) -> list[str]:
     """Return the requirements in `pyproject.toml`: dependencies, and those of extras.
+
+    An extra that has others, such as `posggym-es[train,film]`, is replaced by theirs.
 
     Raises
     ------
     ValueError
         If there is no such extra.
     """
-    project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]
+    project = _project()
     optional = project["optional-dependencies"]
     if unknown := set(extras) - set(optional):
         raise ValueError(
             f"unknown extra {', '.join(sorted(unknown))}; "
             f"pyproject.toml has {', '.join(optional)}"
         )
-    return [*project["dependencies"], *(r for extra in extras for r in optional[extra])]
+    found = list(project["dependencies"])
+    waiting = list(extras)
+    while waiting:
+        for requirement in optional[waiting.pop(0)]:
+            name, inner = split_requirement(requirement)
+            if normal_name(name) == OWN_NAME:
+                waiting += inner
+            elif requirement not in found:
+                found.append(requirement)
+    return found
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))
+    return dict(project["project"])
+
+
+def split_requirement(requirement: str) -> tuple[str, list[str]]:
+    """Return the name and the extras of a requirement such as `posggym[agents]>=0.6`.
+
+    Raises
+    ------
+    ValueError
+        If it does not begin with a name.
+    """
+    match = re.match(r"([\w.-]*\w)(?:\[([\w.,\s-]*)\])?", requirement)
+    if match is None:
+        raise ValueError(f"{requirement!r} is not a requirement")
+    extras = (match[2] or "").split(",")
+    return match[1], [extra.strip() for extra in extras if extra.strip()]
 
 
 def pip(*arguments: str) -> None:
@@ -107,28 +138,43 @@ def pip(*arguments: str) -> None:
 
 
 def pinned(requirement: str, packages: dict[str, LockedPackage]) -> str:
-    """Return a requirement with its version and hashes: a line of a requirements file.
+    """Return a requirement with the version of the lock instead of its own.
 
     Parameters
     ----------
     requirement
-        `name`, `name[extra]`, or either with `==version`.
+        Such as `posggym[agents]>=0.6,<0.7`; whether the locked version is in its range
+        is for `pip check` to say.
     packages
         The lock, by normal name.
 
     Raises
     ------
     ValueError
-        If the lock lacks the package, or has another version of it.
+        If the lock lacks the package.
     """
-    asked, _, version = requirement.partition("==")
-    package = packages.get(normal_name(asked.partition("[")[0]))
-    if package is None or version not in ("", package.version):
+    name, extras = split_requirement(requirement)
+    package = packages.get(normal_name(name))
+    if package is None:
         raise ValueError(
             f"{requirement}: not in {LOCK_FILE.name}; write it again with `make lock`"
         )
-    hashes = (f" --hash=sha256:{digest}" for digest in sorted(package.hashes))
-    return f"{asked}=={package.version}{''.join(hashes)}"
+    suffix = f"[{','.join(extras)}]" if extras else ""
+    return f"{name}{suffix}=={package.version}"
+
+
+def locked_line(requirement: str, packages: dict[str, LockedPackage]) -> str:
+    """Return a line of a requirements file: a requirement's locked version and hashes.
+
+    Raises
+    ------
+    ValueError
+        If the lock lacks the package.
+    """
+    name, _ = split_requirement(requirement)
+    line = pinned(requirement, packages)
+    hashes = sorted(packages[normal_name(name)].hashes)
+    return " ".join([line, *(f"--hash=sha256:{digest}" for digest in hashes)])
 
 
 def pip_install_locked(
@@ -146,7 +192,7 @@ def pip_install_locked(
     Parameters
     ----------
     requirements
-        Names, possibly with extras and versions.
+        Such as `posggym[agents]>=0.6`; the lock says which version.
     command
         `install` or `download`.
     options
@@ -162,7 +208,8 @@ def pip_install_locked(
         If pip fails; its own message is on the terminal.
     """
     packages = parse_lock(lock.read_text(encoding="utf-8"))
-    lines = [pinned(requirement, packages) for requirement in requirements]
+    # Two extras may ask for one package.
+    lines = sorted({locked_line(requirement, packages) for requirement in requirements})
     with tempfile.TemporaryDirectory() as folder:
         # What is asked for directly needs its hash beside it, also in older releases
         # of pip, which read no hashes from constraints: one of them installs pip.

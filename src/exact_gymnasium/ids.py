@@ -6,10 +6,12 @@ simulators when they need them.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import importlib.util
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import gymnasium
@@ -34,6 +36,29 @@ _OLD_MUJOCO_RE = re.compile(
 )
 
 _TINYTRAJ_ID = "TinyTrajHumanoidBulletEnv-v0"
+
+# What pybullet_envs_gymnasium registers, so that without it the ids are known, and
+# errors can say what to install.
+_PYBULLET_TASKS = (
+    *("Ant", "HalfCheetah", "Hopper", "Humanoid", "HumanoidFlagrun"),
+    *("HumanoidFlagrunHarder", "InvertedDoublePendulum", "InvertedPendulum"),
+    *("InvertedPendulumSwingup", "Pusher", "Reacher", "Thrower", "Walker2D"),
+)
+PYBULLET_IDS = frozenset(f"{task}BulletEnv-v0" for task in _PYBULLET_TASKS)
+
+
+class _Simulator(NamedTuple):
+    name: str
+    extra: str
+    modules: tuple[str, ...]
+
+
+_PYBULLET = _Simulator("PyBullet", "pybullet", ("pybullet", "pybullet_envs_gymnasium"))
+# By the module that has Gymnasium's environments; its MuJoCo ones import imageio.
+_SIMULATORS = {
+    "gymnasium.envs.box2d": _Simulator("Box2D", "box2d", ("Box2D",)),
+    "gymnasium.envs.mujoco": _Simulator("MuJoCo", "mujoco", ("mujoco", "imageio")),
+}
 
 
 def canonical_env_id(name: str) -> str:
@@ -71,13 +96,14 @@ def known_env_ids() -> list[str]:
     -------
     list of str
         Sorted ids of all environments registered with Gymnasium so far, of PyBullet's
-        tasks and of this project's own.
+        tasks and of this project's own, whether or not their simulator is installed.
     """
     import gymnasium
 
     # Only registers ids; pybullet itself is imported when a task is created.
-    importlib.import_module("pybullet_envs_gymnasium")
-    return sorted({*gymnasium.registry, _TINYTRAJ_ID})
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("pybullet_envs_gymnasium")
+    return sorted({*gymnasium.registry, *PYBULLET_IDS, _TINYTRAJ_ID})
 
 
 def require_known(name: str) -> str:
@@ -140,11 +166,32 @@ def make_gymnasium(name: str, **env_config: Any) -> gymnasium.Env:
     ValueError
         If the id is unknown; the message suggests the closest known ids.
     gymnasium.error.DependencyNotInstalled
-        If the simulator of the environment is not installed.
+        If the simulator of the environment is not installed; the message has the line
+        that installs it.
     """
     import gymnasium
 
     env_id = require_known(name)
+    _require_simulator(env_id)
     if env_id == _TINYTRAJ_ID:
         importlib.import_module("tinytraj_humanoid_bullet")
     return gymnasium.make(env_id, disable_env_checker=True, **env_config)
+
+
+def _require_simulator(env_id: str) -> None:
+    """Raise an error if the simulator of a known environment is not installed."""
+    import gymnasium
+
+    if env_id in PYBULLET_IDS or env_id == _TINYTRAJ_ID:
+        simulator = _PYBULLET
+    else:
+        spec = gymnasium.registry.get(env_id.rpartition(":")[2])
+        package = ".".join(str(spec and spec.entry_point).split(".")[:3])
+        if package not in _SIMULATORS:
+            return
+        simulator = _SIMULATORS[package]
+    if any(importlib.util.find_spec(module) is None for module in simulator.modules):
+        raise gymnasium.error.DependencyNotInstalled(
+            f"{env_id} needs {simulator.name}; install it with: "
+            f"pip install 'posggym-es[{simulator.extra}]'"
+        )

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
-import zipfile
 from pathlib import Path
 
 import posggym.agents
@@ -149,36 +148,3 @@ def test_agents_do_not_take_the_place_of_posggyms_own(registered):
     kept = posggym.agents.registry
     assert all(ZooAgent.read(folder).spec.id in kept for folder in FOLDERS)
     assert "Driving-v1/A40Shortestpath-v0" in kept
-
-
-@pytest.mark.slow
-def test_the_wheel_has_all_that_loading_needs(tmp_path):
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy2(ROOT / name, source)
-    for name in ("src", "zoo"):
-        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
-            *("--no-build-isolation", "--wheel-dir", tmp_path, source),
-        ],
-        check=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "installed")
-    zoo = tmp_path / "installed" / "posggym_es" / "zoo"
-    assert len(agent_folders(zoo)) == len(FOLDERS)
-    assert all(policy_file_of(folder).is_file() for folder in agent_folders(zoo))
-    assert not list(zoo.rglob("*.webp"))
-    code = "import posggym_es.zoo; print(posggym_es.zoo.__file__)"
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path / "installed",
-        capture_output=True,
-        text=True,
-    )
-    assert run.stdout.strip() == str(zoo / "__init__.py"), run.stderr

@@ -9,9 +9,10 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
+from typing_extensions import Self
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Tag, model_validator
+from typing_extensions import Self
 
 from pgpelib.engines.evaluation import TaskConfig
 from pgpelib.policies.partners import Partners, read_partners

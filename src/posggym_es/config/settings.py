@@ -6,7 +6,7 @@ reference from these models.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import (
     BeforeValidator,
@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from typing_extensions import Self
 
 from pgpelib.training.credentials import HINT, has_literal_password
 from pgpelib.utils.hints import did_you_mean

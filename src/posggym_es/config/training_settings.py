@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import Self
 
 from pgpelib.training.config import TrainSettings
 from pgpelib.utils.settings import PositiveInt, Settings, Text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from pgpelib.utils.settings import FieldError, Settings
 from posggym_es.models.processors import ProcessorSpec

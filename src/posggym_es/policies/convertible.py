@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from typing_extensions import Self
 
 from pgpelib.policies.metadata import PolicyMetadata
 from posggym_es.models.processors import ProcessorSpec

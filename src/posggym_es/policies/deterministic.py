@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
+from typing_extensions import Self
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Layer

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from typing_extensions import Self
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.networks import LSTM, Vector

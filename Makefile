@@ -11,7 +11,7 @@ ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # One more process than cores, because tests with Slurm mostly wait.
 TESTS = pytest -n $$(($(CORES) + 1)) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo env test test-quick lint settings coverage mutants audit lock headline clean
+.PHONY: help demo env test test-quick lint settings docs coverage mutants audit lock headline clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,10 +35,10 @@ test-quick: $(STAMP) ## run the unit tests, in under 90 seconds on two cores
 	$(ACTIVE) python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder \
 		-m "not slow" tests/unit
 
-$(VENV)/.snakefmt: $(STAMP) tools/snakefmt.lock
-	$(PYTHON) -m venv $(VENV)/snakefmt
-	$(VENV)/snakefmt/bin/python -m pip install --quiet --require-hashes \
-		--requirement tools/snakefmt.lock
+# Tools in an environment of their own.
+$(VENV)/.snakefmt $(VENV)/.docs: $(VENV)/.%: tools/%.lock
+	$(PYTHON) -m venv $(VENV)/$*
+	$(VENV)/$*/bin/python -m pip install --quiet --require-hashes --requirement $<
 	touch $@
 
 lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, import rules, snakefmt and Snakemake's linter
@@ -47,8 +47,13 @@ lint: $(STAMP) $(VENV)/.snakefmt ## ruff, mypy, import rules, snakefmt and Snake
 	$(VENV)/snakefmt/bin/snakefmt --check Snakefile workflow/Snakefile rules
 	$(ACTIVE) snakemake --lint
 
-settings: $(STAMP) ## generate the config's schema and the tables in docs/config.md
+settings: $(STAMP) ## generate the config's schema, the tables in docs/config.md, and docs/commands.md
 	$(BIN)/python tools/write_settings.py
+	$(BIN)/python tools/write_commands.py
+
+docs: $(VENV)/.docs ## build the documentation site in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet
+	@echo "open site/index.html"
 
 $(VENV)/.quality: $(STAMP)
 	$(INSTALL) --extras $(EXTRAS),quality

@@ -59,9 +59,9 @@ CONDA_EXTRAS = {
 # The oldest that all extras support.
 PYTHON = "3.11"
 LICENCES_FILE = ROOT / "docs" / "licences.md"
-# snakefmt needs another Black than the one that formats generated code.
-SNAKEFMT_INPUT = ROOT / "tools" / "snakefmt.in"
-SNAKEFMT_LOCK = ROOT / "tools" / "snakefmt.lock"
+# Tools with an environment of their own: snakefmt needs another Black than the one that
+# formats generated code, and the documentation needs nothing of the project's.
+TOOL_INPUTS = sorted((ROOT / "tools").glob("*.in"))
 HEADER = """\
 # Written by `make lock`: what may be installed, with the SHA-256 of acceptable files.
 # PyTorch's build for CPUs (+cpu) counts as its release; only its other build needs
@@ -263,7 +263,8 @@ def main() -> None:
     try:
         found = resolve(before, args.upgrade)
         items = pip_report(found.values())
-        compile_requirements(SNAKEFMT_INPUT, SNAKEFMT_LOCK, args.upgrade)
+        for source in TOOL_INPUTS:
+            compile_requirements(source, source.with_suffix(".lock"), args.upgrade)
     except (ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"lock_environment.py: {error}")
     packages = merge(found, local_builds(items), before)

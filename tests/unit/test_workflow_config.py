@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import jsonschema
 import pytest
@@ -145,6 +147,14 @@ def test_the_schema_and_the_models_take_valid_configs(root, schema):
 
 def test_what_is_written_from_the_models_is_up_to_date():
     assert not outdated(), "run make settings"
+
+
+def test_the_reference_of_the_command_lines_is_up_to_date(root, tmp_path):
+    # In a fresh process, because scripts change the one that they run in.
+    command = [sys.executable, root / "tools/write_commands.py", "--output", "new.md"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    written = (root / "docs/commands.md").read_text()
+    assert (tmp_path / "new.md").read_text() == written, "run make settings"
 
 
 @pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e+2", "+3e0", "1.5e3"])

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,15 @@ TINY = "env_name=LunarLanderContinuous-v2 hidden=[] niters=1 popsize=2 popsize_m
 TINY += " num_interactions=None re_eval_num_episodes=1 num_cpus=1"
 
 
-GUIDES = ("README.md", "docs/chain.md", "docs/trainer.md", "docs/publishing.md")
+GUIDES = (
+    *("README.md", "docs/tutorial.md", "docs/own_environment.md"),
+    *("docs/chain.md", "docs/trainer.md", "docs/publishing.md"),
+)
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, guides: Sequence[str] = GUIDES) -> list[str]:
     """Return the code blocks in a language, in order."""
-    text = "\n".join((ROOT / guide).read_text() for guide in GUIDES)
+    text = "\n".join((ROOT / guide).read_text() for guide in guides)
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
@@ -61,6 +65,8 @@ ELSEWHERE = {
 UNTESTED = {
     "make demo": "the two commands are run in a fresh clone before each release",
     "make test": "this",
+    "make env": "it made the environment that runs this",
+    "source .venv/bin/activate": "the tests run inside of it",
     "cd workflow/scripts": "the commands after it are run there",
 }
 OTHERS = [c for c in commands() if c not in (*ELSEWHERE, *UNTESTED)]
@@ -90,10 +96,19 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
+def own_experiments(guides: Sequence[str] = GUIDES) -> dict:
+    """Return the experiments of the guides as one config."""
+    found = [yaml.safe_load(block) for block in blocks("yaml", guides)]
+    entries = [each.get("experiments", {}) for each in found]
+    return {"experiments": {k: v for entry in entries for k, v in entry.items()}}
+
+
 @pytest.mark.parametrize("command", PLANNED)
 def test_snakemake_commands_plan_work(command, tmp_path):
-    """Planned as they stand, with the repository's own config."""
+    """Planned as they stand, with the repository's config, and a user's own."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
+    mine = own_experiments(["docs/tutorial.md", "docs/own_environment.md"])
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
     command = command.replace(
         "snakemake ", f"snakemake --snakefile {ROOT}/Snakefile -n ", 1
     )
@@ -134,10 +149,9 @@ def test_the_status_script(done):
     assert "registered" in result.stdout, result.stderr
 
 
-def test_the_experiment_in_the_readme_is_valid(tmp_path):
+def test_the_experiments_of_the_guides_are_valid(tmp_path):
     entries = [yaml.safe_load(block) for block in blocks("yaml")]
-    (config,) = [entry for entry in entries if "experiments" in entry]
-    workspace = Workspace(ROOT, tmp_path, config)
+    workspace = Workspace(ROOT, tmp_path, own_experiments())
     assert "train" in workspace.succeed("-n", "register_all")
     # The keys of the repositories are known, too.
     repositories = [entry for entry in entries if "posggym_repo" in entry][-1]
@@ -148,14 +162,27 @@ def test_the_experiment_in_the_readme_is_valid(tmp_path):
     assert "register" in workspace.succeed("-n", "register_all")
 
 
-def test_the_python_of_the_readme_runs(done):
-    (playing,) = [b for b in blocks("python") if "observations, _ = env.reset" in b]
+PLAYING = [b for b in blocks("python") if "observations, _ = env.reset" in b]
+
+
+@pytest.mark.parametrize("playing", PLAYING, ids=["readme", "tutorial"])
+def test_the_python_that_plays_runs(done, playing):
     # It plays an episode of its agent to the end, which LunarLander scores by 100.
     code = playing + "\nprint(policy.policy_id, done, abs(rewards['0']))"
     printed = done.python(".", code)
     policy_id, ended, score = printed.split()
     assert (policy_id, ended) == ("LunarLanderContinuous-v2/pgpe_seed0-v0", "True")
     assert float(score) == 100
+
+
+def test_the_environment_of_the_guide_trains(tmp_path):
+    (module,) = [b for b in blocks("python") if "gymnasium.register" in b]
+    (tmp_path / "my_tasks.py").write_text(module)
+    settings = TINY.replace("LunarLanderContinuous-v2", "my_tasks:Reach-v0")
+    train = f"python {ROOT}/workflow/scripts/train.py with {settings} run_dir=run"
+    result = shell(f"PYTHONPATH=. {train}", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert list(tmp_path.rglob("*iter1.pickle"))
 
 
 def test_the_first_lines_of_the_readme_run(tmp_path):

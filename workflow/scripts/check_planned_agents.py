@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Check that agents can be registered in POSGGym, before they are trained.
+r"""Check that agents can be registered in POSGGym, before they are trained.
 
 Checks that their environments can be created, that their ids are valid and not taken,
 and that the installed posggym can be extended. Prints the ids.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the file with the policies that a run trains against, and their weights.
+r"""Write the file with the policies that a run trains against, and their weights.
 
 Partners that other runs have trained are chosen from those runs' saved policies. With
 `--solve`, the weights are a Nash equilibrium of the game between the partners, if the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Collect everything about an experiment, or about all agents, in one results folder.
+r"""Collect everything about an experiment, or about all agents, in one results folder.
 
 Examples
 --------

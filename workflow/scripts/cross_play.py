@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Play all registered policies of an environment with each other.
+r"""Play all registered policies of an environment with each other.
 
 For each set of arguments that an agent of the pipeline was trained for, writes the
 payoff matrix with confidence intervals (CSV, heat map, page), regret, and the diversity

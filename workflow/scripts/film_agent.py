@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Film one of a registered agent's verified episodes, as MP4 and as a small WebP.
+r"""Film one of a registered agent's verified episodes, as MP4 and as a small WebP.
 
 No display is needed. If the environment cannot be rendered, for example because a
 graphics library is missing, `film.json` has the reason, and the script succeeds.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the spec of a converted policy: its id, paths, processors and description.
+r"""Write the spec of a converted policy: its id, paths, processors and description.
 
 Examples
 --------

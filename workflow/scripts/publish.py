@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Push the registered agents to the repositories, and check that they work.
+r"""Push the registered agents to the repositories, and check that they work.
 
 First lists the commits to push. Stops if a clone has uncommitted changes or a remote
 branch has diverged; it never force-pushes. Then creates each agent by its id from a

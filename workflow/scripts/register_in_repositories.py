@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Register agents in a posggym repository and a models repository, on a branch.
+r"""Register agents in a posggym repository and a models repository, on a branch.
 
 Works on its own clones. Each repository gets one commit, whose message lists the added
 agents. Agents that are already registered are skipped.

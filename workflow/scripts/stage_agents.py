@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Copy policy files to the paths that POSGGym and its models repository use.
+r"""Copy policy files to the paths that POSGGym and its models repository use.
 
 Examples
 --------

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Remove an agent from the repositories: its file, registration and documentation.
+r"""Remove an agent from the repositories: its file, registration and documentation.
 
 Each repository gets one commit; run publish.py afterwards to push it.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Create a registered agent by its id from a posggym tree, and play full episodes.
+r"""Create a registered agent by its id from a posggym tree, and play full episodes.
 
 The agent's mean return must match that of the trained policy, within the difference
 that can be explained by chance. Writes a JSON report; an error has both mean returns.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Check that all agents in a posggym tree play exactly as they did when verified.
+r"""Check that all agents in a posggym tree play exactly as they did when verified.
 
 Each agent is created by its id and replays the first episode of its verification; the
 return must be bit-identical.

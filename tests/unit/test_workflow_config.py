@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 
@@ -155,6 +156,45 @@ def test_the_reference_of_the_command_lines_is_up_to_date(root, tmp_path):
     subprocess.run(command, check=True, cwd=tmp_path)
     written = (root / "docs/commands.md").read_text()
     assert (tmp_path / "new.md").read_text() == written, "run make settings"
+
+
+@pytest.mark.parametrize(
+    ("original", "own"),
+    [
+        ({"hidden_size": 32, "num_hidden": 2}, {"hidden": [32, 32]}),
+        ({"num_hidden": 2}, {"hidden": [64, 64]}),
+        ({"hidden_size": 64}, {}),
+        ({"hidden_size": 0, "num_hidden": 0}, {"hidden": []}),
+        ({"num_interactions": -1, "popsize_max": -1}, {"num_interactions": None}),
+        ({"re_eval_env_name": ""}, {"re_eval_env_name": "CartPole-v1"}),
+    ],
+)
+def test_the_original_trainers_names_are_aliases(schema, original, own):
+    def config(settings):
+        entry = {"train": {"env_name": "CartPole-v1", "popsize_max": None, **settings}}
+        return {"experiments": {"one": {**entry, "register": {"policy_name": "pgpe"}}}}
+
+    jsonschema.validate(config(original), schema)
+    assert read_config(config(original)) == read_config(config(own))
+    digests = [
+        TrainingConfig.from_dict(config(settings)["experiments"]["one"]["train"]).digest
+        for settings in (original, own)
+    ]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"hidden_size": 8, "hidden": [8]}, "hidden_size and hidden are alternatives"),
+        ({"num_hidden": "two"}, "num_hidden must be an integer, not 'two'"),
+        ({"num_hidden": 10**9}, "num_hidden must be at most 1000"),
+        ({"hidden_sise": 8}, "unknown key 'hidden_sise'; did you mean 'hidden'?"),
+    ],
+)
+def test_wrong_aliases_are_named(settings, mistake):
+    with pytest.raises(SettingsError, match=re.escape(mistake)):
+        TrainingConfig.from_dict(settings)
 
 
 @pytest.mark.parametrize("text", ["1e-3", "2E5", "-1e+2", "+3e0", "1.5e3"])

@@ -2,7 +2,7 @@
 
 Sacred decodes settings with jsonpickle and config files also with pickle, and both can
 be made to execute code. So this module parses the settings first, and passes only
-literals on to Sacred. It also accepts the original trainer's setting names.
+literals on to Sacred.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pgpelib.foreign.config_text import MAX_DEPTH, read_config_file
-from pgpelib.training.config import TrainingConfig
+from pgpelib.training.config import TrainingConfig, with_own_names
 from pgpelib.training.run_folder import read_identity
-from pgpelib.utils.plain_data import is_integer, plain
+from pgpelib.utils.plain_data import plain
 from pgpelib.utils.settings import has_no_limit
 
 
@@ -41,9 +41,6 @@ DESCRIPTIONS = {
 }
 # Excludes jsonpickle's tags, and characters special to databases and dotted paths.
 _KEY = re.compile(r"[\w -]+")
-# The original trainer's two settings for `hidden`, and their defaults.
-_MAX_LAYERS = 1000
-_ORIGINAL_LAYERS = {"hidden_size": 64, "num_hidden": 1}
 
 
 def read_settings(updates: Sequence[str]) -> dict[str, Any]:
@@ -54,8 +51,7 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
     updates
         The arguments after `with`: `NAME=VALUE`, where the value is a Python literal or
         text; `NAME.KEY=VALUE` for a key of a mapping; and YAML or JSON files, whose
-        settings the other arguments override. The original trainer's `hidden_size`,
-        `num_hidden` and empty `re_eval_env_name` are accepted.
+        settings the other arguments override.
 
     Returns
     -------
@@ -81,7 +77,7 @@ def read_settings(updates: Sequence[str]) -> dict[str, Any]:
     for name, value in settings.items():
         _check(value, name)
     settings = {name: plain(value, name) for name, value in settings.items()}
-    settings = _with_limits(_translated(settings))
+    settings = _with_limits(with_own_names(settings))
     ScriptSettings.from_dict(without_pairs(settings))
     if settings.get("run_dir") is not None and settings.get("seed") is None:
         identity = read_identity(Path(str(settings["run_dir"])))
@@ -181,29 +177,3 @@ def _literal(name: str, text: str) -> Any:
         return text
     except (RecursionError, MemoryError) as error:
         raise ValueError(f"{name}: nested too deeply") from error
-
-
-def _translated(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the original trainer's names and values by those of `TrainingConfig`."""
-    settings = dict(given)
-    layer_names = [name for name in _ORIGINAL_LAYERS if name in given]
-    if layer_names and "hidden" in given:
-        raise ValueError(f"hidden and {layer_names[0]} are alternatives: give only one")
-    if layer_names:
-        layers = {
-            name: settings.pop(name, default)
-            for name, default in _ORIGINAL_LAYERS.items()
-        }
-        for name, value in layers.items():
-            if not is_integer(value):
-                raise ValueError(f"{name} must be an integer, not {value!r}")
-        size, number = layers.values()
-        if number > _MAX_LAYERS:
-            raise ValueError(f"num_hidden must be at most {_MAX_LAYERS}")
-        settings["hidden"] = [size] * number if size > 0 else []
-    if settings.get("re_eval_env_name") == "":
-        # The training environment itself; None can stand for a variant of it.
-        settings["re_eval_env_name"] = settings.get(
-            "env_name", TrainingConfig().env_name
-        )
-    return settings

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Tag, model_validator
 from typing_extensions import Self
 
 from pgpelib.engines.evaluation import TaskConfig
 from pgpelib.policies.partners import Partners, read_partners
 from pgpelib.policies.saving import load_partners, with_standard_names
 from pgpelib.tasks.registry import family_of, standard_env_name
+from pgpelib.utils.plain_data import is_integer
 from pgpelib.utils.settings import (
     AS_TUPLE,
     FILE,
@@ -37,6 +39,9 @@ from pgpelib.utils.settings import (
 # Settings that change how long a run continues or where it is computed, but not the
 # numbers of any generation. A change of any other setting makes it a different run.
 BUDGET_KEYS = ("niters", "target_return", "num_cpus", "engine", "worker_timeout")
+ORIGINAL_LAYERS = {"hidden_size": 64, "num_hidden": 1}
+"""The original trainer's two settings for `hidden`, and their defaults."""
+_MAX_LAYERS = 1000
 
 
 def _positive_or_all(value: int) -> int:
@@ -72,13 +77,57 @@ _Sizes = Annotated[tuple[PositiveInt, ...], AS_TUPLE]
 _Role = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
 
 
+def with_own_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace names and values of the original trainer by those of `TrainSettings`.
+
+    Layers are given by `hidden_size` and `num_hidden` there, and an empty
+    `re_eval_env_name` is the training environment itself.
+
+    Raises
+    ------
+    FieldError
+        If layers are given in both ways, or not by integers.
+    """
+    own = dict(settings)
+    given = [name for name in ORIGINAL_LAYERS if name in own]
+    if given and "hidden" in own:
+        raise FieldError(given[0], "and hidden are alternatives: give only one")
+    if given:
+        layers = {name: own.pop(name, value) for name, value in ORIGINAL_LAYERS.items()}
+        for name, value in layers.items():
+            if not is_integer(value):
+                raise FieldError(name, f"must be an integer, not {value!r}")
+        size, number = layers.values()
+        if number > _MAX_LAYERS:
+            raise FieldError("num_hidden", f"must be at most {_MAX_LAYERS}")
+        own["hidden"] = [size] * number if size > 0 else []
+    if own.get("re_eval_env_name") == "":
+        # None can stand for a variant of it.
+        default = TrainSettings.model_fields["env_name"].default
+        own["re_eval_env_name"] = own.get("env_name", default)
+    return own
+
+
+def _with_original_names(schema: dict[str, Any]) -> None:
+    """Add the original trainer's names to a JSON schema."""
+    schema["properties"] |= {
+        name: {
+            "type": "integer",
+            "description": "As in the original trainer, instead of hidden.",
+        }
+        for name in ORIGINAL_LAYERS
+    }
+
+
 class TrainSettings(Settings):
     """What a training run does; names and defaults are the original trainer's.
 
     The defaults are the paper's HumanoidBullet configuration (arXiv 2008.02387). The
     text below each setting is its description in schemas, tables and on the command
-    line.
+    line. `with_own_names` says what else the original trainer's users may write.
     """
+
+    model_config = ConfigDict(json_schema_extra=_with_original_names)
 
     env_name: Text = "tinytraj_humanoid_bullet:TinyTrajHumanoidBulletEnv-v0"
     """Environment to train in: a Gymnasium id (old spellings are understood), or
@@ -89,7 +138,8 @@ class TrainSettings(Settings):
     """Environment of re-evaluations, and the one that the agent is registered for; null
     for the standard form of env_name."""
     hidden: _Sizes = (64,)
-    """Sizes of the hidden layers; [] for a linear policy."""
+    """Sizes of the hidden layers; [] for a linear policy. As in the original trainer,
+    also hidden_size: 64 with num_hidden: 1."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Activation of the hidden layers: tanh or relu."""
     lstm_size: Count = 0
@@ -174,6 +224,11 @@ class TrainSettings(Settings):
     allocation (local workers if there is none)."""
     worker_timeout: PositiveNumber = 3600.0
     """Seconds without a result after which workers count as hung and are replaced."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _use_own_names(cls, values: Any) -> Any:
+        return with_own_names(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _check_policies(self) -> Self:

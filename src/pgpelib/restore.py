@@ -311,11 +311,11 @@ def policy_metadata(policy: str | Path | SavedPolicy) -> dict[str, Any]:
     Returns
     -------
     dict
-        `env_name`, `env_config`, `observation_size`, `action` ("box" or "discrete"),
-        `hidden`, `lstm_size`, `head`, `activation`, `obs_norm`, and `notes`: the text
-        that a user of the original trainer attached to the policy, or None. Policies of
-        this trainer also have `generation`, `timesteps`, `seed`, `config`,
-        `re_eval_returns` and others.
+        `env_name`, `env_config`, `observation_size`, `action` (its kind, see
+        `ActionSpec`), `hidden`, `lstm_size`, `head`, `activation`, `obs_norm`, and
+        `notes`: the text that a user of the original trainer attached to the policy, or
+        None. Policies of this trainer also have `generation`, `timesteps`, `seed`,
+        `config`, `re_eval_returns` and others.
 
     Raises
     ------

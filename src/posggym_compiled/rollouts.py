@@ -147,6 +147,8 @@ class Players:
     partners
         Who plays the agents that the learner does not play, numbered from 1. Those that
         draw by chance begin with the seed of each episode.
+    stochastic
+        Whether the learner draws its actions, which must be discrete.
 
     Raises
     ------
@@ -160,6 +162,8 @@ class Players:
         world: World,
         architecture: Architecture | None,
         partners: Sequence[Partner] = (),
+        *,
+        stochastic: bool = False,
     ) -> None:
         self.world = world
         # Somebody must be number 0.
@@ -175,7 +179,7 @@ class Players:
             pack(plan, number, parameters, none, none, packed)
         agents = world.num_agents
         self._partner_states = PartnerStates(
-            make_roster(partners, tables_for(world, partners)),
+            make_roster(partners, tables_for(world, partners), stochastic),
             np.zeros((agents, numpy_random.SIZE), np.uint64),
             np.zeros((agents, python_random.SIZE), np.uint32),
             np.zeros((agents, MEMORY), np.int64),

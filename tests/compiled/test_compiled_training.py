@@ -103,8 +103,9 @@ def test_kernels_play_the_episodes_of_posggym(env_name, exact, episodes):
     assert_same_rollouts(compiled.play(batch), plain.play(batch), exact)
 
 
+@pytest.mark.parametrize("stochastic", [False, True])
 @pytest.mark.parametrize("role", ["0", "1"])
-def test_kernels_play_the_other_roles(role):
+def test_kernels_play_the_other_roles(role, stochastic):
     env_name, other = ROLES["env_name"], "1" if role == "0" else "0"
     shape = {"hidden": (4,), "lstm_size": 3}
     task = make_task(env_name, {}, 25, role=other)
@@ -112,12 +113,49 @@ def test_kernels_play_the_other_roles(role):
     architecture = Architecture(*sizes, **shape)
     parameters = np.random.default_rng(8).normal(size=architecture.num_parameters)
     others = {other: architecture.layers(parameters)}
-    plain = make_task(env_name, {}, 25, role=role)
-    compiled = make_task(env_name, {}, 25, role=role, compiled=True)
+    options = {"role": role, "stochastic": stochastic}
+    plain = make_task(env_name, {}, 25, **options)
+    compiled = make_task(env_name, {}, 25, **options, compiled=True)
     batch = batch_for(plain, others, shape)
     assert_same_rollouts(compiled.play(batch), plain.play(batch), exact=True)
     with pytest.raises(ValueError, match=f"can play agent '{other}'"):
         compiled.play(batch_for(plain, None, shape))
+
+
+def test_kernels_draw_actions_as_in_posggym():
+    env_name = DRIVING["env_name"]
+    plain = make_task(env_name, {}, stochastic=True)
+    compiled = make_task(env_name, {}, stochastic=True, compiled=True)
+    batch = batch_for(plain)
+    drawn = compiled.play(batch)
+    assert_same_rollouts(drawn, plain.play(batch), exact=True)
+    taken = make_task(env_name, {}, compiled=True).play(batch)
+    assert [each.steps for each in drawn] != [each.steps for each in taken]
+
+
+def test_kernels_play_stochastic_partners(tmp_path):
+    env_name = DRIVING["env_name"]
+    partner = make_task(env_name, {}, stochastic=True)
+    architecture = Architecture(partner.observation_size, partner.action.output_size)
+    parameters = np.random.default_rng(3).normal(size=architecture.num_parameters)
+    path = tmp_path / "partner.pickle"
+    policy = SavedPolicy(
+        layers=architecture.layers(parameters),
+        activation="tanh",
+        obs_mean=None,
+        obs_stdev=None,
+        action=partner.action,
+        env_name=env_name,
+        env_config={},
+        obs_processor=partner.obs_processor,
+        action_processor=partner.action_processor,
+    )
+    save_policy(policy, path)
+    options = {"partners": [str(path)], "role": "0"}
+    plain = make_task(env_name, {}, **options)
+    compiled = make_task(env_name, {}, **options, compiled=True)
+    batch = batch_for(plain)
+    assert_same_rollouts(compiled.play(batch), plain.play(batch), exact=True)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.policies.networks import Network
-from pgpelib.policies.policy import Architecture
+from pgpelib.policies.policy import Architecture, SavedPolicy
 from pgpelib.tasks.registry import make_task
+from posggym_compiled.random.splitmix import policy_seed
 from posggym_es.models.posggym_model_file import model_file_bytes
-from posggym_es.policies.deterministic import DeterministicPolicy
-from posggym_es.policies.lossless import convert
+from posggym_es.policies.evolved import convertible
 from posggym_es.tasks.posggym_envs import PosggymEpisodes
 
 # All environments of posggym 0.6.0; both roles of those that are not symmetric.
@@ -67,8 +67,21 @@ def played(monkeypatch) -> list:
 @pytest.mark.parametrize(("env_id", "role"), CASES)
 @pytest.mark.parametrize("lstm_size", [0, 4])
 def test_every_action_is_the_same(env_id, role, lstm_size, played, tmp_path):
+    assert_same_actions(env_id, role, lstm_size, played, tmp_path)
+
+
+@pytest.mark.parametrize(("env_id", "role"), [("Driving-v1", None), ("UAV-v0", "1")])
+@pytest.mark.parametrize("lstm_size", [0, 4])
+def test_every_drawn_action_is_the_same(env_id, role, lstm_size, played, tmp_path):
+    assert_same_actions(env_id, role, lstm_size, played, tmp_path, stochastic=True)
+
+
+def assert_same_actions(env_id, role, lstm_size, played, folder, stochastic=False):
+    """Play an episode as in training, and compare a registered agent's actions."""
     partners = ["Random-v0"] if role is not None else []
-    task = make_task(f"posggym:{env_id}", {}, 40, role=role, partners=partners)
+    task = make_task(
+        f"posggym:{env_id}", {}, 40, role=role, partners=partners, stochastic=stochastic
+    )
     architecture = Architecture(
         task.observation_size,
         task.action.output_size,
@@ -76,7 +89,7 @@ def test_every_action_is_the_same(env_id, role, lstm_size, played, tmp_path):
         lstm_size=lstm_size,
     )
     rng = np.random.default_rng(1)
-    policy = DeterministicPolicy(
+    policy = SavedPolicy(
         layers=architecture.layers(rng.normal(size=architecture.num_parameters)),
         activation="tanh",
         obs_mean=None,
@@ -89,10 +102,13 @@ def test_every_action_is_the_same(env_id, role, lstm_size, played, tmp_path):
     )
     task.rollout(Network(policy.layers, "tanh"), 5)
 
-    converted = convert(policy)
-    file = tmp_path / "policy.pkl"
-    file.write_bytes(model_file_bytes(converted.model))
     env = posggym.make(env_id)
+    agent = role or env.possible_agents[0]
+    converted = convertible(policy).to_posggym(
+        env.observation_spaces[agent], env.action_spaces[agent]
+    )
+    file = folder / "policy.pkl"
+    file.write_bytes(model_file_bytes(converted.model))
     agents = env.possible_agents if role is None else (role,)
     registered = {}
     for agent in agents:
@@ -106,7 +122,8 @@ def test_every_action_is_the_same(env_id, role, lstm_size, played, tmp_path):
             action_processor_cls=getattr(processors, converted.action_processor.name),
             action_processor_config=converted.action_processor.config,
         )
-        registered[agent].reset(seed=0)
+        place = env.possible_agents.index(agent)
+        registered[agent].reset(seed=policy_seed(5, place))
     assert played
     for observations, actions in played:
         for agent in agents:

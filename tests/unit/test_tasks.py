@@ -208,6 +208,10 @@ def test_asymmetric_environments_need_roles():
         make_task(PURSUIT, {}, role="7")
     with pytest.raises(ValueError, match="roles and partners need an environment"):
         make_task("CartPole-v1", {}, role="0")
+    with pytest.raises(ValueError, match="stochastic policies play only in posggym:"):
+        make_task("CartPole-v1", {}, stochastic=True)
+    with pytest.raises(ValueError, match="stochastic policies need discrete actions"):
+        make_task("posggym:DrivingContinuous-v0", {}, stochastic=True)
 
 
 def test_roles_of_one_episode_see_their_own_side_of_it():

@@ -39,7 +39,7 @@ CONFIG = {
             "train": GAME,
             "register": {"policy_name": "other_{member}"},
         },
-        "fictitious": {"method": "fcp", "train": GAME},
+        "fictitious": {"method": "fcp", "train": {**GAME, "stochastic": True}},
         "oracles": {
             "method": "psro",
             "train": GAME,

@@ -62,6 +62,8 @@ class TaskConfig:
         Whether all solutions of a generation play the same episodes.
     compiled
         Whether to play with compiled kernels, see `CompiledTask`.
+    stochastic
+        Whether the learner draws its discrete actions.
     """
 
     env_name: str
@@ -77,6 +79,7 @@ class TaskConfig:
     episodes_per_solution: int = 1
     common_seeds: bool = False
     compiled: bool = False
+    stochastic: bool = False
 
     def uncompiled_reason(self) -> str | None:
         """Return why compiled kernels cannot play both tasks, or None if they can."""
@@ -97,6 +100,7 @@ class TaskConfig:
             role,
             self.partners,
             compiled=self.compiled,
+            stochastic=self.stochastic,
         )
 
     def re_eval_task(self, role: str | None = None) -> Task:
@@ -109,6 +113,7 @@ class TaskConfig:
             partners=self.partners,
             only_if_endless=True,
             compiled=self.compiled,
+            stochastic=self.stochastic,
         )
 
     def architecture(self, task: Task) -> Architecture:

@@ -109,10 +109,11 @@ class ActionSpec:
     Parameters
     ----------
     kind
-        "box" (outputs are clipped to the bounds) or "discrete" (argmax).
+        "box" (outputs are clipped to the bounds), "discrete" (the action of the largest
+        output) or "categorical" (drawn from the softmax of the outputs).
     low, high
         Shape (actions,), bounds of a Box in the units of the outputs; may be
-        infinite. None for "discrete".
+        infinite. None for other kinds.
     n
         Number of discrete actions; None for "box".
 
@@ -128,7 +129,7 @@ class ActionSpec:
     n: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind == "discrete":
+        if self.kind in ("discrete", "categorical"):
             if (
                 not isinstance(self.n, int | np.integer)
                 or isinstance(self.n, bool)
@@ -154,16 +155,37 @@ class ActionSpec:
     @property
     def output_size(self) -> int:
         """Number of network outputs."""
-        if self.kind == "discrete":
-            assert self.n is not None
+        if self.n is not None:
             return self.n
         assert self.low is not None
         return len(self.low)
 
-    def decode(self, outputs: Vector) -> Any:
-        """Return the action: clipped outputs (actions,) or the index of the largest."""
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether actions are drawn."""
+        return self.kind == "categorical"
+
+    def decode(self, outputs: Vector, rng: np.random.Generator | None = None) -> Any:
+        """Return the action for the outputs of a network.
+
+        Parameters
+        ----------
+        outputs
+            Shape (output_size,).
+        rng
+            Draws the action; required for "categorical".
+
+        Returns
+        -------
+        ndarray or int
+            Clipped outputs, shape (actions,), or the number of a discrete action.
+        """
         if self.kind == "discrete":
             return int(np.argmax(outputs))
+        if self.kind == "categorical":
+            assert rng is not None
+            weights = np.exp(outputs - np.max(outputs))
+            return int(rng.choice(len(weights), p=weights / weights.sum()))
         assert self.low is not None
         assert self.high is not None
         # The two ufuncs are what np.clip does, without its 5 µs of checks.

@@ -103,6 +103,8 @@ class TaskOptions:
     only_if_endless
         Whether `max_episode_length` applies only if the environment has no time limit,
         as in re-evaluations.
+    stochastic
+        Whether the learner draws its discrete actions.
     """
 
     max_episode_length: int = -1
@@ -110,6 +112,7 @@ class TaskOptions:
     role: str | None = None
     partners: Partners = ()
     only_if_endless: bool = False
+    stochastic: bool = False
 
 
 def episode_limit(

@@ -97,6 +97,7 @@ def make_task(
     partners: Partners = (),
     only_if_endless: bool = False,
     compiled: bool = False,
+    stochastic: bool = False,
 ) -> Task:
     """Create the task of an environment.
 
@@ -111,6 +112,8 @@ def make_task(
         See `TaskOptions`.
     compiled
         Whether to play with compiled kernels; only if `uncompiled_reason` is None.
+    stochastic
+        See `TaskOptions`.
 
     Raises
     ------
@@ -120,12 +123,19 @@ def make_task(
     family = family_of(env_name)
     if family is not None:
         options = TaskOptions(
-            max_episode_length, decrease_rewards_by, role, partners, only_if_endless
+            max_episode_length,
+            decrease_rewards_by,
+            role,
+            partners,
+            only_if_endless,
+            stochastic,
         )
         env_id = env_name.partition(":")[2]
         return family.make_task(env_id, env_config, options, compiled)
+    known = " or ".join(f"{prefix}:..." for prefix in sorted(_families()))
+    if stochastic:
+        raise ValueError(f"{env_name}: stochastic policies play only in {known}")
     if role is not None or partners:
-        known = " or ".join(f"{prefix}:..." for prefix in sorted(_families()))
         raise ValueError(
             f"{env_name}: roles and partners need an environment with several agents "
             f"({known})"

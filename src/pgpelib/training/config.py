@@ -146,6 +146,9 @@ class TrainSettings(Settings):
     """Cells of an LSTM after the hidden layers; 0 for none."""
     head: _Sizes = ()
     """Sizes of the hidden layers after the LSTM."""
+    stochastic: bool = False
+    """Draw discrete actions in a POSGGym environment from the softmax of the outputs,
+    instead of taking the action of the largest output."""
     roles: Annotated[tuple[_Role, ...], AS_TUPLE] = ()
     """Agent ids of a POSGGym environment that get one policy each, trained together:
     each is evaluated with the centers of the others. [] for one policy that plays all
@@ -341,4 +344,5 @@ class TrainingConfig(TrainSettings):
             self.partner_names,
             self.episodes_per_solution,
             self.common_seeds,
+            stochastic=self.stochastic,
         )

@@ -167,10 +167,13 @@ class Roster(NamedTuple):
     tables: Any
 
 
-def make_roster(partners: Sequence[Partner], tables: Any) -> Roster:
-    """Return the roster of the learner and its partners."""
+def make_roster(
+    partners: Sequence[Partner], tables: Any, stochastic: bool = False
+) -> Roster:
+    """Return the roster of the learner, which may be stochastic, and its partners."""
     kind_of = {Opponent: GREEDY, SampledNetwork: SAMPLED, Uniform: UNIFORM}
-    kinds = [GREEDY, *(kind_of.get(type(each), HEURISTIC) for each in partners)]
+    learner = SAMPLED if stochastic else GREEDY
+    kinds = [learner, *(kind_of.get(type(each), HEURISTIC) for each in partners)]
     has_network = np.isin(kinds, [GREEDY, SAMPLED])
     # They have the order of the players.
     networks = np.where(has_network, np.cumsum(has_network) - 1, 0)

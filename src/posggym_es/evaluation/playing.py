@@ -14,7 +14,7 @@ from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.policies.policy import SavedPolicy
 from posggym_compiled.random.splitmix import policy_seed
 from posggym_es.models.model_downloads import ensure_model
-from posggym_es.policies.deterministic import DeterministicPolicy
+from posggym_es.policies.evolved import convertible
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.casting import Candidates, cast
 from posggym_es.tasks.partners import partner_pool
@@ -97,7 +97,7 @@ def make_actor(
         Saved policies by their names.
     """
     if name in saved:
-        return DeterministicPolicy.of(saved[name]).reference_agent(model, agent)
+        return convertible(saved[name]).reference_agent(model, agent)
     if name in posggym.agents.registry:
         ensure_model(posggym.agents.registry[name])
     actor: Actor = posggym.agents.make(name, model, agent)

@@ -17,7 +17,7 @@ from posggym_es.sources.base import (
 from posggym_es.sources.settings import AgentSettings
 
 if TYPE_CHECKING:
-    from posggym_es.policies.deterministic import DeterministicPolicy
+    from posggym_es.policies.convertible import ConvertiblePolicy
 
 _PATTERN = f"*{SAVED_SUFFIX}"
 
@@ -46,13 +46,13 @@ class EvolvedPolicies(SinglePolicySource):
 
 def _pick(
     source: Path, checkpoint: str, role: str | None
-) -> tuple[Path, DeterministicPolicy]:
+) -> tuple[Path, ConvertiblePolicy]:
     # On demand: the workflow, which only looks for policies, does not need PyTorch.
     from pgpelib.restore import load_policy
-    from posggym_es.policies.deterministic import DeterministicPolicy
+    from posggym_es.policies.evolved import convertible
 
     files = [source] if source.is_file() else sorted(source.glob(_PATTERN))
-    policies = [(path, DeterministicPolicy.of(load_policy(path))) for path in files]
+    policies = [(path, convertible(load_policy(path))) for path in files]
     if len(policies) == 1:
         return policies[0]
     for path, policy in policies:
@@ -70,7 +70,7 @@ def _pick(
     return max(own, key=lambda item: _rank(item[1], checkpoint))
 
 
-def _rank(policy: DeterministicPolicy, checkpoint: str) -> tuple[float, int]:
+def _rank(policy: ConvertiblePolicy, checkpoint: str) -> tuple[float, int]:
     generation = policy.metadata.generation or 0
     if checkpoint == "latest":
         return 0.0, generation

@@ -16,7 +16,7 @@ from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks.base import Batch, Rollout, TaskOptions
 from posggym_compiled import networks
 from posggym_compiled.interface import UnsupportedError, World, world_for
-from posggym_compiled.partners.kinds import Opponent, Partner
+from posggym_compiled.partners.kinds import Opponent, Partner, SampledNetwork
 from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import rescaling
 from posggym_compiled.rollouts import Outcomes, Players, Seeds
@@ -55,7 +55,9 @@ def compiled_partners(world: World, partners: Partners) -> dict[str, Partner]:
     """
     pool = partner_pool(world.agents, partners)
     forms: dict[str, Partner] = {
-        name: opponent(policy.architecture, policy.folded_layers)
+        name: opponent(
+            policy.architecture, policy.folded_layers, policy.action.is_stochastic
+        )
         for name, policy in pool.saved.items()
     }
     registered = [name for name in partners if not is_saved(name)]
@@ -144,13 +146,20 @@ class CompiledTask(PosggymTask):
         own = compiled(batch.architecture)
         if batch.others:
             opponents = [
-                opponent(batch.architecture, layers) for layers in batch.others.values()
+                opponent(batch.architecture, layers, self._action_of(i).is_stochastic)
+                for i, layers in batch.others.items()
             ]
-            return Players(self._world, own, opponents)
+            return self._make_players(own, opponents)
         if self._ready is None or self._ready[0] != batch.architecture:
-            players = Players(self._world, own, list(self._forms.values()))
+            players = self._make_players(own, list(self._forms.values()))
             self._ready = batch.architecture, players
         return self._ready[1]
+
+    def _make_players(
+        self, own: networks.Architecture, partners: Sequence[Partner]
+    ) -> Players:
+        stochastic = self.action.is_stochastic
+        return Players(self._world, own, partners, stochastic=stochastic)
 
 
 def compiled(architecture: Architecture) -> networks.Architecture:
@@ -158,7 +167,9 @@ def compiled(architecture: Architecture) -> networks.Architecture:
     return networks.Architecture(**dataclasses.asdict(architecture))
 
 
-def opponent(like: Architecture, layers: Sequence[Layer]) -> Opponent:
+def opponent(
+    like: Architecture, layers: Sequence[Layer], stochastic: bool
+) -> Opponent | SampledNetwork:
     """Return a network that plays with the learner, in the form that kernels use.
 
     Parameters
@@ -167,6 +178,8 @@ def opponent(like: Architecture, layers: Sequence[Layer]) -> Opponent:
         Its architecture, except for the sizes of observations and outputs.
     layers
         Its layers, with the observation normalisation folded in.
+    stochastic
+        Whether it draws its actions.
     """
     architecture = dataclasses.replace(
         compiled(like),
@@ -176,7 +189,7 @@ def opponent(like: Architecture, layers: Sequence[Layer]) -> Opponent:
     parameters: npt.NDArray[np.float64] = np.concatenate(
         [array.ravel() for layer in layers for array in layer]
     )
-    return Opponent(architecture, parameters)
+    return (SampledNetwork if stochastic else Opponent)(architecture, parameters)
 
 
 def rollouts_of(outcomes: Outcomes) -> list[Rollout]:

@@ -92,7 +92,8 @@ class _AgentInterface:
         """Refuse a saved policy that does not fit the agent, as one of `where`."""
         own = self.observation_size, self.action.kind, self.action.output_size
         action = policy.action
-        others = policy.observation_size, action.kind, action.output_size
+        kind = "discrete" if action.is_stochastic else action.kind
+        others = policy.observation_size, kind, action.output_size
         if own != others or policy.obs_processor[0] != self.obs_processor[0]:
             raise ValueError(
                 "partners: a policy that was trained in "
@@ -101,14 +102,16 @@ class _AgentInterface:
                 f"{own[0]} and {own[2]} {own[1]}"
             )
 
-    def player(self, network: Network) -> Callable[[Any], Any]:
+    def player(
+        self, network: Network, action: ActionSpec, rng: np.random.Generator
+    ) -> Callable[[Any], Any]:
         """Return a function from observations to actions that uses a network."""
         act = network.start()
-        return lambda observation: self.decode(act(self.process(observation)))
 
-    def decode(self, outputs: Array) -> Any:
-        """Return the agent's action for a network's outputs."""
-        return self.unprocess(self.action.decode(outputs))
+        def play(observation: Any) -> Any:
+            return self.unprocess(action.decode(act(self.process(observation)), rng))
+
+        return play
 
 
 class PosggymTask(Task):
@@ -133,7 +136,8 @@ class PosggymTask(Task):
     ValueError
         If a space is not supported, an agent id or a partner is unknown, a saved
         partner does not fit the environment, the learner would have to play different
-        kinds of agents, or episodes have no limit.
+        kinds of agents, a stochastic one has continuous actions, or episodes have no
+        limit.
     """
 
     def __init__(
@@ -183,6 +187,12 @@ class PosggymTask(Task):
         self.action_processor = own.action_processor
         self.observation_size = own.observation_size
         self.action = own.action
+        if options.stochastic:
+            if own.action.kind != "discrete":
+                raise ValueError(
+                    f"{env_name}: stochastic policies need discrete actions"
+                )
+            self.action = ActionSpec("categorical", n=own.action.n)
         self._partners = partner_pool(self._agents, partners)
         self._made: dict[tuple[int, str, str], Policy[Any, Any]] = {}
         self.lanes = 1 if role is not None or partners else len(self._agents)
@@ -219,6 +229,7 @@ class PosggymTask(Task):
         # them again.
         seen = self._episodes[slot].reset(seed)
         own, players = self._cast(slot, seed, others or {})
+        rngs = {i: self._rng(seed, i) for i in own}
         env = self._episodes[slot].env
         total, steps, done = 0.0, 0, False
         while not done:
@@ -229,7 +240,9 @@ class PosggymTask(Task):
                     recorder.add(row)
             yield
             actions = {
-                i: self._interfaces[i].decode(outputs[own[i]])
+                i: self._interfaces[i].unprocess(
+                    self.action.decode(outputs[own[i]], rngs[i])
+                )
                 if i in own
                 else players[i](seen[i])
                 for i in env.agents
@@ -247,7 +260,12 @@ class PosggymTask(Task):
         """Return the lanes of the learner's agents, and functions for other agents."""
         if others:
             own = {str(self._role): 0}
-            return own, {i: self._interfaces[i].player(others[i]) for i in others}
+            return own, {
+                i: self._interfaces[i].player(
+                    others[i], self._action_of(i), self._rng(seed, i)
+                )
+                for i in others
+            }
         parts = cast(self._agents, seed, self._role, self._partners.candidates)
         mine = [i for i, part in parts.items() if part is None]
         players = {}
@@ -255,13 +273,26 @@ class PosggymTask(Task):
             if part is None:
                 continue
             if part in self._partners.saved:
-                network = self._partners.saved[part].network()
-                players[i] = self._interfaces[i].player(network)
+                saved = self._partners.saved[part]
+                players[i] = self._interfaces[i].player(
+                    saved.network(), saved.action, self._rng(seed, i)
+                )
             else:
                 policy = self._partner(slot, part, i)
                 policy.reset(seed=policy_seed(seed, self._agents.index(i)))
                 players[i] = policy.step
         return {i: lane for lane, i in enumerate(mine)}, players
+
+    def _action_of(self, agent: str) -> ActionSpec:
+        """Return the actions of an agent whose policy is trained with the learner's."""
+        action = self._interfaces[agent].action
+        if self.action.is_stochastic and action.kind == "discrete":
+            return ActionSpec("categorical", n=action.n)
+        return action
+
+    def _rng(self, seed: int, agent: str) -> np.random.Generator:
+        """Return what the policy of an agent draws with in an episode."""
+        return np.random.default_rng(policy_seed(seed, self._agents.index(agent)))
 
     def _partner(self, slot: int, policy_id: str, agent: str) -> Policy[Any, Any]:
         import posggym.agents

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
-EXTRAS := all,bootstrap,mongo,ray,slurm,tensorboard,test
+EXTRAS := all,bootstrap,hub,mongo,ray,slurm,tensorboard,test
 INSTALL := $(BIN)/python tools/install_environment.py
 INSTALLERS := $(wildcard tools/install_*.py) tools/locked_packages.py
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"

@@ -18,8 +18,9 @@ from pgpelib.utils.files import read_json, write_json
 from posggym_es.agents.folders import agent_folders, policy_file_of
 from posggym_es.agents.run_time import register_agents
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
+from posggym_es.evaluation.verified_agent import CARD_FILE, VerifiedAgent
 from posggym_es.publishing.zoo_check import mistakes
-from posggym_es.publishing.zoo_folder import CARD_FILE, ZooAgent, agent_card
+from posggym_es.publishing.zoo_folder import SETUP
 from posggym_es.publishing.zoo_page import zoo_page
 from posggym_es.registration.spec import AgentSpec
 
@@ -33,7 +34,7 @@ def test_the_page_and_the_cards_are_those_of_the_files():
     """If not: snakemake --cores 1 zoo --configfile config/zoo.yaml."""
     assert (ROOT / "docs/zoo.md").read_text() == zoo_page(ZOO)
     for folder in FOLDERS:
-        card = agent_card(ZooAgent.read(folder))
+        card = VerifiedAgent.read(folder).card(SETUP)
         assert (folder / CARD_FILE).read_text() == card, folder
 
 
@@ -53,11 +54,11 @@ def test_cards_have_the_metadata_of_the_hub():
     for folder in FOLDERS:
         _, header, text = (folder / CARD_FILE).read_text().split("---\n", 2)
         (index,) = yaml.safe_load(header)["model-index"]
-        agent = ZooAgent.read(folder)
+        agent = VerifiedAgent.read(folder)
         assert index["name"] == agent.spec.id
         (result,) = index["results"]
         assert result["metrics"][0]["value"] == agent.mean_return.replace("±", "+/-")
-        assert agent.example in text
+        assert agent.example(SETUP) in text
 
 
 @pytest.mark.slow
@@ -146,5 +147,5 @@ def test_other_policy_files_are_found(copied, registered):
 
 def test_agents_do_not_take_the_place_of_posggyms_own(registered):
     kept = posggym.agents.registry
-    assert all(ZooAgent.read(folder).spec.id in kept for folder in FOLDERS)
+    assert all(VerifiedAgent.read(folder).spec.id in kept for folder in FOLDERS)
     assert "Driving-v1/A40Shortestpath-v0" in kept

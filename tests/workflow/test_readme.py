@@ -42,6 +42,8 @@ def commands() -> list[str]:
 # Commands that tests with a server, a cluster or repositories run: those tests.
 WORKFLOW = "workflow/test_workflow.py"
 REPOSITORIES = f"{WORKFLOW}::test_agents_go_to_repositories_and_come_out_again"
+HUB = "python workflow/scripts/push_to_hub.py results/lunarlander/seed0"
+HUB += " --repo_id USER/NAME"
 MONGO = "system/test_mongo.py"
 SLURM = "system/test_slurm.py"
 ELSEWHERE = {
@@ -55,6 +57,8 @@ ELSEWHERE = {
         f"{MONGO}::test_credentials_come_from_the_environment_and_stay_there"
     ),
     "snakemake --cores 1 publish": REPOSITORIES,
+    f"{HUB} --dry_run": "unit/test_hub.py::test_a_dry_run_uploads_nothing",
+    HUB: "unit/test_hub.py::test_an_uploaded_agent_can_be_loaded",
     "snakemake --cores 1 unregister --config "
     "policy=LunarLanderContinuous-v2/pgpe_seed0-v0": REPOSITORIES,
     "snakemake --profile profiles/slurm register_all": (

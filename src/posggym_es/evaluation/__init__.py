@@ -1,1 +1,1 @@
-"""Playing policies: reference returns, verification, cross-play, films."""
+"""Playing policies: reference returns, verification, cross-play, films, cards."""

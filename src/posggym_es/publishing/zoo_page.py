@@ -12,7 +12,8 @@ from typing import Any
 from pgpelib.utils.files import read_json
 from posggym_es.agents.folders import agent_folders
 from posggym_es.config.result_names import CURVE_FILE
-from posggym_es.publishing.zoo_folder import FILM, PAYOFFS_FOLDER, ZooAgent
+from posggym_es.evaluation.verified_agent import FILM, VerifiedAgent
+from posggym_es.publishing.zoo_folder import PAYOFFS_FOLDER, SETUP
 from posggym_es.utils.return_statistics import format_interval, format_return
 
 _HEAD = """\
@@ -46,7 +47,8 @@ def zoo_page(zoo: Path) -> str:
         If the zoo is empty, or a file of an agent is damaged.
     """
     agents = sorted(
-        map(ZooAgent.read, agent_folders(zoo)), key=lambda a: (a.spec.env_id, a.folder)
+        map(VerifiedAgent.read, agent_folders(zoo)),
+        key=lambda a: (a.spec.env_id, a.folder),
     )
     if not agents:
         raise ValueError(f"{zoo}: no agents")
@@ -55,7 +57,9 @@ def zoo_page(zoo: Path) -> str:
         for env_id, members in itertools.groupby(agents, lambda a: a.spec.env_id)
     }
     head = _HEAD.format(
-        count=len(agents), environments=len(environments), example=agents[0].example
+        count=len(agents),
+        environments=len(environments),
+        example=agents[0].example(SETUP),
     )
     sections = [
         f"\n## {env_id}\n"
@@ -65,7 +69,7 @@ def zoo_page(zoo: Path) -> str:
     return head + "".join(sections)
 
 
-def _tables(zoo: Path, agents: Sequence[ZooAgent]) -> Iterator[str]:
+def _tables(zoo: Path, agents: Sequence[VerifiedAgent]) -> Iterator[str]:
     """Yield the table of each experiment of an environment."""
     for folder, members in itertools.groupby(agents, lambda a: a.folder.parent):
         link = _link(zoo, folder)
@@ -118,7 +122,7 @@ def _limit(report: Mapping[str, Any]) -> str:
     return "" if limit is None else f"; episodes end after {limit:,} steps"
 
 
-def _row(agent: ZooAgent, link: str) -> str:
+def _row(agent: VerifiedAgent, link: str) -> str:
     picture = f"![film]({link}/{FILM})" if agent.has_film else ""
     plays = ", ".join(agent.spec.valid_agent_ids or ["all"])
     cells = [

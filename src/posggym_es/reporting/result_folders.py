@@ -20,6 +20,7 @@ from posggym_es.evaluation.file_names import (
     FILM_FOLDER,
     VERIFICATION_FILE,
 )
+from posggym_es.evaluation.verified_agent import CARD_FILE, VerifiedAgent
 from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.spec import MODELS_ROOT, SPEC_FILE, AgentSpec
 from posggym_es.reporting.charts import learning_curve, tables_of_run
@@ -81,6 +82,12 @@ def collect(
     films
         Whether to include the agents' films.
     """
+    scale = description.get("scale", FULL_SCALE)
+    below = "" if scale == FULL_SCALE else f"{scale}/"
+    setup = (
+        "import posggym, posggym.agents, posggym_es\n\n"
+        f'posggym_es.register_agents("results/{below}{name}")'
+    )
     parts = [EXTRACTED_FOLDER, CONVERTED_FOLDER, *([FILM_FOLDER] if films else [])]
     agents: list[dict[str, Any]] = []
     tables: dict[str, pd.DataFrame] = {}
@@ -103,6 +110,8 @@ def collect(
                 "folder": target,
             }
         )
+        card = VerifiedAgent.read(target).card(setup)
+        write_text(target / CARD_FILE, card)
     for folder in run_dirs:
         target = output / folder.name
         shutil.copytree(
@@ -117,7 +126,6 @@ def collect(
         learning_curve(tables, name, output / "learning_curve.svg")
     specs = [agent["spec"] for agent in agents]
     verifications = [agent["verification"] for agent in agents]
-    scale = description.get("scale", FULL_SCALE)
     text = _heading(name, scale)
     if tables:
         text += f"![Learning curve]({CURVE_FILE})\n\n"

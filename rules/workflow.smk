@@ -27,6 +27,9 @@ if isinstance(workflow.current_basedir, os.PathLike):
         if source not in Path(sys.modules[name].__file__).parents:
             del sys.modules[name]
 
+# Before other imports, which it makes quicker.
+import pgpelib.utils.quick_start
+
 # Whether another workflow uses this one as a module.
 AS_MODULE = CHECKOUT is None or Path(workflow.main_snakefile).absolute() not in (
     CHECKOUT / "Snakefile",

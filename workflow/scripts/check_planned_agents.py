@@ -13,8 +13,8 @@ Examples
 
 from __future__ import annotations
 
-from posggym_es.config.preflight import check_planned, planned_agents
 from posggym_es.workflow import cli
+from posggym_es.config.preflight import check_planned, planned_agents
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import scratch_directory
 from posggym_es.config.experiments import Experiments
 from posggym_es.config.settings import REGISTRY_GROUP
@@ -25,7 +26,6 @@ from posggym_es.publishing.rederivation import (
     differences,
     require_published,
 )
-from posggym_es.workflow import cli
 
 SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"
 

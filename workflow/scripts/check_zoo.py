@@ -18,10 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posggym_es.workflow import cli
 from posggym_es.agents.folders import agent_folders
 from posggym_es.agents.run_time import register_agents
 from posggym_es.publishing.zoo_check import mistakes
-from posggym_es.workflow import cli
 
 
 def main() -> None:

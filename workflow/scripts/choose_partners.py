@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import write_json
 from posggym_es.config.experiments import PlannedPartner
 from posggym_es.evaluation.checkpoints import checkpoint_file
 from posggym_es.tasks.family import POSGGYM_PREFIX
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.reporting.result_folders import collect, collect_registry
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.publishing.zoo_folder import collect_experiment
-from posggym_es.workflow import cli
 
 
 def main() -> None:

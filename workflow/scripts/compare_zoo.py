@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.registration.spec import ASSETS_ROOT, MODELS_ROOT
 from posggym_es.registration.staging import copy_models, copy_package, installed_posggym
-from posggym_es.workflow import cli
 
 
 def main() -> None:

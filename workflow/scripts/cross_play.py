@@ -20,12 +20,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.registration.spec import ASSETS_ROOT, MODELS_ROOT, AgentSpec
 from posggym_es.registration.staging import copy_models
-from posggym_es.workflow import cli
 
 
 def main() -> None:

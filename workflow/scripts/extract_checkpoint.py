@@ -18,10 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posggym_es.workflow import cli
 from posggym_es.evaluation.extraction import extract
 from posggym_es.sources.base import CHECKPOINTS
 from posggym_es.sources.registry import SOURCE_NAMES
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory, write_json
 from posggym_es.evaluation.file_names import (
     FILM_FACTS_FILE,
@@ -24,7 +25,6 @@ from posggym_es.evaluation.file_names import (
     PREVIEW_FILE,
 )
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

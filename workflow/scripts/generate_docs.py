@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from posggym_es.policies.policy_file import read_metadata
 from posggym_es.registration.posggym_trees import make_tree
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

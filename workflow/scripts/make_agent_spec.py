@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import write_json
 from posggym_es.conversion.report import read_conversion
 from posggym_es.policies.policy_file import read_policy
 from posggym_es.registration.spec_making import agent_spec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import write_text
 from posggym_es.reporting.html_pages import index_page
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -13,13 +13,13 @@ Examples
 
 from __future__ import annotations
 
+from posggym_es.workflow import cli
 from posggym_es.publishing.repositories import (
     add_arguments,
     from_arguments,
     publish,
     publishing_plan,
 )
-from posggym_es.workflow import cli
 
 
 def main() -> None:

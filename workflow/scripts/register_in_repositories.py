@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import write_json
 from posggym_es.publishing.repositories import (
     add_arguments,
@@ -22,7 +23,6 @@ from posggym_es.publishing.repositories import (
     register_agents,
 )
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.proof import MIN_OBSERVATIONS
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.sources.registry import SOURCE_NAMES
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.registration.staging import stage_assets, stage_models
-from posggym_es.workflow import cli
 
 
 def main() -> None:

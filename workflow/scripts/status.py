@@ -13,9 +13,9 @@ Examples
 
 from __future__ import annotations
 
+from posggym_es.workflow import cli
 from posggym_es.config.experiments import Experiments
 from posggym_es.config.workflow_config import read_config
-from posggym_es.workflow import cli
 from posggym_es.workflow.status import status_table, statuses
 
 

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 # Before Sacred, which loads NumPy, which then reads its number of threads.
+import pgpelib.utils.quick_start
 import pgpelib.utils.threads  # noqa: F401
 
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

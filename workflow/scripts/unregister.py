@@ -11,12 +11,12 @@ Examples
 
 from __future__ import annotations
 
+from posggym_es.workflow import cli
 from posggym_es.publishing.repositories import (
     add_arguments,
     from_arguments,
     unregister_agent,
 )
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import write_json
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

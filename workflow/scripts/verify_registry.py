@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from pgpelib.utils.files import write_json
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import another one.
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def run_with_tree(tree: Path, module: str, *arguments: str) -> str:
     """
     source = Path(__file__).resolve().parents[2]
     run = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", __name__, module, *arguments],
         env={
             **os.environ,
             "PYTHONPATH": f"{tree.resolve()}{os.pathsep}{source}",
@@ -63,3 +64,10 @@ def run_with_tree(tree: Path, module: str, *arguments: str) -> str:
         status = f"Python exited with status {run.returncode}"
         raise FreshProcessError(run.stderr.strip() or status)
     return run.stdout
+
+
+if __name__ == "__main__":
+    import pgpelib.utils.quick_start  # noqa: F401
+
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

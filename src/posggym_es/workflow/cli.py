@@ -1,4 +1,7 @@
-"""Helpers of the command-line scripts: parsers, error messages, JSON arguments."""
+"""Helpers of the command-line scripts: parsers, error messages, JSON arguments.
+
+Scripts import this module before those that load PyTorch (see `quick_start`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pgpelib.utils.quick_start  # noqa: F401
 from pgpelib.foreign.config_text import parse_yaml, read_config_file
 from posggym_es.sources.settings import AgentSettings
 

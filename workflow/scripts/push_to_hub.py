@@ -15,9 +15,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from posggym_es.evaluation.verified_agent import CARD_FILE
 from posggym_es.publishing.hub import push_to_hub, stage_for_hub
-from posggym_es.workflow import cli
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ rule crossplay_env:
         models=crossplay_models,
         episodes=EXPERIMENTS.crossplay_episodes,
         scale=EXPERIMENTS.scale,
+        # Its pages link to it.
+        index=lambda wildcards, output: Path(output[0]).parent.parent / "index.html",
     threads: 16
     resources:
         mem_mb=growing(8000),
@@ -36,7 +38,7 @@ rule crossplay_env:
         " --env {wildcards.env:q} --specs {input.specs:q} --episodes {params.episodes}"
         " --scale {params.scale:q}"
         " --workers {threads} --state {params.state:q} --output {output:q}"
-        " > {log:q} 2>&1"
+        " --index {params.index:q} > {log:q} 2>&1"
 
 
 rule crossplay:

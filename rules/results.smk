@@ -29,6 +29,8 @@ rule results:
         films="--films" if CONFIG.films else "",
         run_dirs=lambda wildcards, input: [Path(path).parent for path in input.trained],
         staged=lambda wildcards, input: Path(input.tree).parent,
+        # The experiment's page links to it.
+        index=lambda wildcards, output: Path(output[0]).parent / "index.html",
     localrule: True
     threads: 1
     resources:
@@ -44,7 +46,8 @@ rule results:
         "python {params.script:q} --experiment {wildcards.experiment:q}"
         " --config {params.config:q} --agent_dirs {params.agent_dirs:q}"
         " --run_dirs {params.run_dirs:q} {params.films}"
-        " --staged {params.staged:q} --output {output:q} > {log:q} 2>&1"
+        " --staged {params.staged:q} --output {output:q} --index {params.index:q}"
+        " > {log:q} 2>&1"
 
 
 rule results_registry:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import urllib.parse
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -16,7 +18,7 @@ PAGES = [
     "results/pursuit/index.html",
     "results/index.html",
 ]
-PHONE, DESK = 360, 1280
+PHONE, DESK = 390, 1280
 
 
 class Visit:
@@ -49,16 +51,83 @@ def test_pages_render_everywhere_and_fetch_nothing(done, browser, page, width, s
         local = (done.folder / "results").as_uri()
         assert all(url.startswith((local, "data:")) for url in visit.requests)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        assert contrast(visit.page) >= 4.5
+        for part in ("h1", "a", ".soft", "td"):
+            assert contrast(visit.page, part) >= 4.5, part
+        # Nor do tables, which are cards on a phone.
+        wide = "[...document.querySelectorAll('.scroll')]"
+        wide += ".filter(e => e.scrollWidth > e.clientWidth).length"
+        assert visit.page.evaluate(wide) == 0
         small = "[...document.querySelectorAll('figure svg')].map(s => s.clientWidth)"
         assert all(chart > 250 for chart in visit.page.evaluate(small))
 
 
-def contrast(page) -> float:
-    """Return the contrast ratio of text and background (WCAG 2.1)."""
-    script = "(e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor])"
+OVERLAPPING = """
+() => [...document.querySelectorAll("figure svg")].flatMap(chart => {
+  const labels = [...chart.querySelectorAll("text")];
+  const boxes = labels.map(label => label.getBoundingClientRect());
+  const level = label => !label.getAttribute("transform")?.match(/rotate\\(-45/);
+  return labels.flatMap((label, i) => labels.slice(i + 1).flatMap((other, j) => {
+    const [a, b] = [boxes[i], boxes[i + 1 + j]];
+    const apart = a.right <= b.left || b.right <= a.left || a.bottom <= b.top
+      || b.bottom <= a.top;
+    return apart || !level(label) || !level(other) ? []
+      : [`${label.textContent} / ${other.textContent}`];
+  }));
+})
+"""
+
+
+@pytest.mark.parametrize("page", PAGES[:2])
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_labels_of_charts_do_not_overlap(done, browser, page, width):
+    with Visit(browser, done.folder / page, width) as visit:
+        assert visit.page.locator("figure svg text").count() > 20
+        assert visit.page.evaluate(OVERLAPPING) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(done, browser, page):
+    with Visit(browser, done.folder / page) as visit:
+        links = visit.page.evaluate("[...document.links].map(link => link.href)")
+        assert links
+        for link in links:
+            target = urllib.parse.urlsplit(link)
+            assert Path(urllib.parse.unquote(target.path)).is_file(), link
+            if target.fragment:
+                assert visit.page.locator(f"[id='{target.fragment}']").count() == 1
+
+
+def test_an_experiment_alone_has_no_dead_link(alone, browser, tmp_path):
+    workspace = alone.copy(tmp_path / "copy", alone.config)
+    (workspace.folder / "results/index.html").unlink(missing_ok=True)
+    workspace.succeed("results/reaching", "--forcerun", "results")
+    with Visit(browser, workspace.folder / "results/reaching/index.html") as visit:
+        visit.page.get_by_role("link", name="All experiments").click()
+        assert visit.page.inner_text("h1") == "Experiments"
+        assert visit.page.get_by_role("link", name="reaching").count() == 1
+
+
+def test_code_is_copied_with_a_click(done, browser):
+    page = (done.folder / "results/lander/index.html").as_uri()
+    with browser.new_context(permissions=["clipboard-read"]) as context:
+        visit = context.new_page()
+        visit.goto(page)
+        visit.get_by_role("button", name="Copy").first.click()
+        copied = visit.evaluate("navigator.clipboard.readText()")
+        code = visit.locator("pre").first.inner_text()
+    assert copied.split() == code.split()
+    assert "posggym.agents.make" in copied
+
+
+def contrast(page, part: str) -> float:
+    """Return the contrast ratio of a part's text and the background (WCAG 2.1)."""
+    colors = page.evaluate(
+        "part => [getComputedStyle(document.querySelector(part)).color,"
+        " getComputedStyle(document.body).backgroundColor]",
+        part,
+    )
     lights = []
-    for color in page.evaluate(f"{script}(document.body)"):
+    for color in colors:
         channels = np.array([int(c) for c in re.findall(r"\d+", color)[:3]]) / 255
         linear = np.where(
             channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
@@ -70,9 +139,11 @@ def contrast(page) -> float:
 def test_an_experiments_page_has_what_one_looks_for(done, browser):
     folder = done.folder / "results" / "lander"
     with Visit(browser, folder / "index.html") as visit:
-        text = visit.page.inner_text("body")
+        # Also what is folded away.
+        text = visit.page.text_content("body")
         assert visit.page.locator("figure svg").count() == 5
         video = visit.page.locator("video").first
+        assert video.evaluate("v => v.muted && v.poster.length > 1000")
         video.evaluate("v => v.play()")
         visit.page.wait_for_function("document.querySelector('video').currentTime > 0")
     for seed in (0, 1):
@@ -81,6 +152,8 @@ def test_an_experiments_page_has_what_one_looks_for(done, browser):
         report = json.loads((folder / f"seed{seed}/verification.json").read_text())
         assert f"{report['mean_return']:.1f} ±" in text
     assert "popsize: 8" in text
+    # Not only what was given.
+    assert re.search(r"stdev_lr\s*0\.1", text)
     assert "numpy 1.26.4" in text
     conversion = json.loads((folder / "seed0/converted/conversion.json").read_text())
     assert f"over {conversion['proof']['observations']} observations" in text

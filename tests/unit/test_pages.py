@@ -13,33 +13,125 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from posggym_es.evaluation.films import MAX_FPS, timing, write_mp4
-from posggym_es.reporting.charts import over_seeds, svg
+from posggym_es.reporting.charts import heat_map, over_seeds, page_charts, svg
 from posggym_es.reporting.html_pages import index_page, render
-from posggym_es.reporting.published_scores import published_score
+from posggym_es.reporting.published_scores import published_score, reference_levels
+
+
+def write_summary(folder, env_id="Walker2d-v4", best=2616.0, scale="full"):
+    folder.mkdir(parents=True)
+    summary = {
+        "experiment": folder.name,
+        "scale": scale,
+        "env_id": env_id,
+        "agents": [f"{env_id}/pgpe-v0"],
+        "best_agent": f"{env_id}/pgpe-v0",
+        "best_folder": "seed0",
+        "best_return": best,
+        "best_margin": 10.0,
+        "published": published_score(env_id),
+        "generations": 3,
+        "timesteps": 1_500_000,
+        "seconds": 5.0,
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
 
 
 @pytest.mark.parametrize("scale", ["full", "smoke"])
 def test_published_scores_stand_beside_ours(tmp_path, scale):
-    summary = {
-        "experiment": "walker",
-        "scale": scale,
-        "env_id": "Walker2d-v4",
-        "agents": ["Walker2d-v4/pgpe-v0"],
-        "best_agent": "Walker2d-v4/pgpe-v0",
-        "best_folder": "seed0",
-        "best_return": 2616.0,
-        "best_margin": 10.0,
-        "published": published_score("Walker2d-v4"),
-        "generations": 3,
-        "timesteps": 1000,
-        "seconds": 5.0,
-    }
-    (tmp_path / "walker").mkdir()
-    (tmp_path / "walker" / "summary.json").write_text(json.dumps(summary))
+    write_summary(tmp_path / "walker", scale=scale)
     page = index_page(tmp_path)
     assert "5232.0" in page
     assert ">0.50<" in page
     assert ("Rehearsal at scale smoke" in page) == (scale == "smoke")
+
+
+def test_the_index_has_the_best_first_and_rehearsals_apart(tmp_path):
+    write_summary(tmp_path / "worse", best=100.0)
+    write_summary(tmp_path / "better", best=200.0)
+    write_summary(tmp_path / "smoke" / "tried", best=900.0, scale="smoke")
+    page = index_page(tmp_path)
+    links = re.findall(r'href="([\w/]+)/index.html"', page)
+    assert links == ["better", "worse", "smoke/tried"]
+    full, _, rehearsed = page.partition("<h2>Rehearsals</h2>")
+    assert "tried" not in full
+    assert "Rehearsal at scale smoke" in rehearsed
+    assert "1.5 M" in page
+
+
+def test_columns_without_values_are_left_out(tmp_path):
+    write_summary(tmp_path / "driving", "Driving-v1")
+    assert "Published" not in index_page(tmp_path)
+    assert "Film" not in index_page(tmp_path)
+    write_summary(tmp_path / "walker")
+    assert "Published" in index_page(tmp_path)
+
+
+def test_levels_to_compare_with():
+    assert reference_levels("LunarLanderContinuous-v2") == {"solved": 200.0}
+    assert reference_levels("Walker2d-v2") == {"published": 5232.0}
+    assert reference_levels("Driving-v1") == {}
+
+
+def metrics(means, **columns):
+    count = len(means)
+    table = {
+        "generation": range(1, count + 1),
+        "timesteps": [300_000 * k for k in range(1, count + 1)],
+        "elapsed": [10.0 * k for k in range(1, count + 1)],
+        "re_eval_mean": means,
+        "re_eval_stdev": 1.0,
+        "steps_per_second": 1e5,
+    }
+    population = ("pop_min", "pop_q25", "pop_median", "pop_q75", "pop_max")
+    search = ("stdev_min", "stdev_mean", "stdev_max")
+    table |= {name: float(k) for k, name in enumerate((*population, *search))}
+    return pd.DataFrame(table | columns)
+
+
+def texts(chart):
+    return re.findall(r">([^<>]+)</text>", chart)
+
+
+def test_charts_say_what_they_show():
+    tables = {"seed 0": metrics([1.0, 2.0, 3.0]), "seed 1": metrics([2.0, 3.0, 4.0])}
+    charts = page_charts(tables, 16, {"solved": 3.5})
+    shown = texts(charts["Return over simulator steps"])
+    assert {"re-evaluated mean return", "simulator steps", "solved"} <= {*shown}
+    assert any(re.fullmatch(r"\d+ k", text) for text in shown)
+    for seconds, unit in ((30.0, "seconds"), (300.0, "minutes"), (9000.0, "hours")):
+        tables = {"seed 0": metrics([1.0, 2.0], elapsed=[seconds / 2, seconds])}
+        shown = texts(page_charts(tables, 16, {})["Return over wall time"])
+        assert unit in shown
+        # Not 600 m, which would be thousandths.
+        assert not any(text.endswith(" m") for text in shown)
+
+
+def test_roles_have_charts_of_their_own():
+    tables = {f"seed 0, agent {role}": metrics([1.0, 2.0]) for role in (0, 1)}
+    charts = page_charts(tables, 16, {})
+    assert "Population, agent 0" in charts
+    assert "Population, agent 1" in charts
+    assert "Population" not in charts
+
+
+def test_one_terrible_re_evaluation_does_not_flatten_the_curve():
+    means = [-1e6, *np.linspace(0.0, 100.0, 99)]
+    shown = texts(
+        page_charts({"seed 0": metrics(means)}, 16, {})["Return over simulator steps"]
+    )
+    numbers = [text.replace("\N{MINUS SIGN}", "-") for text in shown]
+    numbers = [float(t) for t in numbers if re.fullmatch(r"-?\d+(\.\d+)?", t)]
+    assert numbers
+    assert min(numbers) > -1000
+
+
+def test_heat_maps_name_their_axes():
+    payoffs = pd.DataFrame(
+        [[1.0, 0.0], [0.5, np.nan]], index=["E/a", "E/b"], columns=["E/a", "E/b"]
+    )
+    shown = texts(svg(heat_map(payoffs, 0 * payoffs)))
+    assert {"policy", "the other agents' policy", "mean return", "a", "b"} <= {*shown}
 
 
 @pytest.mark.parametrize(
@@ -59,10 +151,8 @@ def test_published_scores(env_id, score):
 def test_text_of_others_stays_text():
     page = render(
         "index.html",
-        headings=[],
-        rows=[],
+        sections=[],
         crossplay=[("<script>x</script>", "a")],
-        rehearsal=None,
     )
     assert "<script>x" not in page
 

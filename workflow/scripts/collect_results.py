@@ -18,6 +18,7 @@ from posggym_es.workflow import cli
 from pgpelib.utils.files import atomic_directory
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.registration.spec import AgentSpec
+from posggym_es.reporting.html_pages import write_index
 from posggym_es.reporting.result_folders import collect, collect_registry
 
 
@@ -39,6 +40,11 @@ def main() -> None:
     parser.add_argument("--specs", type=Path, nargs="+", default=[])
     parser.add_argument("--staged", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--index",
+        type=Path,
+        help="page of all experiments, beside this one's folder, to write again",
+    )
     args = parser.parse_args()
     with atomic_directory(args.output) as output:
         if args.experiment is not None:
@@ -54,6 +60,8 @@ def main() -> None:
         else:
             specs = [AgentSpec.read(path) for path in args.specs]
             collect_registry(specs, args.registry, args.staged, output, args.scale)
+    if args.index is not None:
+        write_index(args.index)
     print(f"results: {args.output / 'README.md'}")
 
 

@@ -44,6 +44,9 @@ def main() -> None:
     parser.add_argument("--scale", default=FULL_SCALE, help="scale of the config")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--index", type=Path, help="page of all experiments, to write again"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # A copy, because POSGGym downloads files into its tree.
@@ -55,7 +58,7 @@ def main() -> None:
     cli.use_posggym_tree(tree)
     # These import posggym, so only now.
     from posggym_es.evaluation.crossplay import play_all, policies_of, usable
-    from posggym_es.reporting.html_pages import crossplay_folder
+    from posggym_es.reporting.html_pages import crossplay_folder, write_index
     from posggym_es.tasks.posggym_envs import complete_env_args
 
     specs = [AgentSpec.read(path) for path in args.specs]
@@ -84,6 +87,8 @@ def main() -> None:
             crossplay_folder(
                 variant, table, left_out, output / variant.name, args.scale
             )
+    if args.index is not None:
+        write_index(args.index)
     print(f"results: {args.output}")
 
 

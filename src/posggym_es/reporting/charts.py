@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from pgpelib.training.run_folder import METRIC_COLUMNS, METRICS_FILE
 from pgpelib.utils.files import write_text
@@ -105,8 +106,9 @@ def learning_curve(tables: Tables, title: str, path: Path) -> None:
                 capsize=2,
                 label=f"{label}: re-evaluation (± 1 stdev)",
             )
+        axes.xaxis.set_major_formatter(EngFormatter())
         axes.set_xlabel("simulator steps")
-        axes.set_ylabel("return")
+        axes.set_ylabel("mean return")
         axes.set_title(title)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
@@ -115,13 +117,18 @@ def learning_curve(tables: Tables, title: str, path: Path) -> None:
         plt.close(figure)
 
 
-def groups_of(tables: Tables) -> dict[str, list[pd.DataFrame]]:
+def groups_of(tables: Tables) -> dict[str, dict[str, pd.DataFrame]]:
     """Group runs by their role, or as "all seeds" if there are no roles."""
-    groups: dict[str, list[pd.DataFrame]] = {}
+    groups: dict[str, dict[str, pd.DataFrame]] = {}
     for label, table in tables.items():
-        role = label.partition(", ")[2]
-        groups.setdefault(role or "all seeds", []).append(table)
+        seed, _, role = label.partition(", ")
+        groups.setdefault(role or "all seeds", {})[seed] = table
     return groups
+
+
+def _coloured(tables: Tables) -> Iterator[tuple[str, tuple[str, pd.DataFrame]]]:
+    """Yield a colour with each labelled table; they repeat after the last one."""
+    return zip(itertools.cycle(COLORS), tables.items(), strict=False)
 
 
 def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFrame:
@@ -163,9 +170,11 @@ def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFr
 
 
 def page_charts(
-    tables: Tables, episodes: int, published: float | None
+    tables: Tables, episodes: int, levels: Mapping[str, float]
 ) -> dict[str, str]:
     """Return the charts of an experiment's page as SVG elements, keyed by title.
+
+    Roles, and members of a population, have charts of their own.
 
     Parameters
     ----------
@@ -173,34 +182,67 @@ def page_charts(
         `metrics.csv` of each policy, by label.
     episodes
         Episodes per re-evaluation.
-    published
-        Published score for comparison; None if there is none.
+    levels
+        Returns to compare with, by their names, such as "published".
     """
     groups = groups_of(tables)
-
-    def draw_returns(column: str, unit: float, name: str) -> Callable[[Axes], None]:
-        def draw(axes: Axes) -> None:
-            for color, (label, runs) in zip(COLORS, groups.items(), strict=False):
-                _draw_runs(axes, runs, column, unit, episodes, color, label)
-            if published is not None:
-                axes.axhline(published, color=_INK, lw=1, ls="--", label="published")
-            if len(groups) > 1 or published is not None:
-                axes.legend(fontsize="small")
-            axes.set_xlabel(name)
-            axes.set_ylabel("return of the center")
-
-        return draw
-
-    def drawn(draw: Callable[[Axes, Tables], None]) -> str:
-        return svg(lambda axes: draw(axes, tables))
-
-    return {
-        "Return over simulator steps": svg(draw_returns("timesteps", 1.0, "steps")),
-        "Return over wall time": svg(draw_returns("elapsed", 60.0, "minutes")),
-        "Population": drawn(_draw_population),
-        "Search distribution": drawn(_draw_stdev),
-        "Throughput": drawn(_draw_throughput),
+    drawers: dict[str, Callable[[Axes, Tables], None]] = {
+        "Return over simulator steps": _returns("timesteps", episodes, levels),
+        "Return over wall time": _returns("elapsed", episodes, levels),
+        "Population": _draw_population,
+        "Search distribution": _draw_stdev,
+        "Throughput": _draw_throughput,
     }
+    charts = {}
+    for title, draw in drawers.items():
+        for role, members in groups.items():
+            name = f"{title}, {role}" if len(groups) > 1 else title
+            charts[name] = svg(lambda axes, d=draw, m=members: d(axes, m))  # type: ignore[misc]
+    return charts
+
+
+def _returns(
+    column: str, episodes: int, levels: Mapping[str, float]
+) -> Callable[[Axes, Tables], None]:
+    """Return a function that draws re-evaluations over steps or seconds."""
+
+    def draw(axes: Axes, tables: Tables) -> None:
+        runs = list(tables.values())
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if column == "timesteps":
+            unit, name = 1.0, "simulator steps"
+            axes.xaxis.set_major_formatter(EngFormatter())
+        else:
+            unit, name = _unit_of_time(max(run.elapsed.max() for run in runs))
+        shown = _draw_runs(axes, runs, column, unit, episodes)
+        for (label, level), style in zip(levels.items(), ("--", ":"), strict=False):
+            axes.axhline(level, color=_INK, lw=1, ls=style, label=label)
+        if levels:
+            axes.legend(fontsize="small")
+        _limit(axes, [*shown, *levels.values()])
+        axes.set_xlim(left=0)
+        axes.set_xlabel(name)
+        axes.set_ylabel("re-evaluated mean return")
+
+    return draw
+
+
+def _unit_of_time(seconds: float) -> tuple[float, str]:
+    """Return the unit for times up to this one, in seconds, and its name."""
+    if seconds < 120:
+        return 1.0, "seconds"
+    return (60.0, "minutes") if seconds < 7200 else (3600.0, "hours")
+
+
+def _limit(axes: Axes, values: Sequence[float]) -> None:
+    """Limit the vertical axis to most values: a single outlier would flatten all."""
+    low, high = np.nanpercentile(values, [3, 97])
+    room = 0.15 * (high - low)
+    if room > 0:
+        axes.set_ylim(
+            max(low - room, np.nanmin(values) - 0.3 * room),
+            min(high + room, np.nanmax(values) + 0.3 * room),
+        )
 
 
 def _draw_runs(
@@ -209,14 +251,20 @@ def _draw_runs(
     column: str,
     unit: float,
     episodes: int,
-    color: str,
-    label: str,
-) -> None:
-    """Draw the mean re-evaluation of several runs with its interval, and each run."""
+) -> list[float]:
+    """Draw the mean re-evaluation of runs with its interval, and each run.
+
+    Returns
+    -------
+    list of float
+        The returns that were drawn.
+    """
     table = over_seeds(runs, column, episodes)
-    x = table.x / unit
+    x, color = table.x / unit, COLORS[0]
+    label = "mean of the seeds" if len(runs) > 1 else "this agent"
     axes.plot(x, table["mean"], color=color, marker="o", ms=3, label=label)
     axes.fill_between(x, table.low, table.high, color=color, alpha=0.2, linewidth=0)
+    shown = list(table["mean"])
     for run in runs if len(runs) > 1 else []:
         evaluated = run.dropna(subset=["re_eval_mean"])
         axes.plot(
@@ -226,11 +274,13 @@ def _draw_runs(
             lw=0.6,
             alpha=0.6,
         )
+        shown += list(evaluated.re_eval_mean)
+    return shown
 
 
 def _draw_population(axes: Axes, tables: Tables) -> None:
     """Draw the fitness of the population over generations."""
-    for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+    for color, (label, table) in _coloured(tables):
         generation = table.generation
         axes.fill_between(
             generation, table.pop_min, table.pop_max, color=color, alpha=0.1, lw=0
@@ -238,8 +288,8 @@ def _draw_population(axes: Axes, tables: Tables) -> None:
         axes.fill_between(
             generation, table.pop_q25, table.pop_q75, color=color, alpha=0.3, lw=0
         )
-        axes.plot(generation, table.pop_median, color=color, lw=1, label=label)
-    _finish(axes, tables, "fitness (median, quartiles, range)")
+        _line(axes, table, "pop_median", color, label)
+    _finish(axes, tables, "return (median, quartiles, range)")
     # Cut off outliers: a few solutions can be much worse than all others.
     rows = pd.concat(list(tables.values()))
     low = rows.pop_q25.min() - 2 * (rows.pop_q75.max() - rows.pop_q25.min())
@@ -249,7 +299,7 @@ def _draw_population(axes: Axes, tables: Tables) -> None:
 
 def _draw_stdev(axes: Axes, tables: Tables) -> None:
     """Draw the standard deviations of the search distribution over generations."""
-    for color, (label, table) in zip(COLORS, tables.items(), strict=False):
+    for color, (label, table) in _coloured(tables):
         axes.fill_between(
             table.generation,
             table.stdev_min,
@@ -258,21 +308,32 @@ def _draw_stdev(axes: Axes, tables: Tables) -> None:
             alpha=0.2,
             lw=0,
         )
-        axes.plot(table.generation, table.stdev_mean, color=color, label=label)
-    _finish(axes, tables, "stdev (mean, range)")
+        _line(axes, table, "stdev_mean", color, label)
+    _finish(axes, tables, "standard deviation (mean, range)")
 
 
 def _draw_throughput(axes: Axes, tables: Tables) -> None:
     """Draw simulator steps per second over generations."""
-    for color, (label, table) in zip(COLORS, tables.items(), strict=False):
-        axes.plot(table.generation, table.steps_per_second, color=color, label=label)
+    for color, (label, table) in _coloured(tables):
+        _line(axes, table, "steps_per_second", color, label)
     _finish(axes, tables, "simulator steps/s")
+    axes.yaxis.set_major_formatter(EngFormatter())
     axes.set_ylim(bottom=0)
+
+
+def _line(axes: Axes, table: pd.DataFrame, column: str, color: str, label: str) -> None:
+    """Draw a column over generations; a single generation as a dot."""
+    marker = "o" if len(table) == 1 else None
+    axes.plot(
+        table.generation, table[column], color=color, lw=1, marker=marker, label=label
+    )
 
 
 def _finish(axes: Axes, tables: Tables, name: str) -> None:
     axes.set_xlabel("generation")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    last = max(table.generation.max() for table in tables.values())
+    axes.set_xlim(0, 1.02 * last)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel(name)
     if 1 < len(tables) <= len(COLORS):
         axes.legend(fontsize="small")
@@ -329,7 +390,8 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
 
     def draw(axes: Axes) -> None:
         values = means.to_numpy(np.float64)
-        axes.imshow(values, cmap="cividis", aspect="auto")
+        image = axes.imshow(values, cmap="cividis", aspect="auto")
+        axes.figure.colorbar(image, ax=axes, label="mean return")
         axes.grid(visible=False)
         middle = (np.nanmin(values) + np.nanmax(values)) / 2
         for row, column in np.ndindex(values.shape):
@@ -347,6 +409,8 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
         names = [str(policy).rpartition("/")[2] for policy in means.index]
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
+        axes.set_xlabel("the other agents' policy")
+        axes.set_ylabel("policy")
 
     return draw
 

@@ -8,6 +8,8 @@ import datetime
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,13 @@ import jinja2
 import pandas as pd
 import yaml
 from markupsafe import Markup
+from matplotlib.ticker import EngFormatter
+from PIL import Image
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.files import read_json, write_json, write_text
 from posggym_es.config.scales import FULL_SCALE
+from posggym_es.config.training_settings import ExperimentTraining
 from posggym_es.evaluation.file_names import (
     FILM_FACTS_FILE,
     FILM_FILE,
@@ -29,7 +34,7 @@ from posggym_es.evaluation.file_names import (
 from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.reporting.charts import Tables, heat_map, page_charts, svg, write_svg
-from posggym_es.reporting.published_scores import published_score
+from posggym_es.reporting.published_scores import published_score, reference_levels
 from posggym_es.utils.return_statistics import (
     format_interval,
     format_return,
@@ -78,6 +83,11 @@ def rehearsal(scale: str) -> str | None:
 def with_margin(returns: Sequence[float]) -> str:
     """Format a mean and half the width of its 95 % interval."""
     return format_interval(*mean_interval(returns))
+
+
+def short_id(policy_id: str) -> str:
+    """Return the last part of a policy's id, its name."""
+    return policy_id.rpartition("/")[2]
 
 
 def conversion_text(proof: Mapping[str, Any]) -> str:
@@ -156,19 +166,19 @@ def experiment_page(
         The experiment's folder, complete except for this page.
     """
     tiles = [("Best return (95 %)", _best(figures))]
-    if figures["published"] is not None:
-        tiles.append(("Published", format_return(figures["published"])))
+    levels = reference_levels(figures["env_id"])
+    tiles += [(name.capitalize(), format_return(v)) for name, v in levels.items()]
     tiles.append(("Agents", str(len(agents))))
     if figures["timesteps"] is not None:
         tiles += [
             ("Generations", f"{figures['generations']:,}"),
-            ("Simulator steps", f"{figures['timesteps']:,}"),
+            ("Simulator steps", with_unit(figures["timesteps"])),
             ("Training time", _duration(figures["seconds"])),
         ]
     charts = {}
     if tables:
         episodes = agents[0]["metadata"].re_eval_num_episodes
-        drawn = page_charts(tables, episodes, figures["published"])
+        drawn = page_charts(tables, episodes, levels)
         charts = {title: Markup(chart) for title, chart in drawn.items()}
     spec = agents[0]["spec"]
     arguments = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
@@ -181,10 +191,27 @@ def experiment_page(
         charts=charts,
         agents=[_agent_values(agent) for agent in agents],
         provenance=_provenance(agents),
+        settings=_effective_settings(description),
         files=_digests(output, [agent["folder"] for agent in agents]),
         config=yaml.safe_dump(dict(description), sort_keys=False),
     )
     write_text(output / PAGE_FILE, page)
+
+
+def with_unit(number: float) -> str:
+    """Format a large number in short, such as 1.5 M."""
+    return EngFormatter(places=1, sep=" ")(number).replace(".0", "").strip()
+
+
+def _effective_settings(
+    description: Mapping[str, Any],
+) -> list[tuple[str, str, bool]]:
+    """Return name, value and whether it was given, of each training setting."""
+    if not description.get("train"):
+        return []
+    train = ExperimentTraining.from_dict(description["train"])
+    given = train.given()
+    return [(k, json.dumps(v), k in given) for k, v in train.to_dict().items()]
 
 
 def _best(figures: Mapping[str, Any]) -> str:
@@ -200,6 +227,7 @@ def _agent_values(agent: Mapping[str, Any]) -> dict[str, Any]:
     spec, verified = agent["spec"], agent["verification"]
     values = {
         "id": spec.id,
+        "name": short_id(spec.id),
         "description": spec.description,
         "registered": with_margin(verified["returns"]),
         "trained": with_margin(verified["reference_returns"]),
@@ -218,13 +246,26 @@ def _agent_values(agent: Mapping[str, Any]) -> dict[str, Any]:
         if "reason" in facts:
             values["no_film"] = facts["reason"]
         else:
-            data = base64.b64encode((folder / FILM_FILE).read_bytes()).decode()
             values["film"] = {
                 **facts,
                 "shown_return": format_return(facts["return"]),
-                "source": f"data:video/mp4;base64,{data}",
+                "source": _data_url("video/mp4", (folder / FILM_FILE).read_bytes()),
+                "poster": _data_url("image/webp", poster(folder / PREVIEW_FILE)),
             }
     return values
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def poster(preview: Path) -> bytes:
+    """Return the frame in the middle of a film's preview, as a WebP image."""
+    image = io.BytesIO()
+    with Image.open(preview) as frames:
+        frames.seek(getattr(frames, "n_frames", 1) // 2)
+        frames.convert("RGB").save(image, "webp", quality=70)
+    return image.getvalue()
 
 
 def _provenance(agents: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -284,7 +325,7 @@ def index_page(results: Path) -> str:
     Parameters
     ----------
     results
-        Folder with one folder per experiment.
+        Folder with one folder per experiment, and possibly folders of rehearsals.
 
     Raises
     ------
@@ -293,11 +334,12 @@ def index_page(results: Path) -> str:
     """
     if not results.is_dir():
         raise ValueError(f"{results}: no such folder")
-    figures = {
-        path.parent: read_json(path)
-        for path in sorted(results.glob(f"[!.]*/{SUMMARY_FILE}"))
-    }
-    scales = {each.get("scale", FULL_SCALE) for each in figures.values()} - {FULL_SCALE}
+    found: dict[str, list[dict[str, Any]]] = {FULL_SCALE: []}
+    for pattern in (f"[!.]*/{SUMMARY_FILE}", f"[!.]*/[!.]*/{SUMMARY_FILE}"):
+        for path in sorted(results.glob(pattern)):
+            folder = path.parent.relative_to(results)
+            figures = {**read_json(path), "folder": folder.as_posix()}
+            found.setdefault(figures.get("scale", FULL_SCALE), []).append(figures)
     crossplay = [
         (
             path.parent.parent.name + " " + path.parent.name,
@@ -305,17 +347,48 @@ def index_page(results: Path) -> str:
         )
         for path in sorted(results.glob(f"crossplay/[!.]*/[!.]*/{PAGE_FILE}"))
     ]
-    headings = [{"name": name, "number": number} for name, number in HEADINGS]
     return render(
         "index.html",
-        headings=headings,
-        rows=[_index_row(*item) for item in figures.items()],
+        sections=[
+            {"rehearsal": rehearsal(scale), **_index_table(results, experiments)}
+            for scale, experiments in found.items()
+            if experiments
+        ],
         crossplay=crossplay,
-        rehearsal=rehearsal(", ".join(sorted(scales))) if scales else None,
     )
 
 
-def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+def write_index(path: Path) -> None:
+    """Write the page of all experiments to a file in the results folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist.
+    """
+    write_text(path, index_page(path.parent))
+
+
+def _index_table(
+    results: Path, experiments: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return headings and rows, best first, without columns that are empty."""
+    # Returns of different environments cannot be compared.
+    ordered = sorted(experiments, key=lambda f: (f["env_id"], -f["best_return"]))
+    rows = [_index_row(results, figures) for figures in ordered]
+    columns = [
+        number
+        for number in range(len(HEADINGS))
+        if any(row[number]["value"] != "" or row[number]["picture"] for row in rows)
+    ]
+    headings = [{"name": name, "number": number} for name, number in HEADINGS]
+    return {
+        "headings": [headings[column] for column in columns],
+        "rows": [[row[column] for column in columns] for row in rows],
+    }
+
+
+def _index_row(results: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     def cell(value: Any, text: str | None = None, **more: Any) -> dict[str, Any]:
         return {
             "value": "" if value is None else value,
@@ -326,22 +399,21 @@ def _index_row(folder: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]]
             **more,
         }
 
-    name, published = figures["experiment"], figures["published"]
+    folder, published = figures["folder"], figures["published"]
     best, steps = figures["best_return"], figures["timesteps"]
     seconds = figures["seconds"]
-    film = f"{figures['best_folder']}/{FILM_FOLDER}/{PREVIEW_FILE}"
-    picture = f"{name}/{film}" if (folder / film).is_file() else None
+    film = f"{folder}/{figures['best_folder']}/{FILM_FOLDER}/{PREVIEW_FILE}"
     ratio = None if published is None else best / published
     return [
-        cell(name, link=f"{name}/{PAGE_FILE}"),
-        cell("", "-", picture=picture),
+        cell(figures["experiment"], link=f"{folder}/{PAGE_FILE}"),
+        cell("", "-", picture=film if (results / film).is_file() else None),
         cell(figures["env_id"]),
         cell(best, _best(figures)),
         cell(published, published and format_return(published), number=True),
         cell(ratio, ratio and f"{ratio:.2f}", number=True),
         cell(len(figures["agents"])),
         cell(figures["generations"], number=True),
-        cell(steps, steps and f"{steps:,}", number=True),
+        cell(steps, steps and with_unit(steps), number=True),
         cell(seconds, seconds and _duration(seconds), number=True),
     ]
 
@@ -392,9 +464,10 @@ def crossplay_folder(
         episodes=int(table.episodes.iloc[0]),
         policies=list(means.index),
         heat_map=Markup(chart),
+        heat_map_width=5 + 4 * len(means),
         tiles=[(k, "-" if v is None else f"{v:.2f}") for k, v in names.items()],
         regrets=[
-            (policy, f"{row.mean():.2f}", f"{row.max():.2f}")
+            (policy, short_id(policy), f"{row.mean():.2f}", f"{row.max():.2f}")
             for policy, row in regrets.iterrows()
         ],
         left_out=left_out,

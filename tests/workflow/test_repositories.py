@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def repositories(hosts) -> Repositories:
     return open_clones(hosts)
 
 
-def open_clones(hosts: Path, folder: str = "clones") -> Repositories:
+def open_clones(hosts: Path, folder: str | Path = "clones") -> Repositories:
     posggym_url, models_url = f"file://{hosts}/posggym", f"file://{hosts}/models"
     return Repositories.of(posggym_url, models_url, BRANCH, hosts / folder)
 
@@ -73,6 +74,24 @@ def make_agent(root, tmp_path_factory):
 @pytest.fixture(scope="module")
 def agent(make_agent):
     return make_agent()
+
+
+@pytest.fixture(scope="module")
+def first_clones(originals, agent, tmp_path_factory) -> Path:
+    """Clones in which the agent was registered."""
+    folder = tmp_path_factory.mktemp("first") / "clones"
+    repositories = open_clones(originals, folder)
+    register_agents(repositories, [agent])
+    return folder
+
+
+@pytest.fixture
+def registered(repositories, first_clones) -> Repositories:
+    """Repositories in whose clones the agent was registered."""
+    for clone in (repositories.posggym, repositories.models):
+        shutil.copytree(first_clones / clone.folder.name, clone.folder, symlinks=True)
+        git(clone.folder, "remote", "set-url", "origin", clone.url())
+    return repositories
 
 
 def test_one_commit_in_each_repository_says_what_was_added(repositories, agent):
@@ -112,22 +131,18 @@ def test_users_checkouts_stay_as_they_are(originals, tmp_path, agent):
         assert git(folder, "status", "--porcelain") == ""
 
 
-def test_agents_of_earlier_runs_stay(repositories, make_agent, agent):
-    register_agents(repositories, [agent])
+def test_agents_of_earlier_runs_stay(registered, make_agent, agent):
     other = make_agent(1, policy_name="other")
-    report = register_agents(repositories, [other])
+    report = register_agents(registered, [other])
     assert report["added"] == [other[0].id]
-    assert set(repositories.agents()) == {agent[0].id, other[0].id}
-    page = (
-        repositories.posggym.folder / "docs/agents/grid_world/cooperative_reaching.md"
-    )
+    assert set(registered.agents()) == {agent[0].id, other[0].id}
+    page = registered.posggym.folder / "docs/agents/grid_world/cooperative_reaching.md"
     assert f"`{agent[0].id}`" in page.read_text()
     assert f"`{other[0].id}`" in page.read_text()
 
 
-def test_docs_list_new_pages(repositories, agent):
-    register_agents(repositories, [agent])
-    listing = repositories.posggym.folder / "docs" / "agents" / "grid_world.md"
+def test_docs_list_new_pages(registered, agent):
+    listing = registered.posggym.folder / "docs" / "agents" / "grid_world.md"
     expected = LISTING.replace(
         "grid_world/driving.md",
         "grid_world/cooperative_reaching.md\ngrid_world/driving.md",
@@ -136,26 +151,24 @@ def test_docs_list_new_pages(repositories, agent):
 
 
 def test_the_same_id_with_other_content_is_refused_with_the_next_version(
-    repositories, make_agent, agent
+    registered, make_agent, agent
 ):
-    register_agents(repositories, [agent])
-    head = repositories.models.head
+    head = registered.models.head
     changed = make_agent(1)
     with pytest.raises(RepositoryError, match=r"policy file; set register\.version: 1"):
-        register_agents(repositories, [changed])
-    assert repositories.models.head == head
-    register_agents(repositories, [make_agent(1, version=1)])
+        register_agents(registered, [changed])
+    assert registered.models.head == head
+    register_agents(registered, [make_agent(1, version=1)])
     with pytest.raises(RepositoryError, match=r"set register\.version: 2"):
-        register_agents(repositories, [changed])
+        register_agents(registered, [changed])
 
 
-def test_branches_hold_what_maintainers_would_merge(repositories, agent):
-    register_agents(repositories, [agent])
+def test_branches_hold_what_maintainers_would_merge(registered, agent):
     changed = {
         name: git(clone.folder, "diff", "--name-only", "origin/HEAD", "HEAD").split()
         for name, clone in (
-            ("models", repositories.models),
-            ("posggym", repositories.posggym),
+            ("models", registered.models),
+            ("posggym", registered.posggym),
         )
     }
     assert changed == {
@@ -178,10 +191,9 @@ def test_an_id_of_posggyms_own_is_refused(repositories, make_agent):
         register_agents(repositories, [(spec, own[1])])
 
 
-def test_changes_of_generated_code_stop_with_an_explanation(hosts, repositories, agent):
-    register_agents(repositories, [agent])
-    repositories.posggym.push()
-    repositories.models.push()
+def test_changes_of_generated_code_stop_with_an_explanation(hosts, registered, agent):
+    registered.posggym.push()
+    registered.models.push()
     user = hosts / "user"
     git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "posggym", user)
     module = user / "posggym/agents/grid_world/cooperative_reaching/__init__.py"
@@ -189,42 +201,39 @@ def test_changes_of_generated_code_stop_with_an_explanation(hosts, repositories,
     commit_all(user)
     git(user, "push", "--quiet")
     with pytest.raises(RegistryError, match="the code below .* was edited"):
-        register_agents(repositories, [agent])
+        register_agents(registered, [agent])
 
 
-def test_changes_elsewhere_are_kept(hosts, repositories, make_agent, agent):
-    register_agents(repositories, [agent])
-    repositories.posggym.push()
+def test_changes_elsewhere_are_kept(hosts, registered, make_agent, agent):
+    registered.posggym.push()
     user = hosts / "user"
     git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "posggym", user)
     module = user / "posggym/agents/grid_world/cooperative_reaching/__init__.py"
     module.write_text("# A remark of a user.\n" + module.read_text())
     commit_all(user)
     git(user, "push", "--quiet")
-    register_agents(repositories, [agent, make_agent(1, policy_name="other")])
-    path = repositories.posggym.folder / module.relative_to(user)
+    register_agents(registered, [agent, make_agent(1, policy_name="other")])
+    path = registered.posggym.folder / module.relative_to(user)
     assert path.read_text().startswith("# A remark of a user.\n")
 
 
-def test_an_interrupted_registration_is_completed(repositories, agent):
-    register_agents(repositories, [agent])
+def test_an_interrupted_registration_is_completed(registered, agent):
     # As if the run had been killed between its two commits.
-    git(repositories.posggym.folder, "reset", "--quiet", "--hard", "HEAD~1")
-    models_head = repositories.models.head
-    (repositories.posggym.folder / "half-written").write_text("x")
-    report = register_agents(repositories, [agent])
+    git(registered.posggym.folder, "reset", "--quiet", "--hard", "HEAD~1")
+    models_head = registered.models.head
+    (registered.posggym.folder / "half-written").write_text("x")
+    report = register_agents(registered, [agent])
     assert report["added"] == [agent[0].id]
-    assert repositories.models.head == models_head
-    assert agent[0].id in repositories.agents()
+    assert registered.models.head == models_head
+    assert agent[0].id in registered.agents()
 
 
-def test_an_interrupted_removal_is_completed(repositories, agent):
-    register_agents(repositories, [agent])
-    unregister_agent(repositories, agent[0].id)
-    git(repositories.posggym.folder, "reset", "--quiet", "--hard", "HEAD~1")
-    report = unregister_agent(repositories, agent[0].id)
+def test_an_interrupted_removal_is_completed(registered, agent):
+    unregister_agent(registered, agent[0].id)
+    git(registered.posggym.folder, "reset", "--quiet", "--hard", "HEAD~1")
+    report = unregister_agent(registered, agent[0].id)
     assert report["removed"] == [agent[0].id]
-    assert_as_before(repositories)
+    assert_as_before(registered)
 
 
 def assert_as_before(repositories):
@@ -313,22 +322,20 @@ def assert_published(hosts, repositories):
     assert "0 commits" in publishing_plan(repositories)
 
 
-def test_published_agents_are_downloaded_and_play(hosts, repositories, agent):
-    register_agents(repositories, [agent])
-    assert f"Add policy {agent[0].id}" in publishing_plan(repositories)
-    repositories.models.push()
+def test_published_agents_are_downloaded_and_play(hosts, registered, agent):
+    assert f"Add policy {agent[0].id}" in publishing_plan(registered)
+    registered.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
-        assert publish(repositories, url) == [agent[0].id]
+        assert publish(registered, url) == [agent[0].id]
         # Again, there is nothing to push.
-        assert_published(hosts, repositories)
-        assert publish(repositories, url) == [agent[0].id]
+        assert_published(hosts, registered)
+        assert publish(registered, url) == [agent[0].id]
 
 
 @pytest.mark.parametrize("host", ["models", "posggym"])
 def test_a_push_that_was_killed_is_completed_by_the_next(
-    root, hosts, repositories, agent, host
+    root, hosts, registered, agent, host
 ):
-    register_agents(repositories, [agent])
     hook = hosts / host / "hooks" / "pre-receive"
     arrived = hosts / "arrived"
     hook.write_text(f"#!/bin/sh\ntouch {arrived}\nsleep 60\n")
@@ -336,7 +343,7 @@ def test_a_push_that_was_killed_is_completed_by_the_next(
     command = [sys.executable, root / "workflow/scripts/publish.py"]
     command += ["--posggym_repo", f"file://{hosts}/posggym"]
     command += ["--agent_models_repo", f"file://{hosts}/models"]
-    command += ["--branch", BRANCH, "--clones", repositories.models.folder.parent]
+    command += ["--branch", BRANCH, "--clones", registered.models.folder.parent]
     process = subprocess.Popen(command, start_new_session=True)
     while not arrived.exists():
         assert process.poll() is None
@@ -345,15 +352,14 @@ def test_a_push_that_was_killed_is_completed_by_the_next(
     process.wait()
     assert git(hosts / host, "branch", "--list", BRANCH) == ""
     hook.unlink()
-    repositories.models.push()
+    registered.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
-        assert publish(repositories, url) == [agent[0].id]
-    assert_published(hosts, repositories)
+        assert publish(registered, url) == [agent[0].id]
+    assert_published(hosts, registered)
 
 
-def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent):
-    register_agents(repositories, [agent])
-    repositories.models.push()
+def test_files_that_cannot_be_downloaded_are_noticed(hosts, registered, agent):
+    registered.models.push()
     with raw_files(hosts / "models", hosts / "served", BRANCH) as url:
         (served,) = (hosts / "served").rglob("*.pkl")
         # Whoever loads this has executed it.
@@ -361,29 +367,28 @@ def test_files_that_cannot_be_downloaded_are_noticed(hosts, repositories, agent)
         served.write_bytes(pickle.dumps(Executes("touch", str(marker))))
         message = "the file is not the one that was registered"
         with pytest.raises(RepositoryError, match=message):
-            publish(repositories, url)
+            publish(registered, url)
         assert not marker.exists()
         served.unlink()
         with pytest.raises(RepositoryError) as caught:
-            publish(repositories, url)
+            publish(registered, url)
     assert f"{agent[0].id}: DownloadError: " in str(caught.value)
 
 
 @pytest.mark.parametrize("own", [True, False])
 def test_files_that_somebody_else_pushed_are_read_before_anything(
-    hosts, repositories, agent, own
+    hosts, registered, agent, own
 ):
-    register_agents(repositories, [agent])
-    repositories.models.push()
+    registered.models.push()
     user, marker = hosts / "user", hosts / "executed"
     git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "models", user)
     name = f"posggym/agents/{agent[0].asset}" if own else "posggym/agents/theirs.pkl"
     (user / name).write_bytes(pickle.dumps(Executes("touch", str(marker))))
     commit_all(user)
     git(user, "push", "--quiet")
-    repositories.open()
+    registered.open()
     with pytest.raises(RepositoryError) as caught:
-        publish(repositories, None)
+        publish(registered, None)
     assert f"{name} on branch {BRANCH} is not valid: not a policy file" in str(
         caught.value
     )
@@ -429,11 +434,10 @@ def test_unregistering_takes_an_agent_out_everywhere(repositories, make_agent, a
     assert "Remove " in git(posggym_clone.folder, "log", "-1", "--format=%s")
 
 
-def test_a_removal_of_the_last_agent_is_published(hosts, repositories, agent):
-    register_agents(repositories, [agent])
-    unregister_agent(repositories, agent[0].id)
-    assert publish(repositories, None) == []
-    assert_published(hosts, repositories)
+def test_a_removal_of_the_last_agent_is_published(hosts, registered, agent):
+    unregister_agent(registered, agent[0].id)
+    assert publish(registered, None) == []
+    assert_published(hosts, registered)
 
 
 def test_unknown_agents_and_repositories_are_named(repositories, tmp_path):

@@ -541,19 +541,3 @@ def test_publishing_without_repositories_says_what_is_missing(done):
     result = done.snakemake("publish")
     assert result.returncode != 0
     assert "needs posggym_repo and agent_models_repo" in result.stdout + result.stderr
-
-
-def test_a_real_checkpoint_is_registered_and_plays(root, shared_data, tmp_path):
-    folder = shared_data / "ppo-checkpoints" / "driving"
-    experiment = {
-        "checkpoint_dir": str(folder),
-        "register": {"policy_name": "ppo_{policy_id}"},
-        "verify_episodes": 20,
-    }
-    config = {"experiments": {"br": experiment}, "films": False}
-    workspace = Workspace(root, tmp_path, config)
-    workspace.succeed("results/br")
-    results = tmp_path / "results" / "br" / "BR"
-    verification = json.loads((results / "verification.json").read_text())
-    assert verification["passed"]
-    assert verification["policy_id"].endswith("/ppo_BR-v0")

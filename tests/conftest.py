@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pgpelib.utils.quick_start  # noqa: F401
+
+# isort: split
 import posggym.agents
 import pytest
 import torch

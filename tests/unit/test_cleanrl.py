@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,23 @@ import pytest
 import torch
 from torch import nn
 
-from cleanrl_agents import AGENTS, LARGEST, load_agent, save_agent
 from played_policies import converted_policy, decisions, episodes_of
 from posggym_es.policies.convertible import ConversionError
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.registry import read_policies, source_of
 from posggym_es.sources.settings import AgentSettings
 
+# The environment that each script was for.
+SCRIPTS = {
+    "ppo": "CartPole-v1",
+    "ppo_lstm": "CartPole-v1",
+    "ppo_continuous_action": "Pendulum-v1",
+    "dqn": "CartPole-v1",
+    "ddpg_continuous_action": "Pendulum-v1",
+    "td3_continuous_action": "Pendulum-v1",
+    "sac_continuous_action": "Pendulum-v1",
+}
+LARGEST_TORQUE = 2.0
 MODELS = Path(__file__).parents[1] / "data" / "sources" / "cleanrl"
 
 
@@ -24,67 +35,72 @@ def read(path: Path, **settings):
     return policy
 
 
-def largest_difference(policy, module, folder) -> float:
-    """Return how far actions or distributions are from the module's own."""
+def decided(converted, policy, episode) -> np.ndarray:
+    """Return actions or distributions in an episode, shape (steps, n)."""
+    found = decisions(converted, list(episode))
+    if policy.deterministic:
+        rows = [decision.action for decision in found]
+    else:
+        rows = [decision.distribution for decision in found]
+    return np.array(rows).reshape(len(found), -1)
+
+
+def module_differences(policy, module, folder) -> float:
+    """Return the largest difference from what a module gives in random play."""
     converted, env = converted_policy(policy, folder)
     worst = 0.0
     for episode in episodes_of(env, at_least=1000):
         with torch.no_grad():
             expected = module(torch.tensor(np.array(episode))).numpy()
-        found = decisions(converted, episode)
-        if policy.deterministic:
-            given = np.array([decision.action for decision in found])
-        else:
-            given = np.array([decision.distribution for decision in found])
-        if policy.outputs_are == "gaussian":
-            # POSGGym's distribution is in units of half the range.
-            expected = expected / LARGEST
-        worst = max(worst, np.abs(np.ravel(given) - np.ravel(expected)).max())
+        found = decided(converted, policy, episode)
+        worst = max(worst, np.abs(found - expected.reshape(found.shape)).max())
     return worst
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_converted_policies_act_as_the_script_does(tmp_path, name):
     path = MODELS / f"{name}.cleanrl_model"
-    policy = read(path, env_name=AGENTS[name].env_name)
-    module = load_agent(name, path)
-    most = 1e-5 if policy.deterministic else 1e-6
-    assert largest_difference(policy, module, tmp_path) <= most
+    policy = read(path, env_name=SCRIPTS[name])
+    converted, _ = converted_policy(policy, tmp_path)
+    recorded = np.load(path.with_suffix(".npz"))
+    expected, most = recorded["outputs"], 1e-5 if policy.deterministic else 1e-6
+    if policy.outputs_are == "gaussian":
+        # POSGGym's distribution is in units of half the range.
+        expected = expected / LARGEST_TORQUE
+    found = decided(converted, policy, recorded["observations"])
+    assert len(found) == 1000
+    assert np.abs(found - expected.reshape(found.shape)).max() <= most
 
 
 def test_layouts_are_recognised_by_their_names(tmp_path):
-    save_agent("ppo", tmp_path / "agent.pt")
+    shutil.copy(MODELS / "ppo.cleanrl_model", tmp_path / "agent.pt")
     assert source_of(tmp_path / "agent.pt").name == "cleanrl"
     assert source_of(tmp_path).name == "cleanrl"
     assert source_of(MODELS).name == "cleanrl"
 
 
 def test_another_activation_is_said(tmp_path):
-    path = MODELS / "ppo.cleanrl_model"
-    policy = read(path, env_name="CartPole-v1", activation="relu")
-    module = load_agent("ppo", path)
-    for number in (1, 3):
-        module.actor[number] = nn.ReLU()
-    assert largest_difference(policy, module, tmp_path) <= 1e-6
+    torch.manual_seed(0)
+    agent = nn.ModuleDict(
+        {
+            "critic": nn.Sequential(nn.Linear(4, 1)),
+            "actor": nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)),
+        }
+    )
+    torch.save(agent.state_dict(), tmp_path / "agent.pt")
+    policy = read(tmp_path / "agent.pt", env_name="CartPole-v1", activation="relu")
+    assert (
+        module_differences(policy, lambda x: agent["actor"](x).softmax(-1), tmp_path)
+        <= 1e-6
+    )
 
 
-def test_normalised_observations_are_said(tmp_path):
+def test_observation_statistics_of_another_size_are_refused():
     path = MODELS / "ppo_continuous_action.cleanrl_model"
-    mean, stdev, clip = [0.5, -0.25, 3.0], [0.5, 2.0, 4.0], 0.75
-    said = {"obs_mean": mean, "obs_stdev": stdev, "obs_clip": clip}
-    policy = read(path, env_name="Pendulum-v1", **said)
-    module = load_agent("ppo_continuous_action", path)
-
-    def normalized(episode):
-        episode = (episode - torch.tensor(mean)) / torch.tensor(stdev)
-        return module(episode.clamp(-clip, clip))
-
-    assert largest_difference(policy, normalized, tmp_path) <= 1e-6
-    said["obs_mean"] = [0.0]
     with pytest.raises(
         ExtractionError, match=r"shape \(1,\) do not match the network'"
     ):
-        read(path, env_name="Pendulum-v1", **said)
+        read(path, obs_mean=[0.0])
 
 
 def test_actions_of_other_bounds_are_refused(tmp_path):
@@ -149,9 +165,9 @@ def test_modules_are_read_by_the_names_of_their_layers(tmp_path):
     (tmp_path / "mine.yaml").write_text(DESCRIBED)
     assert source_of(tmp_path).name == "module"
     policy = read(tmp_path)
-    assert largest_difference(policy, module, tmp_path) <= 1e-6
+    assert module_differences(policy, module, tmp_path) <= 1e-6
     acting = read(tmp_path, deterministic=True)
-    best = largest_difference(acting, lambda x: module(x).argmax(-1), tmp_path)
+    best = module_differences(acting, lambda x: module(x).argmax(-1), tmp_path)
     assert best == 0
 
 

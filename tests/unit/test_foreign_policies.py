@@ -81,6 +81,17 @@ def test_discrete_policies_are_exact(tmp_path, outputs_are, kinds, clip):
     assert difference(policy, tmp_path) <= 1e-5
 
 
+def test_strong_normalisation_costs_a_linear_policy_no_digits(tmp_path):
+    policy = ForeignPolicy(
+        [Dense(np.array([[0.0, 0.03, 0.0, -0.01], np.zeros(4)]), np.zeros(2))],
+        "argmax",
+        "CartPole-v1",
+        {},
+        Normalization(np.full(4, 0.2), np.full(4, 0.1)),
+    )
+    assert difference(policy, tmp_path) == 0
+
+
 @pytest.mark.parametrize("outputs_are", ["clipped", "squashed", "gaussian"])
 @pytest.mark.parametrize("kinds", [[], ["tanh", "tanh"], ["relu", "tanh"], ["lstm"]])
 def test_continuous_policies_are_exact(tmp_path, outputs_are, kinds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -28,12 +29,15 @@ from posggym_es.models.posggym_model_file import model_file_bytes, read_model_fi
 from posggym_es.policies.convertible import ConversionError
 from posggym_es.policies.policy_file import read_policy, write_policy
 from posggym_es.policies.reference_agents import StochasticAgent
+from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.checkpoint_names import CheckpointError, latest_checkpoints
 from posggym_es.sources.ppo_checkpoints import (
     WeightlessError,
     load_checkpoint,
     usable_checkpoints,
 )
+from posggym_es.sources.registry import read_policies
+from posggym_es.sources.settings import AgentSettings
 
 
 def load_in_posggym(path: Path, report: dict, env, agent="0") -> PPOPolicy:
@@ -77,12 +81,60 @@ def test_continuous_policies_keep_means_and_stdevs(tmp_path):
     assert report["proof"]["max_difference"] < 1e-5
 
 
-def driving_checkpoint(folder) -> posggym.Env:
+def driving_checkpoint(folder, **changes) -> posggym.Env:
     env = posggym.make("DrivingContinuous-v0")
     inputs = env.observation_spaces["0"].shape[0]
     settings = {"env_id": "DrivingContinuous-v0", "env_kwargs": {}}
-    save_checkpoint(folder, inputs=inputs, outputs=4, **settings)
+    save_checkpoint(folder, inputs=inputs, outputs=4, **settings, **changes)
     return env
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("layers", [0, 1])
+def test_the_most_likely_action_is_taken_on_request(tmp_path, continuous, layers):
+    if continuous:
+        env = driving_checkpoint(tmp_path, layers=layers)
+    else:
+        env = posggym.make("CooperativeReaching-v0", **REACHING)
+        save_checkpoint(tmp_path, layers=layers)
+    agent = AgentSettings(deterministic=True)
+    ((path, report),) = convert_folder(tmp_path, tmp_path, agent=agent).items()
+    # Of `ActionProof`: POSGGym and the float64 reference have taken the same actions.
+    proof = report["proof"]
+    if continuous:
+        assert proof["max_difference"] <= 1e-5
+    else:
+        assert proof["different_actions"] == 0
+    converted = load_in_posggym(path, report, env)
+    sampling = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
+    original = StochasticAgent(sampling, env.model, "0")
+    converted.reset(seed=1)
+    original.reset(seed=1)
+    observations, _ = env.reset(seed=1)
+    for _ in range(30):
+        decision = original.decide(observations["0"])
+        if continuous:
+            processor = original.action_processor
+            expected = processor.unprocess(decision[0].clip(-1, 1))
+        else:
+            expected = decision.argmax()
+        assert converted.step(observations["0"]) == pytest.approx(expected, abs=1e-5)
+        observations, *_, done, _ = env.step(
+            {i: env.action_spaces[i].sample() for i in env.agents}
+        )
+        if done:
+            break
+
+
+def test_checkpoints_say_the_rest_themselves(tmp_path):
+    save_checkpoint(tmp_path)
+    policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
+    write_policy(dataclasses.replace(policy, deterministic=True), tmp_path / "x")
+    assert read_policy(tmp_path / "x").deterministic
+    (tmp_path / "agent.yaml").write_text("env_name: CartPole-v1\n")
+    with pytest.raises(ExtractionError, match="itself; leave out env_name"):
+        read_policies(tmp_path)
 
 
 @pytest.mark.slow

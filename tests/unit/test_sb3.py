@@ -29,7 +29,7 @@ ENVS = {
     "frozenlake": "FrozenLake-v1",
 }
 FILES = sorted(path.relative_to(MODELS) for path in MODELS.rglob("*.zip"))
-STOCHASTIC = ("PPO", "A2C", "TRPO", "RecurrentPPO")
+STOCHASTIC = ("PPO", "A2C", "TRPO", "RecurrentPPO", "MaskablePPO")
 
 
 def env_of(file: Path) -> str:

@@ -23,6 +23,7 @@ from posggym_es.policies.steps import (
     StepNetwork,
     check_steps,
     inputs_of,
+    only_means,
     outputs_of,
 )
 
@@ -219,12 +220,8 @@ class ForeignPolicy:
     def without_chance(self) -> Self:
         """Return the policy that takes the most likely action."""
         outputs = _MODES.get(self.outputs_are, self.outputs_are)
-        steps = list(self.steps)
-        if self.outputs_are == GAUSSIAN:
-            last = steps[-1]
-            assert isinstance(last, Dense)
-            half = len(last.bias) // 2
-            steps[-1] = Dense(last.weight[:half], last.bias[:half], last.activation)
+        gaussian = self.outputs_are == GAUSSIAN
+        steps = only_means(self.steps) if gaussian else self.steps
         return dataclasses.replace(self, steps=steps, outputs_are=outputs)
 
     def with_metadata(self, metadata: PolicyMetadata) -> Self:

@@ -122,14 +122,24 @@ def convert(
         layers[-1] = to_processed_units(last, policy.action, trained_with, processor)
     else:
         _check_discrete(processor)
-    # What computes x - m in front of a linear policy gives EPS times that.
-    is_small = len(layers) == 2 > len(policy.layers) and policy.activation == "tanh"
-    trunk, lstm, head = _as_recurrent(layers, policy.action, EPS if is_small else 1.0)
+    unit = _input_unit(policy.layers, layers, policy.activation)
+    trunk, lstm, head = _as_recurrent(layers, policy.action, unit)
     return ConvertedPolicy(
         _model(trunk, [lstm], head, policy.activation),
         ProcessorSpec(*policy.obs_processor),
         processor,
     )
+
+
+def _input_unit(
+    layers: Sequence[Layer | Step], normalizing: Sequence[Layer | Step], activation: str
+) -> float:
+    """Return the size of the last layer's inputs, with layers that normalise added.
+
+    What computes x - m in front of a linear policy gives EPS times that with tanh.
+    """
+    added = len(normalizing) == 2 > len(layers)
+    return EPS if added and activation == "tanh" else 1.0
 
 
 def _check_discrete(processor: ProcessorSpec) -> None:
@@ -245,7 +255,7 @@ def convert_foreign(
     trunk, middle, head = parts
     *hidden, last = head
     if policy.deterministic and action.kind == "discrete":
-        last = _without_common_part(last)
+        last = _without_common_part(last, _input_unit(steps, normalizing, activation))
     lstm, after = _as_lstms(middle, [*hidden, last])
     if policy.deterministic:
         after = [*after[:-1], *_actor(after[-1], action)]

@@ -139,6 +139,17 @@ def merged(steps: Sequence[Step]) -> list[Step]:
     return [*result, pending]
 
 
+def only_means(steps: Sequence[Step]) -> list[Step]:
+    """Return layers without the second half of the outputs, log standard deviations.
+
+    The last layer is a linear one.
+    """
+    *others, last = steps
+    assert isinstance(last, Dense)
+    half = len(last.bias) // 2
+    return [*others, Dense(last.weight[:half], last.bias[:half], last.activation)]
+
+
 def inputs_of(step: Step) -> int:
     """Return the number of inputs of a layer."""
     return int(step[0].shape[1])

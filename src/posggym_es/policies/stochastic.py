@@ -19,13 +19,14 @@ from pgpelib.utils.plain_data import is_line
 from posggym_es.models.network_weights import check_weights, first_weight
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.policies.convertible import ConversionError
+from posggym_es.policies.foreign import CATEGORICAL, GAUSSIAN, ForeignPolicy
+from posggym_es.policies.steps import Dense
 
 if TYPE_CHECKING:
     import posggym
     from gymnasium import spaces
 
-    from posggym_es.policies.convertible import ConvertedPolicy
-    from posggym_es.policies.reference_agents import StochasticAgent
+    from posggym_es.policies.convertible import ConvertedPolicy, ReferenceAgent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,8 @@ class StochasticPolicy:
         "tanh" or "relu".
     env_name, env_config
         "posggym:" and the id of the environment, and its keyword arguments.
+    deterministic
+        Whether the most likely action is taken instead of one by chance.
     metadata
         Metadata: algorithm, policy_id, update, timesteps.
 
@@ -57,7 +60,6 @@ class StochasticPolicy:
     """
 
     file_format: ClassVar[str] = "posggym-es-ppo-policy"
-    deterministic: ClassVar[bool] = False
     proved_in_self_play: ClassVar[bool] = False
 
     weights: dict[str, np.ndarray]
@@ -68,6 +70,7 @@ class StochasticPolicy:
     activation: str
     env_name: str
     env_config: dict[str, Any]
+    deterministic: bool = False
     metadata: PolicyMetadata = dataclasses.field(default_factory=PolicyMetadata)
 
     def __post_init__(self) -> None:
@@ -154,21 +157,51 @@ class StochasticPolicy:
         """Express the policy in POSGGym's format, see `ConvertiblePolicy`."""
         from posggym_es.policies.lossless import convert_stochastic
 
-        processors = self.processors_for(observation_space, action_space)
+        agent_spaces = observation_space, action_space
+        processors = self.processors_for(*agent_spaces)
         if action_processor not in (None, processors[1]):
             raise ConversionError(
                 "a stochastic policy keeps the action processor that it was trained "
                 f"with, {processors[1].name}; leave the action processor out"
             )
+        if self.deterministic:
+            return self._most_likely(*agent_spaces).to_posggym(*agent_spaces)
         return convert_stochastic(self, *processors)
 
     def reference_agent(
         self, model: posggym.POSGModel[Any, Any, Any], agent: str
-    ) -> StochasticAgent:
+    ) -> ReferenceAgent:
         """Return the policy as a player of an agent id, see `ConvertiblePolicy`."""
         from posggym_es.policies.reference_agents import StochasticAgent
 
+        if self.deterministic:
+            spaces = model.observation_spaces[agent], model.action_spaces[agent]
+            return self._most_likely(*spaces).reference_agent(model, agent)
         return StochasticAgent(self, model, agent)
+
+    def _most_likely(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
+    ) -> ForeignPolicy:
+        """Return the policy without chance, for an agent with the given spaces."""
+        from gymnasium import spaces
+
+        *others, last = self.actor_layers
+        hidden = [
+            layer if isinstance(layer, LSTM) else Dense(*layer, self.activation)
+            for layer in others
+        ]
+        obs_processor, action_processor = self.processors_for(
+            observation_space, action_space
+        )
+        return ForeignPolicy(
+            [*hidden, Dense(last[0], last[1])],
+            CATEGORICAL if isinstance(action_space, spaces.Discrete) else GAUSSIAN,
+            self.env_name,
+            self.env_config,
+            obs_processor=obs_processor,
+            action_processor=action_processor,
+            metadata=self.metadata,
+        ).without_chance()
 
     def training_episodes(
         self, env_id: str, endless_length: int
@@ -182,6 +215,9 @@ class StochasticPolicy:
             field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
         del fields["metadata"]
+        if not self.deterministic:
+            # As files had it before.
+            del fields["deterministic"]
         return fields.pop("weights"), fields
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -143,15 +144,17 @@ class SinglePolicySource(abc.ABC):
         """Select and read one policy; see `PolicySource`."""
 
 
-def refuse_settings(path: Path, settings: AgentSettings) -> None:
-    """Refuse settings for a file that says everything itself.
+def refuse_settings(
+    path: Path, settings: AgentSettings, allowed: Collection[str] = ()
+) -> None:
+    """Refuse settings for a file that says everything itself, but the allowed ones.
 
     Raises
     ------
     ExtractionError
         Naming the file and the settings.
     """
-    given = settings.given()
+    given = [key for key in settings.given() if key not in allowed]
     if given:
         raise ExtractionError(
             f"{path}: says everything about its agent itself; leave out "

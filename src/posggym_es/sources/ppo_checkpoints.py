@@ -7,6 +7,7 @@ random generators. All of these become records, which keep their fields and do n
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from pathlib import Path
@@ -25,7 +26,7 @@ from posggym_es.sources.checkpoint_names import (
     latest_checkpoints,
 )
 from posggym_es.sources.checkpoint_source import CheckpointSource
-from posggym_es.sources.settings import AgentSettings
+from posggym_es.sources.settings import AgentSettings, settings_for
 from posggym_es.sources.torch_content import named_weights, torch_content
 from posggym_es.tasks.family import POSGGYM_PREFIX
 
@@ -52,8 +53,10 @@ class PPOCheckpoints(CheckpointSource):
 
     def read(self, path: Path, settings: AgentSettings) -> ConvertiblePolicy:
         """Read a checkpoint; see `CheckpointSource`."""
-        refuse_settings(path, settings)
-        return load_checkpoint(path)
+        settings = settings_for(path, settings)
+        refuse_settings(path, settings, allowed=("deterministic",))
+        policy = load_checkpoint(path)
+        return dataclasses.replace(policy, deterministic=settings.deterministic is True)
 
 
 def load_checkpoint(path: Path) -> StochasticPolicy:

@@ -26,8 +26,8 @@ from pgpelib.foreign.safe_pickle import (
 from posggym_es.models.processor_settings import ActionProcessorSettings
 from posggym_es.models.processors import RESCALE_CONFIG
 from posggym_es.policies.convertible import ConvertiblePolicy
-from posggym_es.policies.foreign import ARGMAX, CATEGORICAL, GAUSSIAN
-from posggym_es.policies.steps import NO_ACTIVATION, Step
+from posggym_es.policies.foreign import ARGMAX, CATEGORICAL, GAUSSIAN, SQUASHED
+from posggym_es.policies.steps import NO_ACTIVATION, Step, only_means
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
 from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
@@ -64,6 +64,10 @@ _CLASSES = {
         f"{_MODULES}.dqn.torch.default_dqn_torch_rl_module",
         "DefaultDQNTorchRLModule",
     ): "DQN",
+    (
+        f"{_MODULES}.sac.torch.default_sac_torch_rl_module",
+        "DefaultSACTorchRLModule",
+    ): "SAC",
 }
 _NAMES: Names = {
     **PLAIN_NAMES,
@@ -72,6 +76,7 @@ _NAMES: Names = {
     **dict.fromkeys(_CLASSES),
     (f"{_MODULES}.ppo.ppo_catalog", "PPOCatalog"): None,
     (f"{_MODULES}.dqn.dqn_catalog", "DQNCatalog"): None,
+    (f"{_MODULES}.sac.sac_catalog", "SACCatalog"): None,
 }
 # Defaults of `DefaultModelConfig`.
 _ACTIVATIONS = {"fcnet_activation": "tanh", "head_fcnet_activation": "relu"}
@@ -170,7 +175,7 @@ def _saved(made: Any, weights: Weights) -> _Saved:
         raise ForeignFileError(f"{_ARGUMENTS_FILE} names no class")
     module, _, name = kind.name.rpartition(".")
     if (module, name) not in _CLASSES:
-        raise ForeignFileError(f"{kind.name} is no default module of PPO or DQN")
+        raise ForeignFileError(f"{kind.name} is no default module of PPO, DQN or SAC")
     arguments = made.get("ctor_args_and_kwargs")
     if not isinstance(arguments, tuple) or len(arguments) != 2:
         raise ForeignFileError(f"{_ARGUMENTS_FILE} has no arguments")
@@ -200,6 +205,11 @@ def _network(saved: _Saved) -> tuple[list[Step], str]:
         # The value of the state, in a dueling network, changes no argmax.
         steps = _encoder(weights, "encoder", usual)
         return [*steps, *_head(weights, "af", head)], ARGMAX
+    if saved.algorithm == "SAC":
+        steps = [*_encoder(weights, "pi_encoder", usual), *_head(weights, "pi", head)]
+        if saved.is_discrete:
+            return steps, CATEGORICAL
+        return only_means(steps), SQUASHED
     shared = any(name.startswith("encoder.encoder.") for name in weights)
     steps = _encoder(
         weights, "encoder.encoder" if shared else "encoder.actor_encoder", usual

@@ -29,6 +29,7 @@ from pgpelib.foreign.safe_pickle import (
     short,
 )
 from pgpelib.foreign.torch_files import load_archive, zip_entries
+from pgpelib.utils.plain_data import is_integer
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.foreign import (
     ARGMAX,
@@ -37,7 +38,7 @@ from posggym_es.policies.foreign import (
     GAUSSIAN,
     SQUASHED,
 )
-from posggym_es.policies.steps import Normalization, Step
+from posggym_es.policies.steps import Dense, Normalization, Step
 from posggym_es.sources.base import ExtractionError
 from posggym_es.sources.building import foreign_policy, metadata_of
 from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
@@ -56,10 +57,13 @@ from posggym_es.sources.torch_content import SPACE_NAMES, named_weights
 _SUFFIX = ".zip"
 # Of `CheckpointCallback`; the latest of each prefix is read.
 _STEPS_RE = re.compile(r"(.+)_(\d+)_steps")
+# Default of QR-DQN.
+_QUANTILES = 200
 # Parameters take a few kB, and the last observations of all environments.
 _MAX_PARAMETERS = 16 * 2**20
 
-_ON_POLICY, _DQN, _SAC, _TD3, _ARS = "on-policy", "dqn", "sac", "td3", "ars"
+_ON_POLICY, _DQN, _QRDQN = "on-policy", "dqn", "qrdqn"
+_SAC, _TD3, _ARS = "sac", "td3", "ars"
 # The algorithm of each policy class, and its default activation.
 _CLASSES: dict[tuple[str, str], tuple[str, str]] = {
     ("stable_baselines3.common.policies", "ActorCriticPolicy"): (_ON_POLICY, "tanh"),
@@ -67,7 +71,12 @@ _CLASSES: dict[tuple[str, str], tuple[str, str]] = {
         _ON_POLICY,
         "tanh",
     ),
+    ("sb3_contrib.common.maskable.policies", "MaskableActorCriticPolicy"): (
+        _ON_POLICY,
+        "tanh",
+    ),
     ("stable_baselines3.dqn.policies", "DQNPolicy"): (_DQN, "relu"),
+    ("sb3_contrib.qrdqn.policies", "QRDQNPolicy"): (_QRDQN, "relu"),
     ("stable_baselines3.sac.policies", "SACPolicy"): (_SAC, "relu"),
     ("sb3_contrib.tqc.policies", "TQCPolicy"): (_SAC, "relu"),
     ("stable_baselines3.td3.policies", "TD3Policy"): (_TD3, "relu"),
@@ -149,9 +158,8 @@ class _Saved(NamedTuple):
         """Name of the algorithm."""
         known = self.parameters
         if self.kind == _ON_POLICY:
-            recurrent = "Recurrent" if is_lstm(self.weights, "lstm_actor") else ""
             if "clip_range" in known:
-                return f"{recurrent}PPO"
+                return f"{self.policy_class[1].split('ActorCritic')[0]}PPO"
             return "TRPO" if "cg_max_steps" in known else "A2C"
         if self.kind == _TD3:
             return "DDPG" if known.get("policy_delay") == 1 else "TD3"
@@ -237,6 +245,9 @@ def _network(saved: _Saved, settings: AgentSettings) -> tuple[list[Step], str]:
     weights, activation = saved.weights, _activation(saved, settings)
     if saved.kind == _DQN:
         return _output_net(weights, "q_net.q_net", activation), ARGMAX
+    if saved.kind == _QRDQN:
+        quantiles = _output_net(weights, "quantile_net.quantile_net", activation)
+        return _means_of_quantiles(quantiles, saved), ARGMAX
     if saved.kind == _SAC:
         hidden = sequential(weights, "actor.latent_pi", activation)
         return [*hidden, linear(weights, "actor.mu")], SQUASHED
@@ -281,6 +292,23 @@ def _actor(
 
 def _output_net(weights: Weights, name: str, activation: str) -> list[Step]:
     return without_last_activation(sequential(weights, name, activation))
+
+
+def _means_of_quantiles(steps: list[Step], saved: _Saved) -> list[Step]:
+    """Return layers that give the mean of each action's quantiles, its value."""
+    *hidden, last = steps
+    assert isinstance(last, Dense)
+    count = saved.architecture.get("n_quantiles", _QUANTILES)
+    if not is_integer(count) or count < 1 or len(last.bias) % count:
+        raise ValueError(
+            f"{len(last.bias)} outputs are not {short(count)} quantiles of each action"
+        )
+    # Quantiles of all actions follow each other.
+    weight, bias = (
+        array.astype(np.float64).reshape(count, -1, *array.shape[1:]).mean(axis=0)
+        for array in (last.weight, last.bias)
+    )
+    return [*hidden, Dense(weight, bias)]
 
 
 def _check_spaces(saved: _Saved) -> None:

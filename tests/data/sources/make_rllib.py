@@ -20,12 +20,23 @@ import tree
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.dqn import DQNConfig
 from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.algorithms.sac import SACConfig
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.distribution.torch.torch_distribution import (
+    TorchSquashedGaussian,
+)
 from ray.rllib.core.rl_module import RLModule
 
 HIDDEN = {"fcnet_hiddens": [8, 8], "fcnet_activation": "tanh"}
 RELU = {"fcnet_hiddens": [8, 8], "fcnet_activation": "relu", "vf_share_layers": True}
 RECURRENT = {**HIDDEN, "use_lstm": True, "lstm_cell_size": 8, "max_seq_len": 10}
+HEADS = {
+    **HIDDEN,
+    "fcnet_activation": "relu",
+    "head_fcnet_hiddens": [6],
+    # Of the critic.
+    "fusionnet_hiddens": [8],
+}
 FREE = {**HIDDEN, "free_log_std": True}
 
 
@@ -41,6 +52,11 @@ def dqn(env: str, model: dict) -> AlgorithmConfig:
     return config.training(num_steps_sampled_before_learning_starts=32)
 
 
+def sac(env: str, model: dict) -> AlgorithmConfig:
+    config = SACConfig().environment(env).rl_module(model_config=model)
+    return config.training(num_steps_sampled_before_learning_starts=32)
+
+
 ALGORITHMS = {
     "ppo_cartpole": ppo("CartPole-v1", HIDDEN),
     "ppo_shared_cartpole": ppo("CartPole-v1", RELU),
@@ -48,6 +64,8 @@ ALGORITHMS = {
     "ppo_pendulum": ppo("Pendulum-v1", HIDDEN),
     "ppo_free_pendulum": ppo("Pendulum-v1", FREE),
     "dqn_cartpole": dqn("CartPole-v1", HIDDEN),
+    "sac_cartpole": sac("CartPole-v1", HIDDEN),
+    "sac_pendulum": sac("Pendulum-v1", HEADS),
 }
 
 
@@ -64,6 +82,11 @@ def results(module: RLModule) -> dict[str, np.ndarray]:
     with torch.no_grad():
         given = module.forward_inference(batch)
     outputs = given.get(Columns.ACTION_DIST_INPUTS, given.get(Columns.ACTIONS))
+    kind = module.get_inference_action_dist_cls()
+    if kind is TorchSquashedGaussian:
+        # `to_deterministic` of Ray 2.60 gives the mean without squashing it.
+        distribution = kind.from_logits(outputs)
+        outputs = distribution._squash(distribution.loc)
     return {
         "observations": observations.numpy(),
         "outputs": outputs.reshape(10, 100, -1).numpy(),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sb3_contrib import ARS, TQC, TRPO, RecurrentPPO
+from sb3_contrib import ARS, QRDQN, TQC, TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common import save_util
 from stable_baselines3.common.env_util import make_vec_env
@@ -35,6 +35,16 @@ MODELS: dict[str, tuple[Callable, str, dict]] = {
     "a2c_cartpole": (A2C, "CartPole-v1", {"policy_kwargs": SMALL}),
     "trpo_cartpole": (TRPO, "CartPole-v1", {"policy_kwargs": RELU, "n_steps": 64}),
     "dqn_cartpole": (DQN, "CartPole-v1", {"policy_kwargs": SMALL, **OFF_POLICY}),
+    "qrdqn_cartpole": (
+        QRDQN,
+        "CartPole-v1",
+        {"policy_kwargs": {**SMALL, "n_quantiles": 5}, **OFF_POLICY},
+    ),
+    "maskable_cartpole": (
+        MaskablePPO,
+        "CartPole-v1",
+        {"policy_kwargs": SEPARATE, "n_steps": 64},
+    ),
     "sac_pendulum": (SAC, "Pendulum-v1", {"policy_kwargs": CRITICS, **OFF_POLICY}),
     "td3_pendulum": (TD3, "Pendulum-v1", {"policy_kwargs": CRITICS, **OFF_POLICY}),
     "tqc_pendulum": (
@@ -74,7 +84,9 @@ def trained(kind: Callable, env: Any, arguments: dict) -> Any:
     defaults = {"policy": "MlpPolicy", "seed": 0, "device": "cpu"}
     # Copied, because models change their arguments.
     model = kind(env=env, **defaults | copy.deepcopy(arguments))
-    return model.learn(300)
+    # No environment here says which actions are possible.
+    masks = {"use_masking": False} if kind is MaskablePPO else {}
+    return model.learn(300, **masks)
 
 
 def main(folder: Path) -> None:

@@ -152,11 +152,15 @@ def with_saved_pickle(kind: str, valid: bytes, content: bytes) -> bytes:
 
 def with_policy_class(valid: bytes, content: bytes) -> bytes:
     """Return a model of Stable-Baselines3 with another pickle of its class."""
-    parts = parts_of(valid)
-    parameters = json.loads(parts["data"])
+    parameters = json.loads(parts_of(valid)["data"])
     text = base64.b64encode(content).decode()
     parameters["policy_class"] = {":serialized:": text}
-    return archive({**parts, "data": json.dumps(parameters).encode()})
+    return with_parameters(valid, json.dumps(parameters).encode())
+
+
+def with_parameters(valid: bytes, content: bytes) -> bytes:
+    """Return a model of Stable-Baselines3 with other parameters."""
+    return archive({**parts_of(valid), "data": content})
 
 
 class Call:
@@ -246,7 +250,7 @@ def model_bombs(valid: bytes, plain: dict[str, Bomb]) -> dict[str, Bomb]:
         "no_base64": (b'{"policy_class": {":serialized:": "?"}}', "not in base64"),
     }
     result = {
-        f"parameters_{key}": Bomb(archive({**parts, "data": data}), reason)
+        f"parameters_{key}": Bomb(with_parameters(valid, data), reason)
         for key, (data, reason) in texts.items()
     }
     for key, bomb in plain.items():

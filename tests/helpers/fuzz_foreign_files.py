@@ -35,6 +35,7 @@ with atheris.instrument_imports(include=["pgpelib", "posggym_es"]):
         SUFFIX,
         saved_part,
         valid_files,
+        with_parameters,
         with_policy_class,
         with_saved_pickle,
     )
@@ -44,7 +45,7 @@ from archive_tricks import parts_of, saved
 from pickle_bombs import number_bombs, pickled, plain_bombs, storage, storage_bytes
 
 # Larger inputs only take longer.
-MAX_LENGTH = 16_384
+MAX_LENGTH = 32_768
 # Seconds and megabytes of one input.
 TIMEOUT, MEMORY = 10, 2048
 # What is spent on an input before it is refused, so that thousands fit into a minute.
@@ -74,6 +75,11 @@ def targets(folder: Path) -> dict[str, Target]:
             "sb3",
             lambda data: with_policy_class(valid["sb3"], data),
             small,
+        ),
+        "sb3_parameters": (
+            "sb3",
+            lambda data: with_parameters(valid["sb3"], data),
+            [parts_of(valid["sb3"])["data"], b"[]"],
         ),
         "storage": ("model", lambda data: pickled(storage(data)), [*storages, *small]),
     }
@@ -115,7 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    inner = ("checkpoint_pickle", "sb3_pickle", "sb3_class", "storage")
+    inner = (
+        *("checkpoint_pickle", "sb3_pickle", "sb3_class", "sb3_parameters"),
+        "storage",
+    )
     parser.add_argument("target", choices=[*KINDS, *inner])
     parser.add_argument("--seconds", type=int, default=360)
     parser.add_argument("--seed", type=int, default=1)

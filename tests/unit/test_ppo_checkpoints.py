@@ -132,6 +132,11 @@ def test_checkpoints_say_the_rest_themselves(tmp_path):
     policy = load_checkpoint(tmp_path / "checkpoint_1_P0.pt")
     write_policy(dataclasses.replace(policy, deterministic=True), tmp_path / "x")
     assert read_policy(tmp_path / "x").deterministic
+    written = tmp_path / "x" / "policy.json"
+    fields = json.loads(written.read_text())
+    written.write_text(json.dumps({**fields, "deterministic": "yes"}))
+    with pytest.raises(ValueError, match="deterministic is neither true nor false"):
+        read_policy(tmp_path / "x")
     (tmp_path / "agent.yaml").write_text("env_name: CartPole-v1\n")
     with pytest.raises(ExtractionError, match="itself; leave out env_name"):
         read_policies(tmp_path)

@@ -76,6 +76,8 @@ class StochasticPolicy:
     def __post_init__(self) -> None:
         if self.activation not in list(ACTIVATIONS):
             raise ValueError(f"unknown activation {self.activation!r}")
+        if not isinstance(self.deterministic, bool):
+            raise ValueError("deterministic is neither true nor false")
         check_weights(
             self.weights,
             self.trunk_sizes,

@@ -239,7 +239,10 @@ def bombs(kind: str, valid: bytes) -> dict[str, Bomb]:
 def model_bombs(valid: bytes, plain: dict[str, Bomb]) -> dict[str, Bomb]:
     """Return models of Stable-Baselines3 with bombs in their parameters."""
     parts = parts_of(valid)
+    # Found by fuzzing: a line break became part of the message.
+    odd = {**json.loads(parts["data"]), "action_space": {":type:": "a\nb"}}
     texts = {
+        "line_break": (json.dumps(odd).encode(), r"its actions are 'a\\nb'"),
         "empty": (b"", "damaged"),
         "list": (b"[]", "not a mapping"),
         "deep": (b"[" * 200_000, "damaged"),

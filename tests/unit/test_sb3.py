@@ -195,7 +195,7 @@ def pickle_of(text: str) -> dict[str, str]:
             lambda p: p["action_space"].update(
                 {":type:": "<class 'gymnasium.spaces.multi_discrete.MultiDiscrete'>"}
             ),
-            "its actions are MultiDiscrete; only Box and Discrete can be expressed",
+            "its actions are 'MultiDiscrete'; only Box and Discrete can be expressed",
         ),
         (
             "ppo_cartpole.zip",

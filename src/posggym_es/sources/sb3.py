@@ -315,8 +315,8 @@ def _check_spaces(saved: _Saved) -> None:
     action = _kind_of(saved.parameters.get("action_space"))
     if action not in ("Box", "Discrete"):
         raise ValueError(
-            f"its actions are {action or 'unknown'}; only Box and Discrete can be "
-            "expressed"
+            f"its actions are {short(action or 'unknown')}; only Box and Discrete can "
+            "be expressed"
         )
     if _kind_of(saved.parameters.get("observation_space")) == "Dict":
         raise ValueError("it takes observations of a Dict, which cannot be expressed")

@@ -136,6 +136,26 @@ def test_an_agent_of_lunar_lander_plays_with_box2d(with_box2d, lander, tmp_path)
     assert steps > 10
 
 
+def test_commands_say_which_extra_they_need(base, tmp_path):
+    def command(*arguments):
+        return subprocess.run(
+            [base.with_name("posggym-es"), *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    agent = "Driving-v1/driving/seed3"
+    verified = command("verify", agent, "--episodes", "1")
+    assert "1 episodes replayed" in verified.stdout, verified.stderr
+    film = ("watch", agent, "--output", "film.mp4")
+    for arguments, extra in ((film, "film"), (("status",), "pipeline")):
+        missing = command(*arguments)
+        assert missing.returncode == 1
+        assert missing.stderr.endswith(f"pip install 'posggym-es[{extra}]'\n")
+        assert len(missing.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("env_id", "extra"),
     [

@@ -21,11 +21,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posggym_es.commands import convert
 from posggym_es.workflow import cli
-from posggym_es.conversion.folders import convert_folder
-from posggym_es.conversion.proof import MIN_OBSERVATIONS
-from posggym_es.models.processors import ProcessorSpec
-from posggym_es.sources.registry import SOURCE_NAMES
 
 
 def main() -> None:
@@ -33,43 +30,15 @@ def main() -> None:
     parser = cli.parser(__doc__)
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument(
-        "--checkpoint_dir", type=Path, help="a folder of checkpoints, or one of them"
+        "--checkpoint_dir",
+        dest="checkpoint",
+        type=Path,
+        help="a folder of checkpoints, or one of them",
     )
     given.add_argument("--checkpoint", type=Path, help="the file of one checkpoint")
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument(
-        "--action_processor",
-        type=cli.json_of(ProcessorSpec.from_json),
-        help="JSON of the processor to register with, instead of the derived one: "
-        '{"name": "RescaleProcessor", "config": {"min_val": -1, "max_val": 1}}',
-    )
-    parser.add_argument(
-        "--observations",
-        type=int,
-        default=MIN_OBSERVATIONS,
-        help="number of observations to compare the policies on (minimum and default: "
-        "%(default)s)",
-    )
-    parser.add_argument(
-        "--source",
-        choices=SOURCE_NAMES,
-        help="library that wrote the checkpoints; recognised by default",
-    )
-    cli.add_agent_argument(parser)
-    cli.add_env_module_argument(parser)
-    args = parser.parse_args()
-    written = convert_folder(
-        args.checkpoint_dir or args.checkpoint,
-        args.output_dir,
-        args.action_processor,
-        args.observations,
-        args.env_module,
-        args.source,
-        args.agent,
-    )
-    for path, report in written.items():
-        proof = ", ".join(f"{k} {v}" for k, v in report["proof"].items())
-        print(f"{path}: {proof}")
+    convert.add_options(parser)
+    convert.main(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -13,19 +13,15 @@ Examples
 
 from __future__ import annotations
 
+from posggym_es.commands import status
 from posggym_es.workflow import cli
-from posggym_es.config.experiments import Experiments
-from posggym_es.config.workflow_config import read_config
-from posggym_es.workflow.status import status_table, statuses
 
 
 def main() -> None:
     """Run the command line."""
     parser = cli.parser(__doc__)
-    cli.add_config_arguments(parser)
-    args = parser.parse_args()
-    experiments = Experiments(read_config(cli.config_of(args)), args.directory)
-    print(status_table(statuses(experiments, args.directory)))
+    status.add_arguments(parser)
+    status.main(parser.parse_args())
 
 
 if __name__ == "__main__":

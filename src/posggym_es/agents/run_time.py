@@ -19,6 +19,7 @@ from posggym.agents.utils import processors
 
 from pgpelib.foreign.safe_pickle import ForeignFileError
 from posggym_es.agents.folders import agent_folders, policy_file_of
+from posggym_es.agents.remote import fetch, is_url
 from posggym_es.models.posggym_model_file import parse_model_file
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
@@ -36,7 +37,8 @@ def register_agents(folder: str | Path) -> list[str]:
     ----------
     folder
         `results/registry`, the results folder of an experiment, or another folder with
-        agents below it.
+        agents below it. Or the URL of a git repository with agents, such as
+        `git+https://example.org/me/agents.git@main`, see `posggym_es.agents.remote`.
 
     Returns
     -------
@@ -46,10 +48,12 @@ def register_agents(folder: str | Path) -> list[str]:
     Raises
     ------
     ValueError
-        If there are no agents, a spec or policy file is missing or damaged, or an id is
-        already that of a different agent. In this case, none is registered.
+        If the URL cannot be fetched, there are no agents, a spec or policy file is
+        missing or damaged, or an id is already that of a different agent. In this case,
+        none is registered.
     """
-    root = Path(folder)
+    url = isinstance(folder, str) and is_url(folder)
+    root = fetch(str(folder)) if url else Path(folder)
     found = list(_policy_specs(root))
     if not found:
         raise ValueError(

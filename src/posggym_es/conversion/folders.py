@@ -14,8 +14,13 @@ from posggym.agents.torch_policy import PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.utils.files import write_bytes, write_json
-from posggym_es.conversion.proof import MIN_OBSERVATIONS, prove
-from posggym_es.conversion.report import MODEL_SUFFIX, conversion_report, report_file_of
+from posggym_es.conversion.proof import prove
+from posggym_es.conversion.report import (
+    MIN_OBSERVATIONS,
+    MODEL_SUFFIX,
+    conversion_report,
+    report_file_of,
+)
 from posggym_es.models.posggym_model_file import model_file_bytes
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.policies.convertible import (

@@ -22,11 +22,9 @@ from gymnasium import spaces
 from posggym.agents.torch_policy import PPOPolicy
 
 from posggym_es.conversion.float64_model import Bounded, Float64Model
+from posggym_es.conversion.report import MIN_OBSERVATIONS
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.utils.small_networks import small_networks
-
-# With fewer observations, a single tie in float32 would exceed the allowed share.
-MIN_OBSERVATIONS = 1000
 
 
 @dataclasses.dataclass(frozen=True)

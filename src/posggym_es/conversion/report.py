@@ -15,6 +15,9 @@ MODEL_SUFFIX = ".pkl"
 # The file's name if a source contains a single policy.
 MODEL_FILE = f"{SINGLE_POLICY}{MODEL_SUFFIX}"
 REPORT_FILE = "conversion.json"
+# That a proof compares: with fewer, a single tie in float32 would exceed the allowed
+# share.
+MIN_OBSERVATIONS = 1000
 # The part of a report that other steps read.
 _SCHEMA = {
     "type": "object",

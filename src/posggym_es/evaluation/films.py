@@ -14,7 +14,7 @@ import numpy.typing as npt
 import posggym
 from PIL import Image
 
-from posggym_es.evaluation.playing import CoPlayers
+from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.evaluation.verification import registered_player
 from posggym_es.registration.spec import AgentSpec
 
@@ -103,6 +103,56 @@ def record(
     """
     number = typical_episode(verification)
     seed, steps = verification["seeds"][number], verification["lengths"][number]
+    co_players = CoPlayers(**verification["company"])
+    frames, fps, episode = film_episode(
+        lambda: registered_player(spec, co_players, render_mode="rgb_array"),
+        spec.env_id,
+        seed,
+        steps,
+        on_frame,
+    )
+    if episode != verification["returns"][number]:
+        raise FilmError(
+            f"{spec.id}: the episode of seed {seed} returned {episode} when filmed and "
+            f"{verification['returns'][number]} when verified"
+        )
+    return frames, fps, {"seed": seed, "return": episode, "steps": steps}
+
+
+def film_episode(
+    make_player: Callable[[], Player],
+    env_id: str,
+    seed: int,
+    steps: int,
+    on_frame: Callable[[], None] | None = None,
+) -> tuple[list[Frame], int, float]:
+    """Play the episode of a seed, and render it.
+
+    Parameters
+    ----------
+    make_player
+        Creates the player, with render mode "rgb_array".
+    env_id
+        Id of its environment, for messages.
+    seed, steps
+        Seed and length of the episode.
+    on_frame
+        Called after each frame.
+
+    Returns
+    -------
+    frames : list of ndarray
+        Images, uint8 of shape (height, width, 3).
+    fps : int
+        Frames per second.
+    episode : float
+        Return of the episode.
+
+    Raises
+    ------
+    FilmError
+        If the environment cannot be rendered.
+    """
     frames: list[Frame] = []
     states = stride = fps = 0
 
@@ -117,11 +167,9 @@ def record(
         states += 1
 
     try:
-        co_players = CoPlayers(**verification["company"])
-        player = registered_player(spec, co_players, render_mode="rgb_array")
-        episode, _ = player.play(seed, show)
+        episode, _ = make_player().play(seed, show)
     except posggym.error.UnsupportedMode as error:
-        raise FilmError(f"{spec.env_id} has no images: {error}") from error
+        raise FilmError(f"{env_id} has no images: {error}") from error
     except (
         _RenderingError,
         gymnasium.error.Error,
@@ -131,16 +179,11 @@ def record(
     ) as error:
         reason = error.__cause__ or error
         raise FilmError(
-            f"{spec.env_id} cannot be rendered here "
+            f"{env_id} cannot be rendered here "
             f"({type(reason).__name__}: {reason}); MuJoCo needs the system libraries "
             "libegl1 or libosmesa6, and MUJOCO_GL=egl or osmesa"
         ) from error
-    if episode != verification["returns"][number]:
-        raise FilmError(
-            f"{spec.id}: the episode of seed {seed} returned {episode} when filmed and "
-            f"{verification['returns'][number]} when verified"
-        )
-    return frames, fps, {"seed": seed, "return": episode, "steps": steps}
+    return frames, fps, episode
 
 
 def _picture(env: Any) -> Frame:

@@ -15,6 +15,7 @@ from pgpelib.policies.policy import SavedPolicy
 from posggym_compiled.random.splitmix import policy_seed
 from posggym_es.models.model_downloads import ensure_model
 from posggym_es.policies.evolved import convertible
+from posggym_es.registration.environments import posggym_episodes
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.casting import Candidates, cast
 from posggym_es.tasks.partners import partner_pool
@@ -102,6 +103,21 @@ def make_actor(
         ensure_model(posggym.agents.registry[name])
     actor: Actor = posggym.agents.make(name, model, agent)
     return actor
+
+
+def player_of(
+    policy_id: str, co_players: CoPlayers, render_mode: str | None = None
+) -> Player:
+    """Return a player with any registered policy, by its id."""
+    spec = posggym.agents.registry[policy_id]
+    episodes = posggym_episodes(
+        spec.env_id, spec.env_args, render_mode, co_players.endless_length
+    )
+    return Player(
+        episodes,
+        co_players,
+        lambda model, agent: make_actor(policy_id, model, agent, {}),
+    )
 
 
 @small_networks()

@@ -12,6 +12,7 @@ import pandas as pd
 from pgpelib.training.run_folder import METRICS_FILE
 from pgpelib.utils.files import read_json, write_bytes, write_json, write_text
 from posggym_es.agents.folders import CONVERTED_FOLDER, policy_file_of
+from posggym_es.agents.loading import lines_of
 from posggym_es.config.result_names import CONFIG_FILE, CURVE_FILE
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.conversion.report import REPORT_FILE
@@ -38,20 +39,6 @@ MODELS_FOLDER = "posggym-agent-models"
 AGENTS_FOLDER = "agents"
 # Snakemake marks declared folders with its own file.
 _SNAKEMAKES_OWN = shutil.ignore_patterns(".snakemake_timestamp")
-
-
-def load_lines(spec: AgentSpec) -> list[str]:
-    """Return lines of Python code that load an agent."""
-    args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
-    agent = spec.valid_agent_ids[0] if spec.valid_agent_ids else "0"
-    lines = ["import posggym, posggym.agents"]
-    if spec.env_type == "gymnasium":
-        lines.append("import posggym_gymnasium  # registers Gymnasium tasks")
-    return [
-        *lines,
-        f'env = posggym.make("{spec.env_id}"{args})',
-        f'policy = posggym.agents.make("{spec.id}", env.model, "{agent}")',
-    ]
 
 
 def collect(
@@ -106,7 +93,7 @@ def collect(
                 "verification": read_json(folder / VERIFICATION_FILE),
                 "conversion": read_json(folder / CONVERTED_FOLDER / REPORT_FILE),
                 "metadata": read_metadata(folder / EXTRACTED_FOLDER),
-                "load": load_lines(spec),
+                "load": lines_of(spec),
                 "folder": target,
             }
         )
@@ -197,5 +184,5 @@ def loading_text(specs: Sequence[AgentSpec]) -> str:
         f"posggym-es (`export PYTHONPATH=<this folder>/{TREE_FOLDER}`).\n"
     )
     for spec in specs:
-        text += "\n```python\n" + "\n".join(load_lines(spec)) + "\n```\n"
+        text += "\n```python\n" + "\n".join(lines_of(spec)) + "\n```\n"
     return text

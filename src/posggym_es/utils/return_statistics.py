@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 
-# The whole of scipy.stats takes a second to import.
-from scipy.special import stdtrit
-
 
 def format_return(value: float) -> str:
     """Format a return with one decimal, or two if its magnitude is below 10."""
@@ -49,7 +46,7 @@ def student_margin(stdev: Any, count: int, confidence: float) -> Any:
     confidence
         Between 0 and 1.
     """
-    quantile = stdtrit(max(count - 1, 1), (1 + confidence) / 2)
+    quantile = _student_quantile(max(count - 1, 1), (1 + confidence) / 2)
     return quantile * (stdev / np.sqrt(max(count, 1)))
 
 
@@ -67,4 +64,13 @@ def welch_margin(a: Sequence[float], b: Sequence[float], confidence: float) -> f
     freedom = variance**2 / (
         shares[0] ** 2 / (len(a) - 1) + shares[1] ** 2 / (len(b) - 1)
     )
-    return float(stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance))
+    quantile = _student_quantile(float(freedom), (1 + confidence) / 2)
+    return float(quantile * np.sqrt(variance))
+
+
+def _student_quantile(freedom: float, probability: float) -> float:
+    # On demand, because playing agents does without SciPy; and the whole of
+    # scipy.stats takes a second to import.
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))

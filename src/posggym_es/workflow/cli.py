@@ -31,12 +31,15 @@ def run(main: Callable[[], None]) -> None:
     script = Path(sys.argv[0]).name
     try:
         main()
-    except OSError as error:
-        if error.filename is None or error.strerror is None:
-            sys.exit(f"{script}: {error}")
-        sys.exit(f"{script}: {error.filename}: {error.strerror}")
-    except (ValueError, RuntimeError) as error:
-        sys.exit(f"{script}: {error}")
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{script}: {message_of(error)}")
+
+
+def message_of(error: Exception) -> str:
+    """Return an error's message without the number of a system error."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def json_argument(text: str) -> Any:

@@ -1,0 +1,38 @@
+"""Lines of Python code that load an agent, for users to paste."""
+
+from __future__ import annotations
+
+from posggym.agents.registration import PolicySpec
+
+from posggym_es.registration.spec import AgentSpec
+
+# A source of agents: the zoo of this package, instead of a folder or URL.
+ZOO = "zoo"
+
+
+def lines_of(spec: AgentSpec | PolicySpec, source: str | None = None) -> list[str]:
+    """Return lines of Python code that load an agent.
+
+    Parameters
+    ----------
+    spec
+        The agent.
+    source
+        What to register: a folder or URL with agents, or `ZOO`. None if the imported
+        posggym has the agent.
+    """
+    args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
+    agent = spec.valid_agent_ids[0] if spec.valid_agent_ids else "0"
+    lines = ["import posggym, posggym.agents"]
+    if source == ZOO:
+        lines = ["import posggym, posggym.agents, posggym_es.zoo"]
+    elif source is not None:
+        lines = ["import posggym, posggym.agents, posggym_es"]
+        lines.append(f'posggym_es.register_agents("{source}")')
+    elif getattr(spec, "env_type", None) == "gymnasium":
+        lines.append("import posggym_gymnasium  # registers Gymnasium tasks")
+    return [
+        *lines,
+        f'env = posggym.make("{spec.env_id}"{args})',
+        f'policy = posggym.agents.make("{spec.id}", env.model, "{agent}")',
+    ]

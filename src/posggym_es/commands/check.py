@@ -1,0 +1,33 @@
+"""Derive all published files from the trained policies again, and compare.
+
+Runs in a checkout; lists the files in results/ that differ. Other options are passed on
+to Snakemake.
+
+Examples
+--------
+  posggym-es check
+  posggym-es check --scale smoke --cores 2
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from posggym_es.commands.run import require_checkout, start_snakemake
+
+EXTRA = "pipeline"
+PASSES_ON = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("--cores", default="all", help="number of cores (default: all)")
+    parser.add_argument("--scale", help="scale to use instead of the config's")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Replace this process by Snakemake."""
+    require_checkout()
+    args.configfile = [Path("config/config.yaml")]
+    start_snakemake(["check"], args)

@@ -1,0 +1,100 @@
+"""Agents by what users call them: a folder, a place in the zoo, or an id."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import posggym.agents
+from posggym.agents.registration import PolicySpec
+
+import posggym_es.zoo
+from pgpelib.utils.hints import did_you_mean
+from posggym_es.agents.folders import agent_folders
+from posggym_es.agents.run_time import register_agents
+from posggym_es.evaluation.file_names import VERIFICATION_FILE
+from posggym_es.evaluation.playing import CoPlayers
+from posggym_es.evaluation.verification import read_verification
+from posggym_es.registration.environments import posggym_episodes
+from posggym_es.registration.spec import SPEC_FILE, AgentSpec
+from posggym_es.tasks.family import RANDOM_POLICY
+
+# What the workflow registers all agents in, if this is a folder that it ran in.
+REGISTRY = Path("results/registry")
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundAgent:
+    """An agent that is registered in this process.
+
+    Parameters
+    ----------
+    spec
+        POSGGym's spec.
+    folder
+        Its folder; None for an agent of the installed posggym.
+    """
+
+    spec: PolicySpec
+    folder: Path | None = None
+
+    def co_players(self) -> CoPlayers:
+        """Return who it plays with: as verified, or else itself, or random ones.
+
+        Raises
+        ------
+        ValueError
+            If its verification is damaged.
+        """
+        if self.folder is not None and (self.folder / VERIFICATION_FILE).exists():
+            verified = read_verification(self.folder / VERIFICATION_FILE)
+            company = CoPlayers(**verified["company"])
+            if company.siblings:
+                register_agents(self.folder.parent)
+            return company
+        valid = self.spec.valid_agent_ids
+        env = posggym_episodes(self.spec.env_id, self.spec.env_args).env
+        agents = list(env.possible_agents)
+        env.close()
+        if valid is None or set(agents) <= set(valid):
+            return CoPlayers()
+        return CoPlayers(valid[0], [RANDOM_POLICY])
+
+
+def find_agent(name: str) -> FoundAgent:
+    """Return the agent that a user names, and register it.
+
+    Parameters
+    ----------
+    name
+        A folder with one agent below it, in results or the zoo; or the id of an agent
+        of the zoo, of `results/registry` in this folder, or of the installed posggym.
+
+    Raises
+    ------
+    ValueError
+        If there is no such agent, or more than one.
+    """
+    for root in (Path(name), posggym_es.zoo.FOLDER / name):
+        if root.is_dir():
+            return _only_agent_in(root)
+    roots = [posggym_es.zoo.FOLDER, *([REGISTRY] if REGISTRY.is_dir() else [])]
+    for root in roots:
+        for folder in agent_folders(root):
+            if AgentSpec.read(folder / SPEC_FILE).id == name:
+                return _only_agent_in(folder)
+    known = posggym.agents.registry
+    if name in known:
+        return FoundAgent(known[name])
+    raise ValueError(
+        f"unknown agent {name!r}{did_you_mean(name, list(known))}; name a folder in "
+        "results/ or zoo/, or the id of a registered agent"
+    )
+
+
+def _only_agent_in(root: Path) -> FoundAgent:
+    ids = register_agents(root)
+    if len(ids) > 1:
+        raise ValueError(f"{root}: {len(ids)} agents; name one of {', '.join(ids)}")
+    (folder,) = agent_folders(root)
+    return FoundAgent(posggym.agents.registry[ids[0]], folder)

@@ -37,16 +37,16 @@ def test_help_names_every_command(capsys):
         main.main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    names = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+    names = [main.name_of(command) for command in COMMANDS]
     assert {"run", "status", "watch", "load", "convert", "verify", "check"} <= set(
         names
     )
-    assert all(f"\n    {name} " in text for name in names)
+    assert all(f"\n    {name}" in text for name in names)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.__name__)
 def test_examples_of_the_help_are_valid_command_lines(command, capsys):
-    name = command.__name__.rpartition(".")[2]
+    name = main.name_of(command)
     examples = command.__doc__.partition("Examples\n--------\n")[2].splitlines()
     assert examples
     for line in examples:

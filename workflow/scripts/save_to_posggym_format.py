@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posggym_es.commands import convert
 from posggym_es.workflow import cli
+from posggym_es.commands import convert
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ Examples
 
 from __future__ import annotations
 
-from posggym_es.commands import status
 from posggym_es.workflow import cli
+from posggym_es.commands import status
 
 
 def main() -> None:

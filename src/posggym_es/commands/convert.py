@@ -16,9 +16,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from posggym_es.workflow import cli
 from posggym_es.conversion.report import MIN_OBSERVATIONS
 from posggym_es.models.processors import ProcessorSpec
-from posggym_es.workflow import cli
 
 EXTRA = None
 

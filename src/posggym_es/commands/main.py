@@ -9,12 +9,30 @@ import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
-from posggym_es.commands import check, convert, load, run, status, verify, watch
+from posggym_es.commands import (
+    check,
+    convert,
+    load,
+    push_to_hub,
+    run,
+    status,
+    verify,
+    watch,
+)
 from posggym_es.workflow.cli import message_of
 
 # Each has a docstring with examples, `add_arguments`, `main`, and `EXTRA`: what it
 # needs to be installed, or None.
-COMMANDS: tuple[ModuleType, ...] = (run, status, watch, load, convert, verify, check)
+COMMANDS: tuple[ModuleType, ...] = (
+    run,
+    status,
+    watch,
+    load,
+    convert,
+    verify,
+    check,
+    push_to_hub,
+)
 
 EPILOG = """\
 examples:
@@ -24,6 +42,11 @@ examples:
   posggym-es load results/registry
   posggym-es COMMAND --help
 """
+
+
+def name_of(command: ModuleType) -> str:
+    """Return the name of a command, such as `push-to-hub`."""
+    return command.__name__.rpartition(".")[2].replace("_", "-")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         text = command.__doc__ or ""
         inner = choice.add_parser(
-            command.__name__.rpartition(".")[2],
+            name_of(command),
             help=text.partition("\n")[0].rstrip("."),
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,

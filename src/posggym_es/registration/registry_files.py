@@ -21,8 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import black
-
 from pgpelib.utils.files import write_bytes
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.source_text import Source
@@ -650,4 +648,7 @@ def _value(spec: AgentSpec, value: Any) -> str:
 
 
 def _formatted(code: str) -> str:
+    # On demand, because reading registration code does without it.
+    import black
+
     return black.format_str(code, mode=black.Mode(line_length=_LINE_LENGTH))

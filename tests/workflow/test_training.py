@@ -114,8 +114,8 @@ def test_roles_end_with_the_same_numbers_in_parts_and_with_more_workers(
 def test_a_best_response_learns_against_registered_policies(tmp_path):
     training = train(
         tmp_path,
-        env_name="posggym:Driving-v1",
-        partners=["Driving-v1/A40Shortestpath-v0", "Driving-v1/A100Shortestpath-v0"],
+        env_name="posggym:CooperativeReaching-v0",
+        partners=["CooperativeReaching-v0/H1-v0", "CooperativeReaching-v0/H2-v0"],
         popsize=4,
         popsize_max=None,
         num_interactions=None,
@@ -325,10 +325,9 @@ def test_a_flipped_bit_in_the_state_is_noticed_or_harmless(reference, tmp_path):
             assert all((read[name] == array).all() for name, array in state.items())
 
 
-@pytest.mark.parametrize("env_id", ["CooperativeReaching-v0", "DrivingContinuous-v0"])
-def test_posggym_self_play_is_a_function_of_the_seed(tmp_path, env_id):
+def test_posggym_self_play_is_a_function_of_the_seed(tmp_path):
     changes = {
-        "env_name": f"posggym:{env_id}",
+        "env_name": "posggym:CooperativeReaching-v0",
         "popsize_max": None,
         "num_interactions": None,
     }

@@ -26,14 +26,23 @@ SMALL = {
     "re_eval_num_episodes": 4,
     "save_interval": 1,
 }
-GAME = {**SMALL, "env_name": "posggym:RockPaperScissors-v0"}
-ROLES = {**SMALL, "env_name": "posggym:TwoPaths-v0", "roles": ["0", "1"]}
+# Other tests train in the same environments, and share the compiled kernels.
+GAME = {**SMALL, "env_name": "posggym:CooperativeReaching-v0"}
+ROLES = {**SMALL, "env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "1"]}
+# Its solution is a mixture: what one player wins, the other one loses.
+ZERO_SUM = {**SMALL, "env_name": "posggym:RockPaperScissors-v0"}
 CONFIG = {
     "films": False,
     "populations": {
         "alone": {"method": "sp", "train": ROLES},
         "levels": {"method": "klr", "train": GAME, "levels": 1},
-        "levels_br": {"method": "klr_br", "train": ROLES, "levels": 1},
+        "levels_br": {
+            "method": "klr_br",
+            "train": ROLES,
+            "levels": 1,
+            # KLR1_i0 is the name of one of POSGGym's own.
+            "register": {"policy_name": "level_{member}"},
+        },
         "answered": {
             "method": "sp_br",
             "train": GAME,
@@ -42,7 +51,7 @@ CONFIG = {
         "fictitious": {"method": "fcp", "train": {**GAME, "stochastic": True}},
         "oracles": {
             "method": "psro",
-            "train": GAME,
+            "train": ZERO_SUM,
             "iterations": 2,
             "payoff_episodes": 5,
         },
@@ -97,13 +106,13 @@ def test_every_method_trains_against_its_partners(trained):
 def test_a_population_is_registered_like_an_experiment(trained):
     folder = trained.folder / "results" / "fictitious"
     page = (folder / "index.html").read_text()
-    assert "RockPaperScissors-v0/FCP-v0" in page
-    assert "RockPaperScissors-v0/sp_seed0-v0" in page
+    assert "CooperativeReaching-v0/size=5/FCP-v0" in page
+    assert "CooperativeReaching-v0/size=5/sp_seed0-v0" in page
     load = (
         "import posggym, posggym.agents\n"
-        'env = posggym.make("RockPaperScissors-v0")\n'
+        'env = posggym.make("CooperativeReaching-v0")\n'
         'for name in ("sp_seed0", "FCP"):\n'
-        '    name = f"RockPaperScissors-v0/{name}-v0"\n'
+        '    name = f"CooperativeReaching-v0/size=5/{name}-v0"\n'
         '    print(posggym.agents.make(name, env.model, "0").policy_id)\n'
     )
     assert "FCP" in trained.python("results/fictitious/posggym-tree", load)

@@ -24,9 +24,10 @@ $(STAMP): pyproject.toml requirements.lock $(INSTALLERS)
 	touch $@
 
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
-	$(ACTIVE) snakemake --cores $(CORES) register_all \
+	$(ACTIVE) posggym-es run register_all --cores $(CORES) \
 		--config only=lunarlander,driving "experiments={lunarlander: {seeds: [1]}}"
-	@cat results/registry/README.md
+	@echo "Open results/index.html. To load the agents:"
+	@$(BIN)/posggym-es load results/registry
 
 test: $(STAMP) ## run all tests
 	$(ACTIVE) python -m $(TESTS)

@@ -60,6 +60,9 @@ from pgpelib.training.loop import GenerationReport, Training
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
 
+# Set by `posggym-es run`: only re-evaluations are shown, with the run's name.
+SHORT = bool(os.environ.get("POSGGYM_ES_SHORT"))
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -116,6 +119,7 @@ class Progress:
     """
 
     def __init__(self, training: Training) -> None:
+        self._prefix = "/".join(training.run_dir.parts[-3:-1])
         self._interactive = sys.__stderr__ is not None and sys.__stderr__.isatty()
         self._niters = training.config.niters
         self._bar = tqdm(
@@ -139,11 +143,12 @@ class Progress:
             figures["re-eval"] = _numbers(rows, "re_eval_mean")
         self._bar.update()
         self._bar.set_postfix(figures)
-        if not self._interactive:
+        if not self._interactive and (not SHORT or metrics["re_eval_mean"] is not None):
             rate = metrics["elapsed"] / metrics["generation"]
             left = rate * (self._niters - metrics["generation"])
             print(
-                f"generation {metrics['generation']}/{self._niters}: "
+                (f"{self._prefix}: " if SHORT else "")
+                + f"generation {metrics['generation']}/{self._niters}: "
                 + ", ".join(f"{name} {value}" for name, value in figures.items())
                 + f", ETA {datetime.timedelta(seconds=round(left))}",
                 flush=True,
@@ -291,6 +296,7 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+        level=logging.WARNING if SHORT else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
     )
     main(sys.argv[1:])

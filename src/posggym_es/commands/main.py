@@ -66,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
             help=text.partition("\n")[0].rstrip("."),
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            # Snakemake's --config is not short for --configfile.
+            allow_abbrev=False,
         )
         command.add_arguments(inner)
         inner.set_defaults(command=command, parser=inner)

@@ -90,7 +90,7 @@ def start_snakemake(targets: list[str], args: argparse.Namespace) -> None:
         If Snakemake is not installed.
     """
     importlib.import_module("snakemake")
-    options = ["--cores", args.cores]
+    options = ["--logger", "short", "--cores", args.cores]
     if len(args.configfile) > 1:
         # Snakemake reads the first one itself.
         options += ["--configfile", *map(str, args.configfile[1:])]
@@ -103,4 +103,6 @@ def start_snakemake(targets: list[str], args: argparse.Namespace) -> None:
     # The steps' commands start `python`: the one that this package is installed in.
     bin_folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
+    # Training then shows re-evaluations only; metrics.csv has all generations.
+    os.environ.setdefault("POSGGYM_ES_SHORT", "1")
     os.execv(sys.executable, command)

@@ -15,11 +15,23 @@ from hosts import git
 from posggym_es.agents.remote import is_url
 from posggym_es.commands import finding, main, run, watch
 from posggym_es.commands.main import COMMANDS
-from posggym_es.zoo import AGENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = "Driving-v1/driving/seed3"
+ID_IN_ZOO = "CooperativeReaching-v0/size=5/pgpe_sp_seed0-v0"
 POSGGYMS_OWN = "Driving-v1/A40Shortestpath-v0"
+
+
+@pytest.fixture(autouse=True)
+def registered_for_the_test(monkeypatch):
+    """Forget the agents that a command registers, for other tests of the process."""
+    before = dict(posggym.agents.registry)
+    # An import registers the zoo.
+    monkeypatch.delitem(sys.modules, "posggym_es.zoo", raising=False)
+    yield
+    sys.modules.pop("posggym_es.zoo", None)
+    posggym.agents.registry.clear()
+    posggym.agents.registry.update(before)
 
 
 def posggym_es_command(*arguments, cwd=ROOT, **kwargs):
@@ -84,7 +96,7 @@ def test_verify_tells_a_changed_episode(tmp_path, capsys):
         main.main(["verify", str(tmp_path)])
 
 
-@pytest.mark.parametrize("agent", [DRIVER, AGENTS[-1], POSGGYMS_OWN])
+@pytest.mark.parametrize("agent", [DRIVER, ID_IN_ZOO, POSGGYMS_OWN])
 def test_watch_films_without_a_display(agent, tmp_path, monkeypatch, capsys):
     for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(variable, raising=False)

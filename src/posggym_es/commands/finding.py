@@ -8,7 +8,6 @@ from pathlib import Path
 import posggym.agents
 from posggym.agents.registration import PolicySpec
 
-import posggym_es.zoo
 from pgpelib.utils.hints import did_you_mean
 from posggym_es.agents.folders import agent_folders
 from posggym_es.agents.run_time import register_agents
@@ -75,10 +74,13 @@ def find_agent(name: str) -> FoundAgent:
     ValueError
         If there is no such agent, or more than one.
     """
-    for root in (Path(name), posggym_es.zoo.FOLDER / name):
+    # Here, because the import registers the zoo.
+    from posggym_es import zoo
+
+    for root in (Path(name), zoo.FOLDER / name):
         if root.is_dir():
             return _only_agent_in(root)
-    roots = [posggym_es.zoo.FOLDER, *([REGISTRY] if REGISTRY.is_dir() else [])]
+    roots = [zoo.FOLDER, *([REGISTRY] if REGISTRY.is_dir() else [])]
     for root in roots:
         for folder in agent_folders(root):
             if AgentSpec.read(folder / SPEC_FILE).id == name:

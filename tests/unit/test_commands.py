@@ -82,6 +82,15 @@ def test_load_prints_lines_that_load_the_agent(tmp_path, capsys):
     scope = {}
     exec(block, scope)
     assert scope["policy"].policy_id == spec.id
+    # One's own agent may have the id of another one in the zoo.
+    folder = tmp_path / "own" / "agent"
+    own, _ = make_agent(
+        folder, "posggym:CooperativeReaching-v0", "pgpe_sp_seed0", env_args_id="size=5"
+    )
+    assert own.id == ID_IN_ZOO
+    main.main(["load", str(folder)])
+    assert str(folder) in capsys.readouterr().out
+    del posggym.agents.registry[own.id]
     main.main(["load", DRIVER])
     assert "posggym_es.zoo" in capsys.readouterr().out
     main.main(["load", POSGGYMS_OWN])

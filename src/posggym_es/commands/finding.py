@@ -74,12 +74,13 @@ def find_agent(name: str) -> FoundAgent:
     ValueError
         If there is no such agent, or more than one.
     """
-    # Here, because the import registers the zoo.
+    if Path(name).is_dir():
+        return _only_agent_in(Path(name))
+    # Not before: the import registers the zoo, whose ids one's own agents may have.
     from posggym_es import zoo
 
-    for root in (Path(name), zoo.FOLDER / name):
-        if root.is_dir():
-            return _only_agent_in(root)
+    if (zoo.FOLDER / name).is_dir():
+        return _only_agent_in(zoo.FOLDER / name)
     roots = [zoo.FOLDER, *([REGISTRY] if REGISTRY.is_dir() else [])]
     for root in roots:
         for folder in agent_folders(root):

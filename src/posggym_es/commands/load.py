@@ -27,7 +27,6 @@ def main(args: argparse.Namespace) -> None:
     """Register, and print."""
     import posggym.agents
 
-    import posggym_es.zoo
     from posggym_es.agents.loading import lines_of
     from posggym_es.agents.remote import is_url
     from posggym_es.agents.run_time import register_agents
@@ -38,10 +37,12 @@ def main(args: argparse.Namespace) -> None:
     elif Path(args.source).is_dir():
         ids, source = register_agents(args.source), str(Path(args.source).resolve())
     else:
+        from posggym_es.zoo import FOLDER
+
         agent = find_agent(args.source)
         ids, source = [agent.spec.id], None
         if agent.folder is not None:
-            inside = agent.folder.is_relative_to(posggym_es.zoo.FOLDER)
+            inside = agent.folder.is_relative_to(FOLDER)
             source = "zoo" if inside else str(agent.folder.resolve())
     for name in ids:
         spec = posggym.agents.registry[name]

@@ -38,7 +38,6 @@ def main(args: argparse.Namespace) -> None:
     """
     from pathlib import Path
 
-    import posggym_es.zoo
     from posggym_es.agents.folders import agent_folders
     from posggym_es.agents.run_time import register_agents
     from posggym_es.commands.finding import find_agent
@@ -48,9 +47,13 @@ def main(args: argparse.Namespace) -> None:
 
     folders: list[Path] = []
     for name in args.agent:
-        roots = [Path(name), posggym_es.zoo.FOLDER / name]
-        found = next((root for root in roots if root.is_dir()), None)
-        if found is not None:
+        found = Path(name)
+        if not found.is_dir():
+            # Not before: the import registers the zoo, whose ids others may have.
+            from posggym_es.zoo import FOLDER
+
+            found = FOLDER / name
+        if found.is_dir():
             register_agents(found)
             folders += agent_folders(found)
         elif (folder := find_agent(name).folder) is not None:

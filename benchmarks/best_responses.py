@@ -48,8 +48,10 @@ EVALUATION_SEED = 2**31
 # What all best responses are trained with.
 RECIPE: dict[str, Any] = {
     "niters": 10**6,
+    "hidden": [],
+    "stochastic": True,
     "episodes_per_solution": 2,
-    "popsize": 1000,
+    "popsize": 500,
     "re_eval_num_episodes": 1000,
     "keep_best": True,
     "save_interval": 10**6,

@@ -146,7 +146,11 @@ class CompiledTask(PosggymTask):
         own = compiled(batch.architecture)
         if batch.others:
             opponents = [
-                opponent(batch.architecture, layers, self._action_of(i).is_stochastic)
+                opponent(
+                    batch.architecture,
+                    layers,
+                    self._interfaces[i].action.is_stochastic,
+                )
                 for i, layers in batch.others.items()
             ]
             return self._make_players(own, opponents)

@@ -68,7 +68,11 @@ class _AgentInterface:
     """Converts an agent's observations for a network, and its outputs to actions."""
 
     def __init__(
-        self, obs_space: spaces.Space[Any], act_space: spaces.Space[Any], env_name: str
+        self,
+        obs_space: spaces.Space[Any],
+        act_space: spaces.Space[Any],
+        env_name: str,
+        stochastic: bool,
     ) -> None:
         self._spaces = obs_space, act_space
         self.obs_processor = derived_processor(obs_space)
@@ -77,6 +81,8 @@ class _AgentInterface:
         self.observation_size = flat_size(obs_space, env_name)
         processed = processed_space(self.action_processor, act_space)
         self.action: ActionSpec = action_spec(processed, env_name)
+        if stochastic and self.action.n is not None:
+            self.action = ActionSpec("categorical", n=self.action.n)
 
     @functools.cached_property
     def process(self) -> Processor:
@@ -90,10 +96,14 @@ class _AgentInterface:
 
     def check(self, policy: SavedPolicy, where: str) -> None:
         """Refuse a saved policy that does not fit the agent, as one of `where`."""
-        own = self.observation_size, self.action.kind, self.action.output_size
-        action = policy.action
-        kind = "discrete" if action.is_stochastic else action.kind
-        others = policy.observation_size, kind, action.output_size
+        own, others = (
+            (
+                each.observation_size,
+                "box" if each.action.n is None else "discrete",
+                each.action.output_size,
+            )
+            for each in (self, policy)
+        )
         if own != others or policy.obs_processor[0] != self.obs_processor[0]:
             raise ValueError(
                 "partners: a policy that was trained in "
@@ -103,15 +113,24 @@ class _AgentInterface:
             )
 
     def player(
-        self, network: Network, action: ActionSpec, rng: np.random.Generator
+        self, network: Network, action: ActionSpec, seed: int
     ) -> Callable[[Any], Any]:
         """Return a function from observations to actions that uses a network."""
-        act = network.start()
+        act, decode = network.start(), self.decoder(action, seed)
+        return lambda observation: decode(act(self.process(observation)))
 
-        def play(observation: Any) -> Any:
-            return self.unprocess(action.decode(act(self.process(observation)), rng))
+    def decoder(self, action: ActionSpec, seed: int) -> Callable[[Array], Any]:
+        """Return a function from a network's outputs to actions.
 
-        return play
+        Parameters
+        ----------
+        action
+            How outputs become actions.
+        seed
+            What actions are drawn with, if they are, see `policy_seed`.
+        """
+        rng = np.random.default_rng(seed) if action.is_stochastic else None
+        return lambda outputs: self.unprocess(action.decode(outputs, rng))
 
 
 class PosggymTask(Task):
@@ -178,7 +197,10 @@ class PosggymTask(Task):
         self._decrease = options.decrease_rewards_by
         self._interfaces = {
             i: _AgentInterface(
-                env.observation_spaces[i], env.action_spaces[i], env_name
+                env.observation_spaces[i],
+                env.action_spaces[i],
+                env_name,
+                options.stochastic,
             )
             for i in self._agents
         }
@@ -187,12 +209,8 @@ class PosggymTask(Task):
         self.action_processor = own.action_processor
         self.observation_size = own.observation_size
         self.action = own.action
-        if options.stochastic:
-            if own.action.kind != "discrete":
-                raise ValueError(
-                    f"{env_name}: stochastic policies need discrete actions"
-                )
-            self.action = ActionSpec("categorical", n=own.action.n)
+        if options.stochastic and not own.action.is_stochastic:
+            raise ValueError(f"{env_name}: stochastic policies need discrete actions")
         self._partners = partner_pool(self._agents, partners)
         self._made: dict[tuple[int, str, str], Policy[Any, Any]] = {}
         self.lanes = 1 if role is not None or partners else len(self._agents)
@@ -229,7 +247,10 @@ class PosggymTask(Task):
         # them again.
         seen = self._episodes[slot].reset(seed)
         own, players = self._cast(slot, seed, others or {})
-        rngs = {i: self._rng(seed, i) for i in own}
+        decode = {
+            i: self._interfaces[i].decoder(self.action, self._policy_seed(seed, i))
+            for i in own
+        }
         env = self._episodes[slot].env
         total, steps, done = 0.0, 0, False
         while not done:
@@ -240,11 +261,7 @@ class PosggymTask(Task):
                     recorder.add(row)
             yield
             actions = {
-                i: self._interfaces[i].unprocess(
-                    self.action.decode(outputs[own[i]], rngs[i])
-                )
-                if i in own
-                else players[i](seen[i])
+                i: decode[i](outputs[own[i]]) if i in own else players[i](seen[i])
                 for i in env.agents
             }
             seen, rewards, _, _, all_done, _ = env.step(actions)
@@ -260,39 +277,31 @@ class PosggymTask(Task):
         """Return the lanes of the learner's agents, and functions for other agents."""
         if others:
             own = {str(self._role): 0}
-            return own, {
-                i: self._interfaces[i].player(
-                    others[i], self._action_of(i), self._rng(seed, i)
-                )
-                for i in others
-            }
+            players = {}
+            for i, network in others.items():
+                side, own_seed = self._interfaces[i], self._policy_seed(seed, i)
+                players[i] = side.player(network, side.action, own_seed)
+            return own, players
         parts = cast(self._agents, seed, self._role, self._partners.candidates)
         mine = [i for i, part in parts.items() if part is None]
         players = {}
         for i, part in parts.items():
             if part is None:
                 continue
+            own_seed = self._policy_seed(seed, i)
             if part in self._partners.saved:
                 saved = self._partners.saved[part]
                 players[i] = self._interfaces[i].player(
-                    saved.network(), saved.action, self._rng(seed, i)
+                    saved.network(), saved.action, own_seed
                 )
             else:
                 policy = self._partner(slot, part, i)
-                policy.reset(seed=policy_seed(seed, self._agents.index(i)))
+                policy.reset(seed=own_seed)
                 players[i] = policy.step
         return {i: lane for lane, i in enumerate(mine)}, players
 
-    def _action_of(self, agent: str) -> ActionSpec:
-        """Return the actions of an agent whose policy is trained with the learner's."""
-        action = self._interfaces[agent].action
-        if self.action.is_stochastic and action.kind == "discrete":
-            return ActionSpec("categorical", n=action.n)
-        return action
-
-    def _rng(self, seed: int, agent: str) -> np.random.Generator:
-        """Return what the policy of an agent draws with in an episode."""
-        return np.random.default_rng(policy_seed(seed, self._agents.index(agent)))
+    def _policy_seed(self, seed: int, agent: str) -> int:
+        return policy_seed(seed, self._agents.index(agent))
 
     def _partner(self, slot: int, policy_id: str, agent: str) -> Policy[Any, Any]:
         import posggym.agents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,10 @@ POSGGYMS_OWN = "Driving-v1/A40Shortestpath-v0"
 
 
 @pytest.fixture(autouse=True)
-def registered_for_the_test(monkeypatch):
-    """Forget the agents that a command registers, for other tests of the process."""
+def process_as_before(monkeypatch):
+    """Undo what commands do to their process, which other tests share."""
+    # Films choose a renderer, which cannot be loaded before PyTorch's compiler.
+    variables = dict(os.environ)
     before = dict(posggym.agents.registry)
     # An import registers the zoo.
     monkeypatch.delitem(sys.modules, "posggym_es.zoo", raising=False)
@@ -32,6 +35,8 @@ def registered_for_the_test(monkeypatch):
     sys.modules.pop("posggym_es.zoo", None)
     posggym.agents.registry.clear()
     posggym.agents.registry.update(before)
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 def posggym_es_command(*arguments, cwd=ROOT, **kwargs):

@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from best_responses import published
 from scipy import stats
 
 mpl.use("Agg")
@@ -44,18 +45,11 @@ def with_interval(values: pd.Series, statistic: object = np.mean) -> str:
     return f"{shown} [{low:z.2f}, {high:z.2f}]"
 
 
-def published(data: Path, env: str) -> pd.DataFrame:
-    """Return the mean return of each of PPO's best responses with each population."""
-    table = pd.read_csv(data / env / "br_results.csv")
-    keys = ["train_pop", "test_pop", "train_seed"]
-    return table.groupby(keys, as_index=False)["return"].mean()
-
-
 def cells(data: Path, returns: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each environment and pair of populations."""
     rows = []
     for (env, train, test), group in returns.groupby(["env", "train_pop", "test_pop"]):
-        ppo = published(data, env)
+        ppo = published(data / str(env))
         ppo = ppo[(ppo.train_pop == train) & (ppo.test_pop == test)]["return"]
         rows.append(
             {

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import yaml
 
 from pgpelib.engines.evaluation import (
@@ -77,7 +78,8 @@ class Game:
             ((agent, policies),) = by_agent.items()
             self.role = str(1 - int(agent))
             self.partners[name] = tuple(policies)
-        self.published = _published(folder / "br_results.csv")
+        returns = published(folder).groupby(["train_pop", "test_pop"])["return"]
+        self.published = returns.mean()
 
     def config(self, population: str, **settings: Any) -> TrainingConfig:
         """Return the setting of the best response to a population."""
@@ -92,14 +94,14 @@ class Game:
         )
 
 
-def _published(path: Path) -> dict[tuple[str, str], float]:
-    """Return PPO's mean returns by the populations trained and tested with."""
-    returns: dict[tuple[str, str], list[float]] = {}
-    with path.open() as file:
-        for row in csv.DictReader(file):
-            cell = row["train_pop"], row["test_pop"]
-            returns.setdefault(cell, []).append(float(row["return"]))
-    return {cell: float(np.mean(values)) for cell, values in returns.items()}
+def published(folder: Path) -> pd.DataFrame:
+    """Return the mean return of each of PPO's best responses with each population.
+
+    Columns are train_pop, test_pop, train_seed and return.
+    """
+    table = pd.read_csv(folder / "br_results.csv")
+    keys = ["train_pop", "test_pop", "train_seed"]
+    return table.groupby(keys, as_index=False)["return"].mean()
 
 
 def evaluate(

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from posggym_es.workflow.log_handler import OwnLinesHandler
 
 __all__ = ["LogHandler"]
 
@@ -19,7 +20,7 @@ __all__ = ["LogHandler"]
 _LAST_LINES = 5
 
 
-class LogHandler(LogHandlerBase):
+class LogHandler(OwnLinesHandler):
     """Prints finished and failed steps, warnings and errors."""
 
     def __post_init__(self) -> None:
@@ -30,26 +31,6 @@ class LogHandler(LogHandlerBase):
     def writes_to_stream(self) -> bool:
         """Whether the handler writes to the terminal."""
         return True
-
-    @property
-    def writes_to_file(self) -> bool:
-        """Whether the handler writes a file."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """Whether the handler chooses records itself."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """Whether the handler formats records itself."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """Whether the handler wants to know the rule graph."""
-        return False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a line for what is worth one."""

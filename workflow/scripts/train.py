@@ -55,6 +55,7 @@ from pgpelib.training.command_line import (
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.credentials import HINT, has_literal_password
 from pgpelib.training.loop import GenerationReport, Training
+from pgpelib.utils.errors import message_of
 
 # Workers inherit file descriptors; capturing these would wait for the workers to exit.
 SETTINGS.CAPTURE_MODE = "sys"
@@ -75,13 +76,6 @@ class Experiment(SacredExperiment):
             return super().run(*args, **kwargs)
         except OSError as error:
             raise SacredError(message_of(error), print_traceback=False) from error
-
-
-def message_of(error: Exception) -> str:
-    """Return an error's message as one line."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 ex = Experiment("pgpe", save_git_info=False)

@@ -21,8 +21,6 @@ def lines_of(spec: AgentSpec | PolicySpec, source: str | None = None) -> list[st
         What to register: a folder or URL with agents, or `ZOO`. None if the imported
         posggym has the agent.
     """
-    args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
-    agent = spec.valid_agent_ids[0] if spec.valid_agent_ids else "0"
     lines = ["import posggym, posggym.agents"]
     if source == ZOO:
         lines = ["import posggym, posggym.agents, posggym_es.zoo"]
@@ -33,6 +31,17 @@ def lines_of(spec: AgentSpec | PolicySpec, source: str | None = None) -> list[st
         lines.append("import posggym_gymnasium  # registers Gymnasium tasks")
     return [
         *lines,
-        f'env = posggym.make("{spec.env_id}"{args})',
-        f'policy = posggym.agents.make("{spec.id}", env.model, "{agent}")',
+        env_line(spec),
+        f'policy = posggym.agents.make("{spec.id}", env.model, "{agent_of(spec)}")',
     ]
+
+
+def env_line(spec: AgentSpec | PolicySpec) -> str:
+    """Return the line of Python code that makes an agent's environment."""
+    args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
+    return f'env = posggym.make("{spec.env_id}"{args})'
+
+
+def agent_of(spec: AgentSpec | PolicySpec) -> str:
+    """Return the first agent id that an agent can play."""
+    return spec.valid_agent_ids[0] if spec.valid_agent_ids else "0"

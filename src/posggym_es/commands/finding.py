@@ -66,38 +66,59 @@ def find_agent(name: str) -> FoundAgent:
     Parameters
     ----------
     name
-        A folder with one agent below it, in results or the zoo; or the id of an agent
-        of the zoo, of `results/registry` in this folder, or of the installed posggym.
+        As for `find_agents`.
 
     Raises
     ------
     ValueError
         If there is no such agent, or more than one.
     """
+    found = find_agents(name)
+    if len(found) > 1:
+        ids = ", ".join(agent.spec.id for agent in found)
+        raise ValueError(f"{name}: {len(found)} agents; name one of {ids}")
+    return found[0]
+
+
+def find_agents(name: str) -> list[FoundAgent]:
+    """Return the agents that a user names, and register them.
+
+    Parameters
+    ----------
+    name
+        A folder with agents below it, in results or the zoo; or the id of an agent
+        of the zoo, of `results/registry` in this folder, or of the installed posggym.
+
+    Raises
+    ------
+    ValueError
+        If there is no such agent.
+    """
     if Path(name).is_dir():
-        return _only_agent_in(Path(name))
+        return _agents_in(Path(name))
     # Not before: the import registers the zoo, whose ids one's own agents may have.
     from posggym_es import zoo
 
     if (zoo.FOLDER / name).is_dir():
-        return _only_agent_in(zoo.FOLDER / name)
+        return _agents_in(zoo.FOLDER / name)
     roots = [zoo.FOLDER, *([REGISTRY] if REGISTRY.is_dir() else [])]
     for root in roots:
         for folder in agent_folders(root):
             if AgentSpec.read(folder / SPEC_FILE).id == name:
-                return _only_agent_in(folder)
+                return _agents_in(folder)
     known = posggym.agents.registry
     if name in known:
-        return FoundAgent(known[name])
+        return [FoundAgent(known[name])]
     raise ValueError(
         f"unknown agent {name!r}{did_you_mean(name, list(known))}; name a folder in "
         "results/ or zoo/, or the id of a registered agent"
     )
 
 
-def _only_agent_in(root: Path) -> FoundAgent:
-    ids = register_agents(root)
-    if len(ids) > 1:
-        raise ValueError(f"{root}: {len(ids)} agents; name one of {', '.join(ids)}")
-    (folder,) = agent_folders(root)
-    return FoundAgent(posggym.agents.registry[ids[0]], folder)
+def _agents_in(root: Path) -> list[FoundAgent]:
+    return [
+        FoundAgent(posggym.agents.registry[policy_id], folder)
+        for policy_id, folder in zip(
+            register_agents(root), agent_folders(root), strict=True
+        )
+    ]

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
+from pgpelib.utils.errors import message_of
 from posggym_es.commands import (
     check,
     convert,
@@ -19,7 +20,6 @@ from posggym_es.commands import (
     verify,
     watch,
 )
-from posggym_es.workflow.cli import message_of
 
 # Each has a docstring with examples, `add_arguments`, `main`, and `EXTRA`: what it
 # needs to be installed, or None.

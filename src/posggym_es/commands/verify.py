@@ -38,28 +38,17 @@ def main(args: argparse.Namespace) -> None:
     """
     from pathlib import Path
 
-    from posggym_es.agents.folders import agent_folders
-    from posggym_es.agents.run_time import register_agents
-    from posggym_es.commands.finding import find_agent
+    from posggym_es.commands.finding import find_agents
     from posggym_es.evaluation.file_names import VERIFICATION_FILE
     from posggym_es.publishing.zoo_check import mistakes
     from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 
     folders: list[Path] = []
     for name in args.agent:
-        found = Path(name)
-        if not found.is_dir():
-            # Not before: the import registers the zoo, whose ids others may have.
-            from posggym_es.zoo import FOLDER
-
-            found = FOLDER / name
-        if found.is_dir():
-            register_agents(found)
-            folders += agent_folders(found)
-        elif (folder := find_agent(name).folder) is not None:
-            folders.append(folder)
-        else:
-            raise ValueError(f"{name}: an agent of posggym, without a verification")
+        for agent in find_agents(name):
+            if agent.folder is None:
+                raise ValueError(f"{name}: an agent of posggym, without a verification")
+            folders.append(agent.folder)
     differing = 0
     for folder in folders:
         if not (folder / VERIFICATION_FILE).exists():

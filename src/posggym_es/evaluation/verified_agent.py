@@ -17,6 +17,7 @@ from typing import Any
 
 from pgpelib.policies.partners import PARTNERS_FOLDER, SAVED_SUFFIX, is_saved
 from posggym_es.agents.folders import CONVERTED_FOLDER
+from posggym_es.agents.loading import agent_of, env_line
 from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
 from posggym_es.evaluation.file_names import (
     EXTRACTED_FOLDER,
@@ -115,14 +116,11 @@ class VerifiedAgent:
         setup
             Lines that import posggym and register the agent.
         """
-        given = self.spec.env_args or {}
-        args = "".join(f", {key}={value!r}" for key, value in given.items())
-        agent = (self.spec.valid_agent_ids or ["0"])[0]
         return (
             f"{setup}\n\n"
-            f'env = posggym.make("{self.spec.env_id}"{args})\n'
+            f"{env_line(self.spec)}\n"
             "policy = posggym.agents.make(\n"
-            f'    "{self.spec.id}", env.model, "{agent}"\n'
+            f'    "{self.spec.id}", env.model, "{agent_of(self.spec)}"\n'
             ")"
         )
 

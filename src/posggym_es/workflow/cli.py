@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pgpelib.utils.quick_start  # noqa: F401
 from pgpelib.foreign.config_text import parse_yaml, read_config_file
+from pgpelib.utils.errors import message_of
 from posggym_es.sources.settings import AgentSettings
 
 T = TypeVar("T")
@@ -33,13 +34,6 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{script}: {message_of(error)}")
-
-
-def message_of(error: Exception) -> str:
-    """Return an error's message without the number of a system error."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def json_argument(text: str) -> Any:

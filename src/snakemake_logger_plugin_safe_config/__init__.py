@@ -7,7 +7,7 @@ import is the only purpose of the plugin; see `posggym_es.config.safe_config`.
 from __future__ import annotations
 
 from posggym_es.config.safe_config import read_safely
-from posggym_es.workflow.log_handler import OwnLinesHandler
+from snakemake_logger_plugin_short.own_lines import OwnLinesHandler
 
 __all__ = ["LogHandler"]
 

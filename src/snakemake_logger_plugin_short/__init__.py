@@ -12,7 +12,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from posggym_es.workflow.log_handler import OwnLinesHandler
+from snakemake_logger_plugin_short.own_lines import OwnLinesHandler
 
 __all__ = ["LogHandler"]
 

@@ -66,3 +66,23 @@ rule zoo_check:
         "../envs/posggym.yaml"
     shell:
         "python {params.script:q} --zoo {params.zoo:q} 2>&1 | tee {log:q}"
+
+
+use rule register_in_repositories as register_zoo with:
+    input:
+        needs_repositories,
+        specs=lambda wildcards: [folder / SPEC_FILE for folder in zoo_agents()],
+        policies=lambda wildcards: [*map(policy_file_of, zoo_agents())],
+    output:
+        f"{RUNS}/zoo/registered.json",
+    log:
+        f"{RUNS}/zoo/logs/register_zoo.log",
+    benchmark:
+        f"{RUNS}/zoo/benchmarks/register_zoo.tsv"
+
+
+use rule publish as publish_zoo with:
+    input:
+        rules.register_zoo.output,
+    log:
+        f"{RUNS}/zoo/logs/publish_zoo.log",

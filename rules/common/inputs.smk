@@ -145,6 +145,14 @@ def missing_in_zoo(wildcards):
     return [f"{RESULTS}/{folder.name}" for folder in lacking] + [*map(str, lacking)]
 
 
+def zoo_agents():
+    """Return the folders of the zoo's agents; raise an error if there are none."""
+    folders = agent_folders(Path(ZOO))
+    if not folders:
+        raise WorkflowError(f"{ZOO}: has no agents")
+    return folders
+
+
 def published_results(wildcards):
     """Return no input; raise an error if results to check are missing."""
     if CHECKOUT is None:

@@ -12,6 +12,7 @@ snakemake --cores 2 TARGET                 What you get
   zoo --configfile config/zoo.yaml         train the zoo's missing agents, collect them in zoo/
   zoo_check                                derive the zoo's policy files again, replay episodes
   publish                                  push the registered agents (needs repositories)
+  publish_zoo                              push the zoo's agents (needs repositories)
   unregister --config policy=ID            remove an agent from the repositories
   check                                    regenerate all published files, and compare
   status                                   progress of all experiments; while Snakemake

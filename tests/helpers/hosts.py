@@ -97,9 +97,14 @@ class _QuietFiles(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def serving_folder(folder: Path) -> contextlib.AbstractContextManager[str]:
+    """Serve the files of a folder, which need not exist yet."""
+    return serving(functools.partial(_QuietFiles, directory=str(folder)))
+
+
 @contextlib.contextmanager
 def raw_files(repository: Path, folder: Path, branch: str) -> Iterator[str]:
     """Serve the raw files of a published branch, and yield their URL."""
     git(folder.parent, "clone", "--quiet", "--branch", branch, repository, folder)
-    with serving(functools.partial(_QuietFiles, directory=str(folder))) as url:
+    with serving_folder(folder) as url:
         yield url

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import yaml
 
+from hosts import git, serving_folder
 from pgpelib.utils.files import read_json
 from posggym_es.agents.folders import agent_folders
 from workspace import ONE_EXPERIMENT, Workspace
@@ -76,6 +77,21 @@ def test_what_the_zoo_lacks_is_trained(workspace):
     shutil.rmtree(workspace.folder / MEMBER)
     workspace.write(SETTINGS)
     assert "rule train" in workspace.succeed(*COLLECT, "-n")
+
+
+def test_the_zoo_is_published_from_its_files(workspace, hosts):
+    clones = workspace.folder / "runs/full/repositories"
+    workspace.write(
+        SETTINGS
+        | {"posggym_repo": f"file://{hosts}/posggym"}
+        | {"agent_models_repo": f"file://{hosts}/models"}
+    )
+    with serving_folder(clones / "agent-models") as url:
+        output = workspace.succeed("publish_zoo", "--config", f"agent_models_url={url}")
+    assert f"published, downloaded and played: {AGENT}" in output
+    assert "rule train" not in output
+    for name in ("posggym", "models"):
+        assert f"Add policy {AGENT}" in git(hosts / name, "log", "-1", "posggym-es")
 
 
 def test_the_check_needs_only_the_zoo(workspace):

@@ -35,9 +35,14 @@ rule train:
     conda:
         "../envs/train.yaml"
     shell:
-        "python {params.script:q} -F {params.sacred_dir:q} {params.database:q} with {params.settings:q}"
+        # The trainer ends by itself, and its last words are logged as well. The short
+        # logger shows the log.
+        "trap : TERM;"
+        " python {params.script:q} -F {params.sacred_dir:q} {params.database:q} with {params.settings:q}"
         " num_cpus={threads} run_dir={params.run_dir:q}"
-        " tensorboard={params.tensorboard} 2>&1 | tee {log:q}"
+        " tensorboard={params.tensorboard} 2>&1"
+        " | (trap '' INT TERM;"
+        ' if [ -n "${{POSGGYM_ES_SHORT:-}}" ]; then exec cat > {log:q}; fi; exec tee {log:q})'
         " && mkdir -p {output.policies:q}"
         " && cp -r {params.run_dir:q}/policies/* {output.policies:q}"
         " && cp {params.run_dir:q}/metrics.csv {output.metrics:q}"

@@ -192,31 +192,6 @@ def test_run_starts_snakemake_with_its_own_options():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
-def test_a_failed_step_says_why_and_where_its_log_is(tmp_path):
-    (tmp_path / "Snakefile").write_text(
-        "rule broken:\n"
-        "    output: 'never'\n"
-        "    log: 'broken.log'\n"
-        "    shell: 'echo the disk is full > {log}; exit 1'\n"
-        "rule fine:\n"
-        "    output: 'made'\n"
-        "    shell: 'touch {output}'\n"
-    )
-    command = [sys.executable, "-m", "snakemake", "--logger", "short", "--cores", "1"]
-    done = subprocess.run(
-        [*command, "--keep-going", "made", "never"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    lines = done.stderr.splitlines()
-    assert done.returncode == 1
-    assert "fine: done" in lines
-    place = lines.index("the disk is full")
-    assert lines[place + 1] == "broken: failed; its log: broken.log"
-
-
 def test_run_needs_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="no Snakefile"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -16,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pgpelib.restore import policy_metadata, to_torch_module
 from pgpelib.training.command_line import as_updates, read_settings, without_pairs
 from pgpelib.utils.settings import SettingsError
+from training_runs import wait_for
 
 SMALL = ["niters=2", "popsize=4", "popsize_max=4", "num_interactions=10"]
 SMALL += ["re_eval_num_episodes=1", "num_cpus=1", "seed=1"]
@@ -112,8 +115,14 @@ def test_file_storage_holds_config_metrics_and_policies(root, tmp_path):
         cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
-    assert "will take about" in result.stdout
-    assert "generation 2/2: steps/s" in result.stdout
+    assert re.search(
+        "2 generations .* will take about .* at the current episode length",
+        result.stdout,
+    )
+    first, last = re.findall("^generation .*", result.stdout, re.MULTILINE)
+    assert first.endswith(" left at this episode length")
+    assert last.startswith("generation 2/2: steps/s")
+    assert "left" not in last
     folder = tmp_path / "results" / "1"
     config = json.loads((folder / "config.json").read_text())
     assert config["popsize"] == 4
@@ -124,6 +133,54 @@ def test_file_storage_holds_config_metrics_and_policies(root, tmp_path):
     (policy,) = folder.glob("*_LunarLanderContinuous-v2_*_iter2.pickle")
     assert to_torch_module(policy) is not None
     assert policy_metadata(policy)["env_name"] == "LunarLanderContinuous-v2"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("run_dir", ["run_dir=run", ""])
+def test_an_interrupted_run_ends_with_one_line(root, tmp_path, number, run_dir):
+    settings = ["env_name=CartPole-v1", "hidden=[]", "niters=100000", "popsize=4"]
+    script = root / "workflow" / "scripts" / "train.py"
+    command = [sys.executable, script, "-F", "results", "with", *settings, "num_cpus=2"]
+    process = subprocess.Popen(
+        [*command, *([run_dir] if run_dir else [])],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    folder = tmp_path / (run_dir.partition("=")[2] or "results/1/run")
+    wait_for((folder / "state.npz").exists)
+    # On a terminal, Ctrl-C goes to all processes, and so does the signal of Slurm.
+    os.killpg(process.pid, number)
+    before, line = process.communicate()[1].rstrip().rsplit("\n", 1)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in before
+    assert "Aborted" not in before
+    with (folder / "metrics.csv").open() as file:
+        *_, last = csv.DictReader(file)
+    option = "" if run_dir else f" with run_dir={folder.relative_to(tmp_path)}"
+    assert line == (
+        f"Interrupted after generation {last['generation']}; "
+        f"run the same command{option} to resume."
+    )
+    assert json.loads((tmp_path / "results/1/run.json").read_text())["status"] == (
+        "INTERRUPTED"
+    )
+
+
+def test_settings_of_environments_cause_no_warnings(root, tmp_path):
+    settings = ["env_name=LunarLanderContinuous-v2", "env_config={'gravity': -9.0}"]
+    result = run(
+        root,
+        *("train.py", "-F", "results", "with", *settings, "env_config.wind_power=1.5"),
+        *(*SMALL, "niters=1", "hidden=[]"),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "WARNING" not in result.stdout + result.stderr
+    config = json.loads((tmp_path / "results" / "1" / "config.json").read_text())
+    assert config["env_config"] == {"gravity": -9.0, "wind_power": 1.5}
 
 
 def test_without_observer_it_trains_in_a_folder_of_its_own(root, tmp_path):

@@ -17,12 +17,8 @@ import pytest
 from pgpelib.engines.slurm import allocated_nodes
 from pgpelib.restore import load_policy
 from pgpelib.training.config import TrainingConfig
-from pgpelib.training.loop import (
-    RunLockedError,
-    RunMismatchError,
-    Training,
-    format_duration,
-)
+from pgpelib.training.estimates import format_duration, seconds_left
+from pgpelib.training.loop import RunLockedError, RunMismatchError, Training
 from pgpelib.training.run_folder import DamagedRunError, read_state
 from training_runs import LANDER, results, start_training, train, wait_for
 
@@ -446,3 +442,12 @@ def test_a_slurm_job_that_cannot_ask_slurm_says_so(monkeypatch, tmp_path):
 )
 def test_durations_are_readable(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_time_left_follows_from_recent_generations_alone():
+    # Start-up is before the first time, and a slow beginning is forgotten.
+    assert seconds_left([100.0, 102.0], 5) == pytest.approx(10.0)
+    slow = [0.0, 500.0, 1000.0]
+    recent = [1000.0 + 3.0 * n for n in range(1, 11)]
+    assert seconds_left([*slow, *recent], 7) == pytest.approx(21.0)
+    assert seconds_left([100.0], 5) is None

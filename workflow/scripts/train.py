@@ -24,10 +24,16 @@ import datetime
 import json
 import logging
 import os
+import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until `main` runs, Ctrl-C ends the process without a traceback of the imports.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Before Sacred, which loads NumPy, which then reads its number of threads.
 import pgpelib.utils.quick_start
@@ -54,14 +60,17 @@ from pgpelib.training.command_line import (
 )
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.credentials import HINT, has_literal_password
+from pgpelib.training.estimates import format_duration, seconds_left
 from pgpelib.training.loop import GenerationReport, Training
 from pgpelib.utils.errors import message_of
+from pgpelib.utils.interrupts import Interrupted, raise_interrupted
 
 # Workers inherit file descriptors; capturing these would wait for the workers to exit.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
 
-# Set by `posggym-es run`: only re-evaluations are shown, with the run's name.
+# Set by the short logger: of a step's log, it shows the lines that begin with the name
+# of the step.
 SHORT = bool(os.environ.get("POSGGYM_ES_SHORT"))
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -103,6 +112,22 @@ class Defaults(ConfigDict):
 ex.configurations.append(Defaults())
 
 
+class LogFormatter(logging.Formatter):
+    """Begins warnings and errors with a prefix."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+        self.prefix = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
+        line = super().format(record)
+        return self.prefix + line if record.levelno >= logging.WARNING else line
+
+
+formatter = LogFormatter()
+
+
 class Progress:
     """Shows progress: a bar on a terminal, or one line per generation in a log file.
 
@@ -110,12 +135,19 @@ class Progress:
     ----------
     training
         The run.
+    prefix
+        What lines for the console begin with.
     """
 
-    def __init__(self, training: Training) -> None:
-        self._prefix = "/".join(training.run_dir.parts[-3:-1])
+    def __init__(self, training: Training, prefix: str) -> None:
+        self._training = training
+        self._prefix = prefix
         self._interactive = sys.__stderr__ is not None and sys.__stderr__.isatty()
-        self._niters = training.config.niters
+        config = training.config
+        self._niters = config.niters
+        ends_early = config.target_return is not None or config.patience is not None
+        self._at_most = "at most " if ends_early else ""
+        self._times: list[float] = []
         self._bar = tqdm(
             total=self._niters,
             initial=training.generation,
@@ -125,28 +157,51 @@ class Progress:
             dynamic_ncols=True,
         )
 
+    def begin(self) -> None:
+        """Show an estimate, and start the clock: workers and kernels are ready."""
+        training = self._training
+        if not training.finished:
+            print(
+                f"{self._prefix}{self._niters - training.generation} generations on "
+                f"{training.num_workers} workers will take {self._at_most}"
+                f"{training.calibrate()}",
+                flush=True,
+            )
+        self._bar.unpause()
+        self._times.append(time.monotonic())
+
     def report(self, rows: list[dict[str, Any]]) -> None:
         """Show a completed generation; numbers of several roles are joined by "/"."""
         metrics = rows[-1]
+        re_evaluated = metrics["re_eval_mean"] is not None
         figures = {
             "steps/s": f"{metrics['steps_per_second']:,.0f}",
             "median": _numbers(rows, "pop_median"),
             "best": _numbers(rows, "pop_max"),
         }
-        if metrics["re_eval_mean"] is not None:
-            figures["re-eval"] = _numbers(rows, "re_eval_mean")
+        if re_evaluated:
+            figures["mean return"] = _numbers(rows, "re_eval_mean")
+        self._times.append(time.monotonic())
         self._bar.update()
         self._bar.set_postfix(figures)
-        if not self._interactive and (not SHORT or metrics["re_eval_mean"] is not None):
-            rate = metrics["elapsed"] / metrics["generation"]
-            left = rate * (self._niters - metrics["generation"])
+        if not self._interactive:
             print(
-                (f"{self._prefix}: " if SHORT else "")
+                (self._prefix if re_evaluated else "")
                 + f"generation {metrics['generation']}/{self._niters}: "
                 + ", ".join(f"{name} {value}" for name, value in figures.items())
-                + f", ETA {datetime.timedelta(seconds=round(left))}",
+                + self._left(),
                 flush=True,
             )
+
+    def _left(self) -> str:
+        training = self._training
+        seconds = seconds_left(self._times, self._niters - training.generation)
+        if training.finished or seconds is None:
+            return ""
+        return (
+            f", {self._at_most}about {format_duration(seconds)} left at this episode "
+            "length"
+        )
 
     def close(self) -> None:
         """Leave the last state of the bar on the screen."""
@@ -154,8 +209,11 @@ class Progress:
 
 
 def _numbers(rows: list[dict[str, Any]], name: str) -> str:
-    values = [row[name] for row in rows]
-    return "/".join("-" if value is None else f"{value:.1f}" for value in values)
+    return "/".join("-" if row[name] is None else _number(row[name]) for row in rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:.{1 if abs(value) >= 10 else 2}f}"
 
 
 def event_writer(training: Training) -> Any:
@@ -186,17 +244,23 @@ def choose_run_dir(run: Run, config: TrainingConfig) -> Path:
     return base / f"{stamp}_{name}_{os.getpid()}"
 
 
+def last_words(training: Training, run_dir: str | None) -> str:
+    """Return how far an interrupted run got, and how to resume it."""
+    done = training.saved_generation
+    place = f"after generation {done}" if done else "in the first generation"
+    option = "" if run_dir else f" with run_dir={training.run_dir}"
+    return f"Interrupted {place}; run the same command{option} to resume."
+
+
 @ex.main
 def train(
-    env_config: dict[str, Any],
     run_dir: str | None,
     tensorboard: bool,
     _config: dict[str, Any],
     _run: Run,
 ) -> float | None:
     """Train, and return the mean return of the last re-evaluation."""
-    # Sacred accepts new keys only in settings that the signature names: env_config.
-    settings = json.loads(json.dumps({**_config, "env_config": env_config}))
+    settings = json.loads(json.dumps(_config))
     del settings["run_dir"], settings["tensorboard"]
     try:
         config = TrainingConfig.from_dict(without_pairs(settings))
@@ -205,8 +269,13 @@ def train(
     except ValueError as error:
         # A wrong setting: a traceback would not help the user.
         raise SacredError(str(error), print_traceback=False) from error
+    # Ray has replaced the handler of SIGTERM by its own.
+    raise_interrupted()
     print(f"run folder: {training.run_dir}", flush=True)
-    progress = Progress(training)
+    # The names of the experiment and the run.
+    names = "/".join(training.run_dir.parts[-3:-1])
+    formatter.prefix = f"{names}: " if SHORT else ""
+    progress = Progress(training, formatter.prefix)
     writer = event_writer(training) if tensorboard else None
     last: list[float] = []
 
@@ -227,20 +296,20 @@ def train(
             writer.flush()
         progress.report(report.metrics)
 
-    with training, contextlib.closing(progress):
-        if not training.finished:
-            print(
-                f"{config.niters - training.generation} generations on "
-                f"{training.num_workers} workers will take {training.calibrate()}",
-                flush=True,
-            )
-        try:
+    try:
+        with training, contextlib.closing(progress):
+            progress.begin()
             training.run(on_generation)
-        except OSError:
-            raise
-        except Exception as error:
-            # Sacred's filter of tracebacks fails on errors that come from workers.
-            raise SacredError(str(error), filter_traceback="never") from error
+    except OSError:
+        raise
+    except Exception as error:
+        # Sacred's filter of tracebacks fails on errors that come from workers.
+        raise SacredError(str(error), filter_traceback="never") from error
+    except Interrupted as interrupted:
+        interrupted.message = last_words(training, run_dir)
+        # Sacred would add a warning.
+        _run.run_logger.setLevel(logging.ERROR)
+        raise
     return last[0] if last else None
 
 
@@ -285,12 +354,15 @@ def main(arguments: list[str]) -> None:
         arguments = take_settings(arguments)
     except (ValueError, OSError) as error:
         sys.exit(f"train.py: {message_of(error)}")
-    ex.run_commandline([sys.argv[0], *take_database(arguments)])
+    raise_interrupted()
+    try:
+        ex.run_commandline([sys.argv[0], *take_database(arguments)])
+    except Interrupted as interrupted:
+        print(interrupted.message, file=sys.stderr)
+        sys.exit(interrupted.exit_code)
 
 
 if __name__ == "__main__":
-    logging.basicConfig(
-        level=logging.WARNING if SHORT else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    logging.basicConfig(level=logging.INFO)
+    logging.getLogger().handlers[0].setFormatter(formatter)
     main(sys.argv[1:])

@@ -18,6 +18,7 @@ from pgpelib.engines.evaluation import (
     Worker,
     worker_error,
 )
+from pgpelib.utils.interrupts import blocked_for_children
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,10 @@ class LocalEngine:
                     raise worker_error(chunks, rebuilds, reason) from error
                 logger.warning("replacing the workers: %s", reason)
                 self._kill()
+            except KeyboardInterrupt:
+                # Nobody waits for their results.
+                self._kill()
+                raise
         return [results[number] for number in range(len(chunks))]
 
     def close(self) -> None:
@@ -110,11 +115,13 @@ class LocalEngine:
                 initializer=_start_worker,
                 initargs=(self._config,),
             )
-        pending = {
-            self._pool.submit(_run_in_worker, chunk): number
-            for number, chunk in enumerate(chunks)
-            if number not in results
-        }
+        # The first one starts the workers.
+        with blocked_for_children():
+            pending = {
+                self._pool.submit(_run_in_worker, chunk): number
+                for number, chunk in enumerate(chunks)
+                if number not in results
+            }
         while pending:
             done, _ = concurrent.futures.wait(
                 pending, self._timeout, concurrent.futures.FIRST_COMPLETED
@@ -128,7 +135,8 @@ class LocalEngine:
                     on_progress(chunks[number].count)
 
     def _kill(self) -> None:
-        assert self._pool is not None
+        if self._pool is None:
+            return
         for process in list((self._pool._processes or {}).values()):
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -109,9 +109,10 @@ def defaults_beside(given: Mapping[str, Any]) -> dict[str, Any]:
     values = ScriptSettings.from_dict(without_pairs(given)).to_dict()
     values |= {name: plain_defaults[name] for name in values if name in given}
     del values["seed"]
+    # Sacred warns of changed types and of new keys.
     if isinstance(given.get("partners"), str):
-        # Sacred warns of changed types.
         values["partners"] = ""
+    values["env_config"] = given.get("env_config", {})
     return _with_limits(values)
 
 

@@ -28,6 +28,7 @@ from pgpelib.policies.saving import (
 from pgpelib.search.pgpe import PGPE
 from pgpelib.tasks.registry import family_of
 from pgpelib.training.config import BUDGET_KEYS, TrainingConfig
+from pgpelib.training.estimates import Estimate
 from pgpelib.training.learner import Candidate, Learner
 from pgpelib.training.provenance import source_commit
 from pgpelib.training.run_folder import (
@@ -64,33 +65,6 @@ class GenerationReport:
 
     metrics: list[dict[str, Any]]
     saved_policies: list[Path]
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """Estimated duration of a run, from a short calibration.
-
-    Parameters
-    ----------
-    steps_per_second
-        Simulator steps per second of all workers together, with the initial population.
-    steps_per_generation
-        Simulator steps per generation. Without `num_interactions` this is a lower
-        bound, because episodes often get longer as policies improve.
-    seconds
-        Time for all remaining generations.
-    """
-
-    steps_per_second: float
-    steps_per_generation: float
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"about {format_duration(self.seconds)} "
-            f"({self.steps_per_second:,.0f} steps/s, "
-            f"{self.steps_per_generation:,.0f} steps per generation)"
-        )
 
 
 class RunMismatchError(ValueError):
@@ -159,6 +133,7 @@ class Training:
             raise
         self._evaluator = Evaluator(self._engine)
         self._saver = ThreadPoolExecutor(1, "save-state")
+        self._saved_generation = self.generation
         self._saving: Future[None] | None = None
 
     def __enter__(self) -> Training:
@@ -178,6 +153,11 @@ class Training:
     def generation(self) -> int:
         """Number of completed generations."""
         return self.learners[-1].pgpe.generation
+
+    @property
+    def saved_generation(self) -> int:
+        """The completed generation after which an interrupted run resumes."""
+        return self._saved_generation
 
     @property
     def finished(self) -> bool:
@@ -289,14 +269,15 @@ class Training:
                 learner.restart()
         self._wait_until_saved()
         state = {name: array.copy() for name, array in self._state().items()}
-        self._saving = self._saver.submit(self._save, rows, state)
+        self._saving = self._saver.submit(self._save, self.generation, rows, state)
         if self.finished:
             self._wait_until_saved()
         return GenerationReport(rows, saved)
 
-    def _save(self, rows: list[dict[str, Any]], state: State) -> None:
+    def _save(self, generation: int, rows: list[dict[str, Any]], state: State) -> None:
         append_metrics(self.run_dir, rows)
         write_state(self.run_dir, state)
+        self._saved_generation = generation
 
     def _wait_until_saved(self) -> None:
         """Wait for the last generation's state to be on disk; raise what went wrong."""
@@ -548,12 +529,3 @@ def describe_returns(returns: Sequence[float]) -> dict[str, float]:
         "max": float(values.max()),
         "stdev": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
     }
-
-
-def format_duration(seconds: float) -> str:
-    """Format a duration, as in "40 s", "12 min", "3.5 h" or "4.2 days"."""
-    for unit, size, below in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
-        if seconds < below * size:
-            digits = 1 if unit == "h" else 0
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds / 86400:.1f} days"

@@ -12,9 +12,10 @@ Examples
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from posggym_es.commands.run import require_checkout, start_snakemake
+from posggym_es.commands.run import require_checkout, run_snakemake, snakemake_command
 
 EXTRA = "pipeline"
 PASSES_ON = True
@@ -30,4 +31,4 @@ def main(args: argparse.Namespace) -> None:
     """Replace this process by Snakemake."""
     require_checkout()
     args.configfile = [Path("config/config.yaml")]
-    start_snakemake(["check"], args)
+    sys.exit(run_snakemake(snakemake_command(["check"], args)))

@@ -14,12 +14,16 @@ Examples
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 from posggym_es.workflow import cli
+from pgpelib.utils.interrupts import Interrupted, raise_interrupted
 
 EXTRA = "pipeline"
 PASSES_ON = True
@@ -47,8 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Replace this process by Snakemake."""
-    start_snakemake(targets(args), args)
+    """Run Snakemake, and exit with its code if it fails."""
+    code = run_snakemake(snakemake_command(targets(args), args))
+    if code:
+        sys.exit(code)
 
 
 def targets(args: argparse.Namespace) -> list[str]:
@@ -81,8 +87,8 @@ def require_checkout() -> None:
         )
 
 
-def start_snakemake(targets: list[str], args: argparse.Namespace) -> None:
-    """Replace this process by Snakemake, with options of the command.
+def snakemake_command(targets: list[str], args: argparse.Namespace) -> list[str]:
+    """Return the command that starts Snakemake, with options of this one.
 
     Raises
     ------
@@ -99,10 +105,38 @@ def start_snakemake(targets: list[str], args: argparse.Namespace) -> None:
         if "--config" not in others:
             others.append("--config")
         others.insert(others.index("--config") + 1, f"scale={args.scale}")
-    command = [sys.executable, "-m", "snakemake", *targets, *options, *others]
+    return [sys.executable, "-m", "snakemake", *targets, *options, *others]
+
+
+def run_snakemake(command: list[str]) -> int:
+    """Run Snakemake, and interrupt all its steps if this process is interrupted.
+
+    Snakemake itself takes SIGTERM as the request to finish the running steps, which
+    may take days.
+
+    Returns
+    -------
+    int
+        The exit code of Snakemake, or of an interrupted process.
+    """
     # The steps' commands start `python`: the one that this package is installed in.
     bin_folder = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
-    # Training then shows re-evaluations only; metrics.csv has all generations.
-    os.environ.setdefault("POSGGYM_ES_SHORT", "1")
-    os.execv(sys.executable, command)
+    path = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
+    raise_interrupted()
+    with subprocess.Popen(command, env={**os.environ, "PATH": path}) as process:
+        try:
+            return process.wait()
+        except Interrupted as interrupted:
+            _interrupt(process.pid)
+            return process.wait() and interrupted.exit_code
+
+
+def _interrupt(pid: int) -> None:
+    """Send SIGINT to a process and its descendants, as Ctrl-C on a terminal does."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from pgpelib.training.estimates import RECENT, seconds_left
 from pgpelib.training.run_folder import LOCK_FILE, METRICS_FILE
 from pgpelib.utils.locks import is_locked
 from posggym_es.config.experiments import Experiment, Experiments
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
-
-# Number of recent generations that determine speed and remaining time.
-RECENT = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +109,8 @@ def _run_status(
     evaluated = table.re_eval_mean.dropna()
     times = recent.groupby("generation").elapsed.max()
     eta = None
-    if state == "training" and len(times) > 1:
-        pace = (times.iloc[-1] - times.iloc[0]) / (len(times) - 1)
-        eta = float(pace * (config.niters - last.generation))
+    if state == "training":
+        eta = seconds_left(times.tolist(), int(config.niters - last.generation))
     return RunStatus(
         experiment.name,
         label,

@@ -151,6 +151,8 @@ def test_an_experiments_page_has_what_one_looks_for(done, browser):
         assert f'policy = posggym.agents.make("{agent}", env.model, "0")' in text
         report = json.loads((folder / f"seed{seed}/verification.json").read_text())
         assert f"{report['mean_return']:.1f} ±" in text
+    assert text.count("random actions") == 2
+    assert "Random actions" in text
     assert "popsize: 8" in text
     # Not only what was given.
     assert re.search(r"stdev_lr\s*0\.1", text)

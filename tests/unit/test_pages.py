@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from posggym_es.evaluation.films import MAX_FPS, timing, write_mp4
-from posggym_es.reporting.charts import heat_map, over_seeds, page_charts, svg
+from posggym_es.reporting.charts import (
+    heat_map,
+    label_of_agent,
+    learning_curve,
+    over_seeds,
+    page_charts,
+    svg,
+)
 from posggym_es.reporting.html_pages import index_page, render
 from posggym_es.reporting.published_scores import published_score, reference_levels
 
@@ -30,6 +37,7 @@ def write_summary(folder, env_id="Walker2d-v4", best=2616.0, scale="full"):
         "best_return": best,
         "best_margin": 10.0,
         "published": published_score(env_id),
+        "random": 1.6,
         "generations": 3,
         "timesteps": 1_500_000,
         "seconds": 5.0,
@@ -43,6 +51,7 @@ def test_published_scores_stand_beside_ours(tmp_path, scale):
     page = index_page(tmp_path)
     assert "5232.0" in page
     assert ">0.50<" in page
+    assert ">1.60<" in page
     assert ("Rehearsal at scale smoke" in page) == (scale == "smoke")
 
 
@@ -95,13 +104,14 @@ def texts(chart):
 
 def test_charts_say_what_they_show():
     tables = {"seed 0": metrics([1.0, 2.0, 3.0]), "seed 1": metrics([2.0, 3.0, 4.0])}
-    charts = page_charts(tables, 16, {"solved": 3.5})
-    shown = texts(charts["Return over simulator steps"])
-    assert {"re-evaluated mean return", "simulator steps", "solved"} <= {*shown}
+    charts = page_charts(tables, 16, {"solved": 3.5}, {"seed 0": 0.5})
+    shown = {*texts(charts["Return over simulator steps"])}
+    assert {"re-evaluated mean return", "simulator steps"} <= shown
+    assert {"solved", "random actions"} <= shown
     assert any(re.fullmatch(r"\d+ k", text) for text in shown)
     for seconds, unit in ((30.0, "seconds"), (300.0, "minutes"), (9000.0, "hours")):
         tables = {"seed 0": metrics([1.0, 2.0], elapsed=[seconds / 2, seconds])}
-        shown = texts(page_charts(tables, 16, {})["Return over wall time"])
+        shown = texts(page_charts(tables, 16, {}, {})["Return over wall time"])
         assert unit in shown
         # Not 600 m, which would be thousandths.
         assert not any(text.endswith(" m") for text in shown)
@@ -109,17 +119,44 @@ def test_charts_say_what_they_show():
 
 def test_roles_have_charts_of_their_own():
     tables = {f"seed 0, agent {role}": metrics([1.0, 2.0]) for role in (0, 1)}
-    charts = page_charts(tables, 16, {})
+    random = {"seed 0, agent 1": 1.5}
+    charts = page_charts(tables, 16, {}, random)
     assert "Population, agent 0" in charts
     assert "Population, agent 1" in charts
     assert "Population" not in charts
+    title = "Return over simulator steps, agent"
+    assert "random actions" in texts(charts[f"{title} 1"])
+    # Not the level of another role.
+    assert "random actions" not in texts(charts[f"{title} 0"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("seed0", "seed 0"),
+        ("seed12_1", "seed 12, agent 1"),
+        ("br_seed0", "seed 0, br"),
+        ("br_2_seed0_evader", "seed 0, br_2, agent evader"),
+    ],
+)
+def test_agents_are_called_by_seed_member_and_role(folder, label):
+    assert label_of_agent(folder) == label
+
+
+def test_learning_curves_have_the_levels_to_compare_with(tmp_path):
+    tables = {f"seed 0, agent {role}": metrics([1.0, 2.0]) for role in (0, 1)}
+    random = {"seed 0, agent 0": 0.1, "seed 0, agent 1": 0.2}
+    for levels in ({}, {"solved": 3.5}):
+        learning_curve(tables, levels, random, "name", tmp_path / "curve.svg")
+        shown = {*texts((tmp_path / "curve.svg").read_text())}
+        assert {"random actions, agent 0", "random actions, agent 1"} <= shown
+        assert ("solved" in shown) == bool(levels)
 
 
 def test_one_terrible_re_evaluation_does_not_flatten_the_curve():
     means = [-1e6, *np.linspace(0.0, 100.0, 99)]
-    shown = texts(
-        page_charts({"seed 0": metrics(means)}, 16, {})["Return over simulator steps"]
-    )
+    charts = page_charts({"seed 0": metrics(means)}, 16, {}, {})
+    shown = texts(charts["Return over simulator steps"])
     numbers = [text.replace("\N{MINUS SIGN}", "-") for text in shown]
     numbers = [float(t) for t in numbers if re.fullmatch(r"-?\d+(\.\d+)?", t)]
     assert numbers

@@ -98,6 +98,10 @@ def test_conversion_and_verification_are_reported(done):
         assert verification["passed"]
         assert verification["policy_id"] in IDS
         assert len(verification["returns"]) == len(verification["reference_returns"])
+        # The same episodes with random actions in the agent's place, to compare with.
+        random = verification["random_returns"]
+        assert len(random) == len(verification["returns"])
+        assert random != verification["returns"]
 
 
 def test_agents_of_a_role_are_registered_for_it_and_verified_with_the_other(done):

@@ -18,6 +18,7 @@ from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.registration.environments import posggym_episodes
 from posggym_es.registration.spec import AgentSpec
+from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.utils.return_statistics import welch_margin
 from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
@@ -25,6 +26,8 @@ from posggym_es.utils.schema_check import read_as, refuse_mistakes
 CONFIDENCE = 0.999
 # Returns without any variance can still differ by rounding.
 RELATIVE_TOLERANCE = 1e-6
+# Maximum number of episodes with random actions, which are only there to compare with.
+RANDOM_EPISODES = 100
 _NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "number"}}
 _WHOLE_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "integer"}}
 # The part of a report that other steps read.
@@ -33,6 +36,8 @@ _SCHEMA = {
     "required": ["returns", "lengths", "seeds", "company"],
     "properties": {
         "returns": _NUMBERS,
+        # Reports of earlier versions have none.
+        "random_returns": _NUMBERS,
         "lengths": _WHOLE_NUMBERS,
         "seeds": _WHOLE_NUMBERS,
         "company": {
@@ -75,6 +80,8 @@ class Verification:
         Id of the agent.
     returns, reference_returns
         Returns of full episodes, of the registered agent and of the trained policy.
+    random_returns
+        Returns of the first of these episodes with random actions instead of its own.
     lengths
         Lengths of the registered agent's episodes in steps.
     seeds
@@ -86,6 +93,7 @@ class Verification:
     policy_id: str
     returns: list[float]
     reference_returns: list[float]
+    random_returns: list[float]
     lengths: list[int]
     seeds: list[int]
     co_players: CoPlayers
@@ -164,6 +172,17 @@ def registered_player(
     )
 
 
+def random_player(spec: AgentSpec, co_players: CoPlayers) -> Player:
+    """Return a player like `registered_player`, with random actions for the agent's."""
+    return Player(
+        posggym_episodes(
+            spec.env_id, spec.env_args, endless_length=co_players.endless_length
+        ),
+        co_players,
+        lambda model, agent: posggym.agents.make(RANDOM_POLICY, model, agent),
+    )
+
+
 def read_verification(path: Path) -> dict[str, Any]:
     """Read the report on an agent from its folder, see `Verification.to_json`.
 
@@ -233,8 +252,16 @@ def verify(
             f"{spec.id}: two episodes with seed {reference.seeds[0]} returned "
             f"{returns[0]} and {again}; the agent is not deterministic"
         )
+    random = random_player(spec, co_players)
+    random_returns = [random.play(s)[0] for s in reference.seeds[:RANDOM_EPISODES]]
     result = Verification(
-        spec.id, returns, reference.returns, lengths, reference.seeds, co_players
+        spec.id,
+        returns,
+        reference.returns,
+        random_returns,
+        lengths,
+        reference.seeds,
+        co_players,
     )
     if not result.passed:
         raise VerificationError(f"verification failed: {result}")

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -47,35 +47,57 @@ _PAGE_SETTINGS = {
     "legend.edgecolor": "none",
     "font.size": 10,
 }
+# Of the returns to compare with.
+LINE_STYLES = ("--", ":", "-.")
+RANDOM = "random actions"
+ALL_SEEDS = "all seeds"
 # Confidence level of intervals of means over seeds or episodes.
 CONFIDENCE = 0.95
 
 Tables = Mapping[str, pd.DataFrame]
+Value = TypeVar("Value")
 
 
 def tables_of_run(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the metrics of a run, keyed by "seed <k>", or with its role.
-
-    With roles, keys are "seed <k>, agent <role>"; in a population, the name of the
-    member comes after the seed.
-    """
+    """Return the metrics of a run by label, see `label_of_agent`."""
     table = pd.read_csv(folder / METRICS_FILE, dtype={"role": str})
     # Runs of earlier versions lack the newer columns.
     table = table.reindex(columns=METRIC_COLUMNS)
-    member, _, seed = folder.name.rpartition("seed")
-    label = ", ".join([f"seed {seed}", *filter(None, [member.rstrip("_")])])
-    if table.role.isna().all():
-        return {label: table}
-    return {f"{label}, agent {role}": rows for role, rows in table.groupby("role")}
+    if table.role.nunique() < 2:
+        return {label_of_agent(folder.name): table}
+    return {
+        label_of_agent(f"{folder.name}_{role}"): rows
+        for role, rows in table.groupby("role")
+    }
 
 
-def learning_curve(tables: Tables, title: str, path: Path) -> None:
+def label_of_agent(folder: str) -> str:
+    """Return what charts call the agent in a folder, such as `br_seed0_1`.
+
+    This is "seed 0"; in a population, the name of the member follows, and with several
+    roles the agent id: "seed 0, br, agent 1".
+    """
+    member, _, rest = folder.rpartition("seed")
+    seed, _, role = rest.partition("_")
+    parts = [f"seed {seed}", member.rstrip("_"), role and f"agent {role}"]
+    return ", ".join(filter(None, parts))
+
+
+def learning_curve(
+    tables: Tables,
+    levels: Mapping[str, float],
+    random: Mapping[str, float],
+    title: str,
+    path: Path,
+) -> None:
     """Plot population medians and re-evaluations over simulator steps.
 
     Parameters
     ----------
     tables
         `metrics.csv` of each policy, by label.
+    levels, random
+        Returns to compare with, see `page_charts`.
     title
         Title of the figure.
     path
@@ -106,6 +128,11 @@ def learning_curve(tables: Tables, title: str, path: Path) -> None:
                 capsize=2,
                 label=f"{label}: re-evaluation (± 1 stdev)",
             )
+        shown = dict(levels)
+        for role, returns in random_levels(random).items():
+            name = RANDOM if role == ALL_SEEDS else f"{RANDOM}, {role}"
+            shown[name] = returns
+        _draw_levels(axes, shown)
         axes.xaxis.set_major_formatter(EngFormatter())
         axes.set_xlabel("simulator steps")
         axes.set_ylabel("mean return")
@@ -117,13 +144,19 @@ def learning_curve(tables: Tables, title: str, path: Path) -> None:
         plt.close(figure)
 
 
-def groups_of(tables: Tables) -> dict[str, dict[str, pd.DataFrame]]:
-    """Group runs by their role, or as "all seeds" if there are no roles."""
-    groups: dict[str, dict[str, pd.DataFrame]] = {}
-    for label, table in tables.items():
+def groups_of(values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
+    """Group values by label by their role, or as `ALL_SEEDS` if there are no roles."""
+    groups: dict[str, dict[str, Value]] = {}
+    for label, value in values.items():
         seed, _, role = label.partition(", ")
-        groups.setdefault(role or "all seeds", {})[seed] = table
+        groups.setdefault(role or ALL_SEEDS, {})[seed] = value
     return groups
+
+
+def random_levels(random: Mapping[str, float]) -> dict[str, float]:
+    """Return the mean return of random actions of each role."""
+    groups = groups_of(random)
+    return {role: float(np.mean([*seeds.values()])) for role, seeds in groups.items()}
 
 
 def _coloured(tables: Tables) -> Iterator[tuple[str, tuple[str, pd.DataFrame]]]:
@@ -170,7 +203,10 @@ def over_seeds(runs: Sequence[pd.DataFrame], x: str, episodes: int) -> pd.DataFr
 
 
 def page_charts(
-    tables: Tables, episodes: int, levels: Mapping[str, float]
+    tables: Tables,
+    episodes: int,
+    levels: Mapping[str, float],
+    random: Mapping[str, float],
 ) -> dict[str, str]:
     """Return the charts of an experiment's page as SVG elements, keyed by title.
 
@@ -184,21 +220,29 @@ def page_charts(
         Episodes per re-evaluation.
     levels
         Returns to compare with, by their names, such as "published".
+    random
+        Mean returns of random actions, by the labels of the agents whose place they
+        took.
     """
-    groups = groups_of(tables)
-    drawers: dict[str, Callable[[Axes, Tables], None]] = {
-        "Return over simulator steps": _returns("timesteps", episodes, levels),
-        "Return over wall time": _returns("elapsed", episodes, levels),
-        "Population": _draw_population,
-        "Search distribution": _draw_stdev,
-        "Throughput": _draw_throughput,
-    }
+    groups, of_roles = groups_of(tables), random_levels(random)
     charts = {}
-    for title, draw in drawers.items():
-        for role, members in groups.items():
-            name = f"{title}, {role}" if len(groups) > 1 else title
-            charts[name] = svg(lambda axes, d=draw, m=members: d(axes, m))  # type: ignore[misc]
-    return charts
+    for role, members in groups.items():
+        shown = {**levels, **({RANDOM: of_roles[role]} if role in of_roles else {})}
+        drawers: dict[str, Callable[[Axes, Tables], None]] = {
+            "Return over simulator steps": _returns("timesteps", episodes, shown),
+            "Return over wall time": _returns("elapsed", episodes, shown),
+            "Population": _draw_population,
+            "Search distribution": _draw_stdev,
+            "Throughput": _draw_throughput,
+        }
+        for title, draw in drawers.items():
+            charts[title, role] = svg(lambda axes, d=draw, m=members: d(axes, m))  # type: ignore[misc]
+    titles = dict.fromkeys(title for title, _ in charts)
+    return {
+        f"{title}, {role}" if len(groups) > 1 else title: charts[title, role]
+        for title in titles
+        for role in groups
+    }
 
 
 def _returns(
@@ -215,8 +259,7 @@ def _returns(
         else:
             unit, name = _unit_of_time(max(run.elapsed.max() for run in runs))
         shown = _draw_runs(axes, runs, column, unit, episodes)
-        for (label, level), style in zip(levels.items(), ("--", ":"), strict=False):
-            axes.axhline(level, color=_INK, lw=1, ls=style, label=label)
+        _draw_levels(axes, levels)
         if levels:
             axes.legend(fontsize="small")
         _limit(axes, [*shown, *levels.values()])
@@ -225,6 +268,14 @@ def _returns(
         axes.set_ylabel("re-evaluated mean return")
 
     return draw
+
+
+def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """Draw returns to compare with as lines, in the colour of the text."""
+    for (label, level), style in zip(levels.items(), itertools.cycle(LINE_STYLES)):
+        axes.axhline(
+            level, color=mpl.rcParams["text.color"], lw=1, ls=style, label=label
+        )
 
 
 def _unit_of_time(seconds: float) -> tuple[float, str]:

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,15 @@ from posggym_es.evaluation.file_names import (
 )
 from posggym_es.evaluation.payoffs import Variant, diversity, matrix, regret
 from posggym_es.registration.spec import AgentSpec
-from posggym_es.reporting.charts import Tables, heat_map, page_charts, svg, write_svg
+from posggym_es.reporting.charts import (
+    RANDOM,
+    Tables,
+    heat_map,
+    label_of_agent,
+    page_charts,
+    svg,
+    write_svg,
+)
 from posggym_es.reporting.published_scores import published_score, reference_levels
 from posggym_es.utils.return_statistics import (
     format_interval,
@@ -136,6 +145,7 @@ def key_figures(
         "best_return": mean,
         "best_margin": margin,
         "published": published_score(specs[best].env_id),
+        "random": _random_return(verifications[best]),
         "generations": max((int(row.generation) for row in last), default=None),
         "timesteps": sum(int(row.timesteps) for row in last) if last else None,
         "seconds": sum(float(row.elapsed) for row in last) if last else None,
@@ -167,7 +177,12 @@ def experiment_page(
     """
     tiles = [("Best return (95 %)", _best(figures))]
     levels = reference_levels(figures["env_id"])
-    tiles += [(name.capitalize(), format_return(v)) for name, v in levels.items()]
+    compared = {**levels, RANDOM: figures["random"]}
+    tiles += [
+        (name.capitalize(), format_return(level))
+        for name, level in compared.items()
+        if level is not None
+    ]
     tiles.append(("Agents", str(len(agents))))
     if figures["timesteps"] is not None:
         tiles += [
@@ -178,7 +193,7 @@ def experiment_page(
     charts = {}
     if tables:
         episodes = agents[0]["metadata"].re_eval_num_episodes
-        drawn = page_charts(tables, episodes, levels)
+        drawn = page_charts(tables, episodes, levels, random_returns(agents))
         charts = {title: Markup(chart) for title, chart in drawn.items()}
     spec = agents[0]["spec"]
     arguments = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
@@ -196,6 +211,32 @@ def experiment_page(
         config=yaml.safe_dump(dict(description), sort_keys=False),
     )
     write_text(output / PAGE_FILE, page)
+
+
+def _random_return(verification: Mapping[str, Any]) -> float | None:
+    """Return the mean return of random actions; None in reports that lack it."""
+    returns = verification.get("random_returns")
+    return statistics.fmean(returns) if returns else None
+
+
+def random_returns(agents: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the mean return of random actions in the place of each agent.
+
+    Parameters
+    ----------
+    agents
+        `verification` and `folder` of each agent.
+
+    Returns
+    -------
+    dict
+        By the agents' labels in charts, without those where it is unknown.
+    """
+    known = {
+        label_of_agent(agent["folder"].name): _random_return(agent["verification"])
+        for agent in agents
+    }
+    return {label: value for label, value in known.items() if value is not None}
 
 
 def with_unit(number: float) -> str:
@@ -310,6 +351,7 @@ HEADINGS = (
     ("Film", False),
     ("Environment", False),
     ("Best return", True),
+    ("Random", True),
     ("Published", True),
     ("Over published", True),
     ("Agents", True),
@@ -401,6 +443,8 @@ def _index_row(results: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]
 
     folder, published = figures["folder"], figures["published"]
     best, steps = figures["best_return"], figures["timesteps"]
+    # Summaries of earlier versions have no figure for random actions.
+    random = figures.get("random")
     seconds = figures["seconds"]
     film = f"{folder}/{figures['best_folder']}/{FILM_FOLDER}/{PREVIEW_FILE}"
     ratio = None if published is None else best / published
@@ -409,6 +453,7 @@ def _index_row(results: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]
         cell("", "-", picture=film if (results / film).is_file() else None),
         cell(figures["env_id"]),
         cell(best, _best(figures)),
+        cell(random, None if random is None else format_return(random), number=True),
         cell(published, published and format_return(published), number=True),
         cell(ratio, ratio and f"{ratio:.2f}", number=True),
         cell(len(figures["agents"])),

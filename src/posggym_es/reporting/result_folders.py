@@ -30,8 +30,10 @@ from posggym_es.reporting.html_pages import (
     conversion_text,
     experiment_page,
     key_figures,
+    random_returns,
     rehearsal,
 )
+from posggym_es.reporting.published_scores import reference_levels
 from posggym_es.utils.return_statistics import format_return
 
 TREE_FOLDER = "posggym-tree"
@@ -108,11 +110,13 @@ def collect(
         tables |= tables_of_run(folder)
     copy_staged(staged, output)
     write_json(output / CONFIG_FILE, description)
-    if tables:
-        learning_curve(tables, name, output / CURVE_FILE)
-        learning_curve(tables, name, output / "learning_curve.svg")
     specs = [agent["spec"] for agent in agents]
     verifications = [agent["verification"] for agent in agents]
+    if tables:
+        levels = reference_levels(specs[0].env_id)
+        random = random_returns(agents)
+        for file in (CURVE_FILE, "learning_curve.svg"):
+            learning_curve(tables, levels, random, name, output / file)
     text = _heading(name, scale)
     if tables:
         text += f"![Learning curve]({CURVE_FILE})\n\n"

@@ -189,7 +189,7 @@ def test_text_of_others_stays_text():
     page = render(
         "index.html",
         sections=[],
-        crossplay=[("<script>x</script>", "a")],
+        crossplay=[("<script>x</script>", "", "a")],
     )
     assert "<script>x" not in page
 

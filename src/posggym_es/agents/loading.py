@@ -36,6 +36,11 @@ def lines_of(spec: AgentSpec | PolicySpec, source: str | None = None) -> list[st
     ]
 
 
+def short_id(policy_id: str) -> str:
+    """Return the last part of a policy's id: its name and version."""
+    return policy_id.rpartition("/")[2]
+
+
 def env_line(spec: AgentSpec | PolicySpec) -> str:
     """Return the line of Python code that makes an agent's environment."""
     args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())

@@ -11,6 +11,7 @@ from typing import Any
 
 from pgpelib.utils.files import read_json
 from posggym_es.agents.folders import agent_folders
+from posggym_es.agents.loading import short_id
 from posggym_es.config.result_names import CURVE_FILE
 from posggym_es.evaluation.verified_agent import FILM, VerifiedAgent
 from posggym_es.publishing.zoo_folder import PAYOFFS_FOLDER, SETUP
@@ -28,9 +29,10 @@ registers them with the installed posggym, and nothing is downloaded:
 {example}
 ```
 
-`posggym_es.zoo.AGENTS` lists the ids. Returns are means over the episodes of an agent's
-verification, with their 95 % intervals. The folder of an agent has its card, spec,
-trained policy, policy file, proof of conversion, and verification.
+`posggym_es.zoo.AGENTS` lists the ids, of which the tables have the last part. Returns
+are means over the episodes of an agent's verification, with their 95 % intervals. The
+folder of an agent has its card, spec, trained policy, policy file, proof of conversion,
+and verification.
 
 An entry in `config/zoo.yaml` and `snakemake --cores 2 zoo --configfile config/zoo.yaml`
 add agents. `snakemake --cores 1 zoo_check` derives all policy files again, and replays
@@ -71,11 +73,16 @@ def zoo_page(zoo: Path) -> str:
 
 def _tables(zoo: Path, agents: Sequence[VerifiedAgent]) -> Iterator[str]:
     """Yield the table of each experiment of an environment."""
-    for folder, members in itertools.groupby(agents, lambda a: a.folder.parent):
+
+    def shared(agent: VerifiedAgent) -> tuple[Path, str]:
+        return agent.folder.parent, agent.spec.id.rpartition("/")[0]
+
+    for (folder, beginning), members in itertools.groupby(agents, shared):
         link = _link(zoo, folder)
         rows = [_row(agent, f"{link}/{agent.folder.name}") for agent in members]
         yield (
-            f"\n[{folder.name}]({link}), [learning curve]({link}/{CURVE_FILE})\n\n"
+            f"\n[{folder.name}]({link}), [learning curve]({link}/{CURVE_FILE}); "
+            f"ids begin with `{beginning}/`\n\n"
             "| Agent | Plays | With | Mean return | Episodes | Mean steps | Film |\n"
             "|---|---|---|---|---|---|---|\n" + "".join(rows)
         )
@@ -101,7 +108,7 @@ def _comparisons(zoo: Path, env_id: str) -> Iterator[str]:
                 if row == policy != column
             ]
             yield (
-                f"| `{policy.removeprefix(f'{env_id}/')}` "
+                f"| `{short_id(policy)}` "
                 f"| {'zoo' if report['policies'][policy] else 'POSGGym'} "
                 f"| {format_interval(alone['mean'], alone['margin']) if alone else ''} "
                 f"| {format_return(statistics.fmean(others)) if others else ''} |\n"
@@ -126,7 +133,7 @@ def _row(agent: VerifiedAgent, link: str) -> str:
     picture = f"![film]({link}/{FILM})" if agent.has_film else ""
     plays = ", ".join(agent.spec.valid_agent_ids or ["all"])
     cells = [
-        f"[`{agent.spec.id}`]({link})",
+        f"[`{short_id(agent.spec.id)}`]({link})",
         plays,
         agent.company,
         agent.mean_return,

@@ -289,7 +289,8 @@ def _limit(axes: Axes, values: Sequence[float]) -> None:
     """Limit the vertical axis to most values: a single outlier would flatten all."""
     low, high = np.nanpercentile(values, [3, 97])
     room = 0.15 * (high - low)
-    if room > 0:
+    # Those that differ by rounding are equal.
+    if not np.isclose(low, high):
         axes.set_ylim(
             max(low - room, np.nanmin(values) - 0.3 * room),
             min(high + room, np.nanmax(values) + 0.3 * room),

@@ -24,6 +24,7 @@ from PIL import Image
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.files import read_json, write_json, write_text
+from posggym_es.agents.loading import short_id
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.config.training_settings import ExperimentTraining
 from posggym_es.evaluation.file_names import (
@@ -92,11 +93,6 @@ def rehearsal(scale: str) -> str | None:
 def with_margin(returns: Sequence[float]) -> str:
     """Format a mean and half the width of its 95 % interval."""
     return format_interval(*mean_interval(returns))
-
-
-def short_id(policy_id: str) -> str:
-    """Return the last part of a policy's id, its name."""
-    return policy_id.rpartition("/")[2]
 
 
 def conversion_text(proof: Mapping[str, Any]) -> str:
@@ -384,7 +380,8 @@ def index_page(results: Path) -> str:
             found.setdefault(figures.get("scale", FULL_SCALE), []).append(figures)
     crossplay = [
         (
-            path.parent.parent.name + " " + path.parent.name,
+            path.parent.parent.name,
+            path.parent.name,
             str(path.relative_to(results)),
         )
         for path in sorted(results.glob(f"crossplay/[!.]*/[!.]*/{PAGE_FILE}"))
@@ -463,6 +460,16 @@ def _index_row(results: Path, figures: Mapping[str, Any]) -> list[dict[str, Any]
     ]
 
 
+# Explanations of measures on pages of cross-play.
+MEASURES = {
+    "Proportional loss": "Proportional loss: (self-play - cross-play) / |self-play| "
+    "(Lanctot et al., 2017).",
+    "Expected cardinality": "Expected cardinality: of a determinantal point process "
+    "over the rows of the payoff matrix, from 0 to half the number of policies "
+    "(Perez Nieves et al., 2021).",
+}
+
+
 def crossplay_folder(
     variant: Variant,
     table: pd.DataFrame,
@@ -496,11 +503,15 @@ def crossplay_folder(
     side = 2.0 + 0.8 * len(means)
     chart = svg(heat_map(means, margins), (max(side, 5.0), max(0.7 * side, 3.5)))
     write_svg(chart, output / "heat_map.svg")
-    names = {
-        "Self-play": measures.self_play,
-        "Cross-play": measures.cross_play,
-        "Proportional loss": measures.proportional_loss,
-        "Expected cardinality": measures.expected_cardinality,
+    known = {
+        name: measure
+        for name, measure in {
+            "Self-play": measures.self_play,
+            "Cross-play": measures.cross_play,
+            "Proportional loss": measures.proportional_loss,
+            "Expected cardinality": measures.expected_cardinality,
+        }.items()
+        if measure is not None
     }
     page = render(
         "crossplay.html",
@@ -510,7 +521,8 @@ def crossplay_folder(
         policies=list(means.index),
         heat_map=Markup(chart),
         heat_map_width=5 + 4 * len(means),
-        tiles=[(k, "-" if v is None else f"{v:.2f}") for k, v in names.items()],
+        tiles=[(name, f"{measure:.2f}") for name, measure in known.items()],
+        explanations=[MEASURES[name] for name in known if name in MEASURES],
         regrets=[
             (policy, short_id(policy), f"{row.mean():.2f}", f"{row.max():.2f}")
             for policy, row in regrets.iterrows()

@@ -73,9 +73,10 @@ def collect(
     """
     scale = description.get("scale", FULL_SCALE)
     below = "" if scale == FULL_SCALE else f"{scale}/"
+    source = f"results/{below}{name}"
     setup = (
         "import posggym, posggym.agents, posggym_es\n\n"
-        f'posggym_es.register_agents("results/{below}{name}")'
+        f'posggym_es.register_agents("{source}")'
     )
     parts = [EXTRACTED_FOLDER, CONVERTED_FOLDER, *([FILM_FOLDER] if films else [])]
     agents: list[dict[str, Any]] = []
@@ -95,7 +96,7 @@ def collect(
                 "verification": read_json(folder / VERIFICATION_FILE),
                 "conversion": read_json(folder / CONVERTED_FOLDER / REPORT_FILE),
                 "metadata": read_metadata(folder / EXTRACTED_FOLDER),
-                "load": lines_of(spec),
+                "load": lines_of(spec, source),
                 "folder": target,
             }
         )

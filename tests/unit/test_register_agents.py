@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,8 @@ from agent_folders import make_agent
 from messages import exactly
 from pgpelib.utils.files import write_json
 from posggym_es.agents.folders import policy_file_of
+from posggym_es.agents.manifest import MANIFEST_FILE, write_manifest
+from posggym_es.commands.finding import find_agents
 from posggym_es.evaluation.films import FilmError, record
 from posggym_es.policies.reference_agents import DeterministicAgent
 from posggym_es.registration.environments import env_of
@@ -141,6 +144,48 @@ def test_folders_without_agents_are_refused(tmp_path):
     (tmp_path / "agent" / SPEC_FILE).write_text("{}")
     with pytest.raises(ValueError, match=r"spec\.json: not the spec of an agent"):
         posggym_es.register_agents(tmp_path)
+
+
+def models_repository(root):
+    """Write a models repository with an agent; return its spec."""
+    spec, _ = make_agent(root / "made", "posggym:UAV-v0", "pgpe")
+    target = root / "posggym/agents" / spec.asset
+    target.parent.mkdir(parents=True)
+    shutil.copyfile(policy_file_of(root / "made"), target)
+    shutil.rmtree(root / "made")
+    write_manifest(root, [spec])
+    return spec
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_models_repository_has_a_list_of_its_agents(tmp_path):
+    spec = models_repository(tmp_path)
+    assert posggym_es.register_agents(tmp_path) == [spec.id]
+    assert [found.spec.id for found in find_agents(str(tmp_path))] == [spec.id]
+    posggym.agents.make(spec.id, posggym.make("UAV-v0").model, "0")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"policy_sha256": None}, "posggym-es.json: not a list of agents: .*sha256"),
+        ({"policy_name": "../../x"}, "posggym-es.json: not a list of agents"),
+        ({"policy_name": "absent"}, "absent.pkl: no such file; it is the policy of"),
+    ],
+)
+def test_damaged_lists_of_agents_are_refused(tmp_path, change, message):
+    spec = models_repository(tmp_path)
+    entry = {**spec.to_json(), **change}
+    write_json(tmp_path / MANIFEST_FILE, {"agents": [entry]})
+    with pytest.raises(ValueError, match=message):
+        posggym_es.register_agents(tmp_path)
+
+
+def test_without_agents_there_is_no_list(tmp_path):
+    spec = models_repository(tmp_path)
+    (tmp_path / "posggym/agents" / spec.asset).unlink()
+    write_manifest(tmp_path, [spec])
+    assert not (tmp_path / MANIFEST_FILE).exists()
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -19,6 +19,7 @@ from checkpoints import save_checkpoint
 from hosts import INDEX, LISTING, commit_all, git, raw_files
 from pgpelib.policies.metadata import Origin
 from pickle_bombs import Executes
+from posggym_es.agents.remote import fetch
 from posggym_es.publishing.git_repos import GitClone, GitError
 from posggym_es.publishing.repositories import (
     Repositories,
@@ -172,7 +173,7 @@ def test_branches_hold_what_maintainers_would_merge(registered, agent):
         )
     }
     assert changed == {
-        "models": [f"posggym/agents/{agent[0].asset}"],
+        "models": ["posggym-es.json", f"posggym/agents/{agent[0].asset}"],
         "posggym": [
             "docs/agents/grid_world.md",
             "docs/agents/grid_world/cooperative_reaching.md",
@@ -180,6 +181,69 @@ def test_branches_hold_what_maintainers_would_merge(registered, agent):
             "posggym/agents/utils/download.py",
         ],
     }
+
+
+LOADING = """
+import sys, posggym, posggym.agents, posggym_es
+(name,) = posggym_es.register_agents(sys.argv[1])
+env = posggym.make("CooperativeReaching-v0", size=5)
+policy = posggym.agents.make(name, env.model, "0")
+observations, _ = env.reset(seed=0)
+policy.reset(seed=0)
+assert env.action_spaces["0"].contains(policy.step(observations["0"]))
+print(name)
+"""
+
+
+def load_by_url(url: str, cache: Path) -> subprocess.CompletedProcess:
+    """Load the only agent of a repository in a new process, and let it act."""
+    return subprocess.run(
+        [sys.executable, "-c", LOADING, url],
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_published_branch_loads_by_its_url(registered, agent, hosts, tmp_path):
+    registered.models.push()
+    loaded = load_by_url(f"git+file://{hosts}/models@{BRANCH}", tmp_path / "cache")
+    assert loaded.stdout.strip() == agent[0].id, loaded.stderr
+
+
+@pytest.mark.parametrize("filters", ["true", "false"])
+def test_only_files_of_listed_agents_are_downloaded(
+    registered, agent, hosts, tmp_path, monkeypatch, filters
+):
+    registered.models.push()
+    git(hosts / "models", "config", "uploadpack.allowFilter", filters)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    spec, file = agent
+    for _ in range(2):
+        folder = fetch(f"file://{hosts}/models@{BRANCH}")
+        (policy,) = folder.rglob("*.pkl")
+        assert policy.relative_to(folder).as_posix() == f"posggym/agents/{spec.asset}"
+        assert policy.read_bytes() == file.read_bytes()
+    assert not (folder / "README.md").exists()
+    readme = git(hosts / "models", "rev-parse", f"{BRANCH}:README.md")
+    present = git(folder, "cat-file", "--batch-all-objects", "--batch-check")
+    # Not all servers can leave files out.
+    assert (readme in present) == (filters == "false")
+
+
+def test_a_changed_file_of_a_published_branch_is_not_loaded(
+    registered, agent, hosts, tmp_path
+):
+    registered.models.push()
+    user = tmp_path / "user"
+    git(hosts, "clone", "--quiet", "--branch", BRANCH, hosts / "models", user)
+    attack = pickle.dumps(Executes("touch", str(tmp_path / "pwned")))
+    (user / "posggym/agents" / agent[0].asset).write_bytes(attack)
+    commit_all(user)
+    git(user, "push", "--quiet")
+    loaded = load_by_url(f"file://{hosts}/models@{BRANCH}", tmp_path / "cache")
+    assert f"not the policy that was proved for {agent[0].id}" in loaded.stderr
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_an_id_of_posggyms_own_is_refused(repositories, make_agent):

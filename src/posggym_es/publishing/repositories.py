@@ -3,7 +3,7 @@
 There are two repositories: posggym (registration code and documentation) and the models
 repository (policy files). The pipeline works on its own clones and branches. It finds
 the agents that it registered in the generated code, so the branches contain only what
-their maintainers would merge.
+their maintainers would merge, and a list for `posggym_es.register_agents`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pgpelib.utils.files import write_bytes, write_json, write_text
+from posggym_es.agents.manifest import write_manifest
 from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.publishing.git_repos import GitClone, GitError, run_git
 from posggym_es.publishing.toctree import (
@@ -224,13 +225,14 @@ def _apply(
     after: dict[str, AgentSpec],
     title: str,
 ) -> None:
-    """Update registration code and documentation to a set of agents, and commit."""
+    """Update all that lists a set of agents, and commit."""
     clone, specs = repositories.posggym, list(after.values())
     register(clone.folder, [])
     register(clone.folder, specs, frozenset(existing_ids(clone.folder)))
     _fix_download(clone, bool(specs))
     if (clone.folder / DOCS).is_dir():
         _write_docs(clone, before, after)
+    write_manifest(repositories.models.folder, specs)
     # Policy files first, so that registered agents have one even after an interruption.
     posggym, models = repositories.posggym, repositories.models
     registered = f"Registered with posggym-es in {posggym.public_source}"

@@ -26,8 +26,6 @@ $(STAMP): pyproject.toml requirements.lock $(INSTALLERS)
 demo: $(STAMP) ## train, register, verify and document two agents in minutes
 	$(ACTIVE) posggym-es run register_all --cores $(CORES) \
 		--config only=lunarlander,driving "experiments={lunarlander: {seeds: [1]}}"
-	@echo "Open results/index.html. To load the agents:"
-	@$(BIN)/posggym-es load results/registry
 
 test: $(STAMP) ## run all tests
 	$(ACTIVE) python -m $(TESTS)

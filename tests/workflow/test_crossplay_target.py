@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -10,6 +13,26 @@ import pytest
 from posggym_es.evaluation.payoffs import matrix
 from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.utils.return_statistics import mean_interval
+
+
+def test_policies_that_cannot_play_are_named_with_the_reason(alone, tmp_path):
+    """The line begins like the step's name, so the short logger shows it."""
+    shutil.copytree(alone.folder / "results/registry/posggym-tree", tmp_path / "tree")
+    (file,) = tmp_path.rglob("pgpe_sp.pkl")
+    file.write_bytes(b"no policy")
+    (spec,) = alone.folder.glob("results/registry/agents/**/spec.json")
+    done = alone.run_script(
+        *("cross_play.py", "--env", "CooperativeReaching-v0", "--specs", spec),
+        *("--posggym_tree", tmp_path / "tree", "--episodes", 1),
+        *("--state", tmp_path / "state", "--output", tmp_path / "output"),
+    )
+    assert done.returncode == 0, done.stderr
+    ours = "CooperativeReaching-v0/size=5/pgpe_sp-v0"
+    (reason,) = re.findall(
+        f"^CooperativeReaching-v0: left out {ours}: (.+)$", done.stdout, re.MULTILINE
+    )
+    (page,) = (tmp_path / "output").glob("*/index.html")
+    assert reason in html.unescape(page.read_text())
 
 
 def test_the_target_writes_tables_heat_map_and_page(alone, tmp_path):

@@ -74,7 +74,8 @@ def main() -> None:
         for variant in variants.values():
             policies, left_out = usable(variant, list(policies_of(variant)))
             for policy_id, reason in left_out.items():
-                print(f"{args.env}: left out {policy_id}: {reason}")
+                # Begins like the step's name, so that the short logger shows it.
+                print(f"{args.env}: left out {policy_id}: {reason}", flush=True)
             with tqdm(total=len(policies) ** 2, unit="pair", disable=None) as bar:
                 table = play_all(
                     variant,

@@ -1,7 +1,8 @@
 """Train, register, verify and document experiments with Snakemake.
 
 Runs in a checkout. What is there already is not made again, and an interrupted run goes
-on where it stopped. Other options are passed on to Snakemake.
+on where it stopped. In the end, it shows the returns, the page to open, and how to play
+an agent. Other options are passed on to Snakemake.
 
 Examples
 --------
@@ -17,16 +18,25 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from posggym_es.workflow import cli
+from pgpelib.foreign.config_text import parse_yaml
 from pgpelib.utils.interrupts import Interrupted, raise_interrupted
+
+if TYPE_CHECKING:
+    from posggym_es.config.experiments import Experiments
 
 EXTRA = "pipeline"
 PASSES_ON = True
+EVERYTHING = "register_all"
+_DRY_RUN = re.compile(r"--dry-?run|-[a-zA-Z]*n[a-zA-Z]*")
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 
 
@@ -51,25 +61,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run Snakemake, and exit with its code if it fails."""
-    code = run_snakemake(snakemake_command(targets(args), args))
-    if code:
-        sys.exit(code)
-
-
-def targets(args: argparse.Namespace) -> list[str]:
-    """Return Snakemake's targets: results folders of experiments, and other names."""
-    from posggym_es.config.experiments import Experiments
-    from posggym_es.config.workflow_config import read_config
-
+    """Run Snakemake; print a summary, or exit with Snakemake's code if it fails."""
     require_checkout()
-    args.configfile = [Path("config/config.yaml"), *args.configfile]
-    args.config, args.directory, args.only = {}, Path(), None
-    experiments = Experiments(read_config(cli.config_of(args)))
-    return [
+    experiments = experiments_of(args)
+    targets = [
         f"{experiments.results_root}/{name}" if name in experiments.names else name
         for name in args.experiment
     ]
+    code = run_snakemake(snakemake_command(targets, args))
+    if code:
+        sys.exit(code)
+    if not any(map(_DRY_RUN.fullmatch, args.others)):
+        print_summary(experiments, args.experiment)
+
+
+def print_summary(experiments: Experiments, goals: Sequence[str]) -> None:
+    """Print the summary of those goals that are experiments, if there are any."""
+    from posggym_es.commands.summary import summary
+
+    names = [
+        name
+        for goal in goals
+        for name in (experiments.selected if goal == EVERYTHING else [goal])
+        if name in experiments.names
+    ]
+    text = summary(experiments.results_root, names, experiments.scale)
+    if text:
+        # Where the other lines are.
+        print(text, file=sys.stderr)
+
+
+def experiments_of(args: argparse.Namespace) -> Experiments:
+    """Return the experiments of the config that Snakemake will use."""
+    from posggym_es.config.experiments import Experiments
+    from posggym_es.config.workflow_config import read_config
+
+    args.configfile = [Path("config/config.yaml"), *args.configfile]
+    args.config, args.directory, args.only = config_in(args.others), Path(), None
+    return Experiments(read_config(cli.config_of(args)))
+
+
+def config_in(options: Sequence[str]) -> dict[str, Any]:
+    """Return the values of `--config KEY=VALUE ...` among Snakemake's options.
+
+    Raises
+    ------
+    ValueError
+        If a value is not YAML.
+    """
+    config: dict[str, Any] = {}
+    inside = False
+    for option in options:
+        if option.startswith("-"):
+            inside = option in ("--config", "-C")
+        elif inside:
+            key, _, value = option.partition("=")
+            config |= parse_yaml(f"{key}: {value}", "--config")
+    return config
 
 
 def require_checkout() -> None:

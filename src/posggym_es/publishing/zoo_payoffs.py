@@ -14,6 +14,7 @@ from posggym_es.evaluation.crossplay import play_all, policies_of, usable
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.publishing.zoo_folder import PAYOFFS_FOLDER
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
+from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.tasks.posggym_envs import ENDLESS_LENGTH, complete_env_args
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
 
@@ -27,11 +28,50 @@ def variants_of(zoo: Path) -> dict[Path, Variant]:
     for folder in agent_folders(zoo):
         spec = AgentSpec.read(folder / SPEC_FILE)
         if spec.env_type != GYMNASIUM:
-            arguments = complete_env_args(spec.env_id, spec.env_args or {})
-            variant = Variant(spec.env_id, arguments)
-            file = zoo / spec.env_id / PAYOFFS_FOLDER / f"{variant.name}.json"
-            found[file] = variant
+            variant = _variant(spec)
+            found[_payoffs_file(zoo, variant)] = variant
     return found
+
+
+def _variant(spec: AgentSpec) -> Variant:
+    return Variant(spec.env_id, complete_env_args(spec.env_id, spec.env_args or {}))
+
+
+def _payoffs_file(zoo: Path, variant: Variant) -> Path:
+    return zoo / variant.env_id / PAYOFFS_FOLDER / f"{variant.name}.json"
+
+
+def self_play_levels(zoo: Path, spec: AgentSpec) -> dict[str, float]:
+    """Return the mean returns of POSGGym's own policies in an agent's environment.
+
+    Parameters
+    ----------
+    zoo
+        The zoo, whose payoffs have these returns.
+    spec
+        An agent for a POSGGym environment.
+
+    Returns
+    -------
+    dict
+        The returns in self-play of the best of POSGGym's own policies and of its
+        random policy, by their names; without what is not known.
+    """
+    file = _payoffs_file(zoo, _variant(spec))
+    if not file.is_file():
+        return {}
+    report = read_json(file)
+    alone = {
+        pair["row"]: pair["mean"]
+        for pair in report["payoffs"]
+        if pair["row"] == pair["column"] and report["policies"][pair["row"]] is None
+    }
+    random = alone.pop(RANDOM_POLICY, None)
+    levels = {}
+    if alone:
+        best = max(alone, key=alone.__getitem__)
+        levels[f"POSGGym's best ({best.rpartition('/')[2]})"] = alone[best]
+    return levels if random is None else {**levels, "random": random}
 
 
 def contestants(variant: Variant, zoo: Path) -> dict[str, str | None]:

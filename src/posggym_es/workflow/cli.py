@@ -139,7 +139,7 @@ def config_of(args: argparse.Namespace) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for path in args.configfile:
         config = _merged(config, read_config_file(args.directory / path))
-    config |= args.config
+    config = _merged(config, args.config)
     given = {"scale": args.scale, "only": args.only}
     return config | {key: value for key, value in given.items() if value is not None}
 

@@ -14,6 +14,7 @@ from pgpelib.training.run_folder import LOCK_FILE, METRICS_FILE
 from pgpelib.utils.locks import is_locked
 from posggym_es.config.experiments import Experiment, Experiments
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
+from posggym_es.utils.text_tables import text_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,13 +144,4 @@ def status_table(rows: Sequence[RunStatus]) -> str:
         ]
         for row in rows
     ]
-    table = [headings, *cells]
-    widths = [max(len(line[k]) for line in table) for k in range(len(headings))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if k < 3 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    ]
-    return "\n".join(lines)
+    return text_table([headings, *cells], left=3)

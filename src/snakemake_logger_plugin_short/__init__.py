@@ -3,7 +3,8 @@
 `posggym-es run` uses it. Of the logs of running steps, it prints the lines that begin
 with the step's experiment and run. A failed step's own message comes first, then its
 log file; an interruption is one line. On a terminal, a status below the lines shows how
-many steps are done, and the last line of a running step's log.
+many steps are done, and the last line of a running step's log. Dry runs have no steps
+that end: their plan is left to Snakemake.
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ class LogHandler(OwnLinesHandler):
 
     @property
     def writes_to_stream(self) -> bool:
-        """Whether the handler writes to the terminal."""
-        return True
+        """Whether the handler writes to the terminal, in place of Snakemake."""
+        return not self.common_settings.dryrun
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a line for what is worth one."""
+        if not self.writes_to_stream:
+            return
         content = record.__dict__
         event = content.get("event")
         if event == LogEvent.RUN_INFO:
@@ -101,7 +104,7 @@ class LogHandler(OwnLinesHandler):
             content["rule_name"], content["wildcards"] or {}, content["log"] or []
         )
         self._steps[content["jobid"]] = step
-        if not self._follower.is_alive() and not self.common_settings.dryrun:
+        if not self._follower.is_alive():
             self._follower.start()
 
     def _end(self, number: int) -> Step | None:

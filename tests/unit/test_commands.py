@@ -190,6 +190,8 @@ def test_run_starts_snakemake_with_its_own_options():
         *("--config", "experiments={lunarlander: {seeds: [1]}}"),
     )
     assert done.returncode == 0, done.stderr
+    # The plan, which is Snakemake's own.
+    assert "output: results/smoke/lunarlander" in done.stdout + done.stderr
 
 
 def test_run_needs_a_checkout(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """Train, register, verify and document experiments with Snakemake.
 
-Runs in a checkout. What is there already is not made again, and an interrupted run goes
-on where it stopped. In the end, it shows the returns, the page to open, and how to play
-an agent. Other options are passed on to Snakemake.
+Runs in a checkout. What is there already is not made again, and an interrupted run
+resumes where it stopped. In the end, it shows the returns, the page to open, and how to
+play an agent. Other options are passed on to Snakemake.
 
 Examples
 --------

@@ -67,21 +67,20 @@ def _modules(path: Path, source: Path, named: bool) -> tuple[tuple[Path, bool], 
     return tuple(_files(sorted(names), source))
 
 
-def _run(node: ast.AST, named: bool) -> Iterator[ast.AST]:
+def _run(tree: ast.Module, named: bool) -> Iterator[ast.AST]:
     """Iterate over a file's syntax tree, skipping code only for type checkers."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        lazy = isinstance(child, ast.FunctionDef) and child.name == "__getattr__"
-        if lazy and not named:
-            # Runs only if a name is imported from the package.
-            continue
-        checked = isinstance(child, ast.If) and ast.unparse(child.test)
-        if checked == "TYPE_CHECKING":
-            assert isinstance(child, ast.If)
-            for other in child.orelse:
-                yield from _run(other, named)
-        else:
-            yield from _run(child, named)
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        match node:
+            case ast.FunctionDef(name="__getattr__") if not named:
+                # Runs only if a name is imported from the package.
+                pass
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                waiting += node.orelse
+            case _:
+                waiting += ast.iter_child_nodes(node)
 
 
 def _names(node: ast.AST, path: Path, source: Path) -> Iterator[str]:

@@ -16,11 +16,12 @@ from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.tasks.base import Batch, Rollout, TaskOptions
 from posggym_compiled import networks
 from posggym_compiled.interface import UnsupportedError, World, world_for
-from posggym_compiled.partners.kinds import Opponent, Partner, SampledNetwork
+from posggym_compiled.partners.kinds import Opponent, Partner, SampledNetwork, Uniform
 from posggym_compiled.partners.posggym_policies import partner_for
 from posggym_compiled.processing import rescaling
 from posggym_compiled.rollouts import Outcomes, Players, Seeds
 from posggym_es.tasks.casting import casts
+from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.tasks.partners import partner_pool
 from posggym_es.tasks.posggym_envs import complete_env_args
 from posggym_es.tasks.posggym_task import PosggymTask
@@ -60,7 +61,9 @@ def compiled_partners(world: World, partners: Partners) -> dict[str, Partner]:
         )
         for name, policy in pool.saved.items()
     }
-    registered = [name for name in partners if not is_saved(name)]
+    if RANDOM_POLICY in partners:
+        forms[RANDOM_POLICY] = Uniform()
+    registered = [name for name in partners if not is_saved(name) and name not in forms]
     if not registered:
         return forms
     # These import PyTorch, which takes seconds.

@@ -10,6 +10,7 @@ from pgpelib.policies.policy import SavedPolicy
 from pgpelib.policies.saving import load_partners, with_standard_names
 from pgpelib.utils.hints import did_you_mean
 from posggym_es.tasks.casting import Candidates
+from posggym_es.tasks.family import RANDOM_POLICY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +77,9 @@ def partner_pool(agents: Sequence[str], partners: Partners) -> PartnerPool:
 
 def _registered(policy_ids: Sequence[str]) -> dict[str, list[str] | None]:
     """Return the agents that registered policies can play; None for all."""
-    if not policy_ids:
-        return {}
+    valid: dict[str, list[str] | None] = {RANDOM_POLICY: None}
+    if valid.keys() >= set(policy_ids):
+        return valid
     # On demand, because it imports PyTorch.
     import posggym.agents
 
@@ -85,7 +87,5 @@ def _registered(policy_ids: Sequence[str]) -> dict[str, list[str] | None]:
         if policy_id not in posggym.agents.registry:
             hint = did_you_mean(policy_id, posggym.agents.registry)
             raise ValueError(f"partners: {policy_id!r} is not registered{hint}")
-    return {
-        policy_id: posggym.agents.registry[policy_id].valid_agent_ids
-        for policy_id in policy_ids
-    }
+        valid[policy_id] = posggym.agents.registry[policy_id].valid_agent_ids
+    return valid

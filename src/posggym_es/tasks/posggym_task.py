@@ -14,7 +14,6 @@ import numpy as np
 from gymnasium import spaces
 
 from pgpelib.policies.networks import Array, Network
-from pgpelib.policies.partners import is_saved
 from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from pgpelib.tasks.base import (
     Episode,
@@ -214,11 +213,6 @@ class PosggymTask(Task):
         self._partners = partner_pool(self._agents, partners)
         self._made: dict[tuple[int, str, str], Policy[Any, Any]] = {}
         self.lanes = 1 if role is not None or partners else len(self._agents)
-        if any(not is_saved(name) for name in partners):
-            import torch
-
-            # One thread per worker.
-            torch.set_num_threads(1)
         if partners:
             # Raises an error if there is an agent that no partner can play.
             for seed in range(len(self._agents)):
@@ -305,11 +299,14 @@ class PosggymTask(Task):
 
     def _partner(self, slot: int, policy_id: str, agent: str) -> Policy[Any, Any]:
         import posggym.agents
+        import torch
 
         from posggym_es.models.model_downloads import ensure_model
 
         key = slot, policy_id, agent
         if key not in self._made:
+            # One thread per worker.
+            torch.set_num_threads(1)
             model = self._episodes[slot].env.model
             ensure_model(posggym.agents.registry[policy_id])
             self._made[key] = posggym.agents.make(policy_id, model, agent)

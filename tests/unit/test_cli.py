@@ -9,7 +9,7 @@ import pytest
 
 from messages import exactly
 from pgpelib.utils.files import write_json
-from posggym_es.evaluation.verification import read_verification
+from posggym_es.evaluation.verification_report import read_verification
 
 
 @pytest.mark.slow

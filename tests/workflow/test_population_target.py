@@ -11,7 +11,7 @@ from pgpelib.policies.partners import is_saved
 from pgpelib.training.loop import Training
 from posggym_es.config.experiments import Experiments
 from posggym_es.config.workflow_config import read_config
-from posggym_es.evaluation.verification import read_verification
+from posggym_es.evaluation.verification_report import read_verification
 from training_runs import results, wait_for
 from workspace import Workspace, kill
 

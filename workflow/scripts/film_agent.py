@@ -41,7 +41,7 @@ def main() -> None:
     cli.use_posggym_tree(args.posggym_tree)
     # These import posggym, so only now.
     from posggym_es.evaluation.films import FilmError, record, write_mp4, write_preview
-    from posggym_es.evaluation.verification import read_verification
+    from posggym_es.evaluation.verification_report import read_verification
 
     spec = AgentSpec.read(args.spec)
     verification = read_verification(args.verification)

@@ -35,8 +35,8 @@ def main() -> None:
     from posggym_es.evaluation.verification import (
         VerificationError,
         play_verified_episode,
-        read_verification,
     )
+    from posggym_es.evaluation.verification_report import read_verification
 
     report = []
     for spec_path, verification_path in zip(

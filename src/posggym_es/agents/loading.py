@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from posggym.agents.registration import PolicySpec
+from typing import TYPE_CHECKING
 
 from posggym_es.registration.spec import AgentSpec
+
+if TYPE_CHECKING:
+    from posggym.agents.registration import PolicySpec
 
 # A source of agents: the zoo of this package, instead of a folder or URL.
 ZOO = "zoo"

@@ -13,7 +13,7 @@ from posggym_es.agents.folders import agent_folders
 from posggym_es.agents.run_time import register_agents
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
 from posggym_es.evaluation.playing import CoPlayers
-from posggym_es.evaluation.verification import read_verification
+from posggym_es.evaluation.verification_report import read_verification
 from posggym_es.registration.environments import posggym_episodes
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 from posggym_es.tasks.family import RANDOM_POLICY

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from pgpelib.policies.metadata import Origin, PolicyMetadata, Reference
 from pgpelib.search.pgpe import RE_EVAL_STREAM, episode_seed
-from posggym_es.evaluation.playing import Player, co_players_of
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.policy_checks import check_fits
 from posggym_es.registration.environments import registered_env
@@ -77,6 +76,9 @@ def _seed(known: PolicyMetadata, index: int) -> int:
 
 def _episodes_of(policy: ConvertiblePolicy) -> Callable[[int], float]:
     """Return a function that plays the episode of a seed and returns its return."""
+    # On demand, because it imports PyTorch; re-evaluations by the trainer need no play.
+    from posggym_es.evaluation.playing import Player, co_players_of
+
     env = registered_env(policy)
     known = policy.metadata
     episodes = env.make_episodes()

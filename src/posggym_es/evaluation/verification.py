@@ -12,15 +12,13 @@ import posggym
 import posggym.agents
 
 from pgpelib.policies.metadata import Reference
-from pgpelib.policies.partners import is_saved, located, relative
-from posggym_es.evaluation.file_names import EXTRACTED_FOLDER
+from pgpelib.policies.partners import is_saved, relative
 from posggym_es.evaluation.playing import CoPlayers, Player
 from posggym_es.models.posggym_model_file import read_model_file
 from posggym_es.registration.environments import posggym_episodes
 from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.utils.return_statistics import welch_margin
-from posggym_es.utils.schema_check import read_as, refuse_mistakes
 
 # A correct agent fails by chance in one of a thousand verifications.
 CONFIDENCE = 0.999
@@ -28,39 +26,6 @@ CONFIDENCE = 0.999
 RELATIVE_TOLERANCE = 1e-6
 # Maximum number of episodes with random actions, which are only there to compare with.
 RANDOM_EPISODES = 100
-_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "number"}}
-_WHOLE_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": "integer"}}
-# The part of a report that other steps read.
-_SCHEMA = {
-    "type": "object",
-    "required": ["returns", "lengths", "seeds", "company"],
-    "properties": {
-        "returns": _NUMBERS,
-        # Reports of earlier versions have none.
-        "random_returns": _NUMBERS,
-        "lengths": _WHOLE_NUMBERS,
-        "seeds": _WHOLE_NUMBERS,
-        "company": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "role": {"type": ["string", "null"]},
-                "partners": {
-                    "anyOf": [
-                        {"type": "array", "items": {"type": "string"}},
-                        {"type": "object", "additionalProperties": {"type": "number"}},
-                    ]
-                },
-                "siblings": {
-                    "type": "object",
-                    "additionalProperties": {"type": "string"},
-                },
-                "endless_length": {"type": "integer", "minimum": 1},
-            },
-        },
-    },
-}
-
 
 # Keys in reports that differ from the names of fields.
 _KEYS = {"co_players": "company"}
@@ -181,26 +146,6 @@ def random_player(spec: AgentSpec, co_players: CoPlayers) -> Player:
         co_players,
         lambda model, agent: posggym.agents.make(RANDOM_POLICY, model, agent),
     )
-
-
-def read_verification(path: Path) -> dict[str, Any]:
-    """Read the report on an agent from its folder, see `Verification.to_json`.
-
-    The saved partners are those of the extracted policy, which is next to the report.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a verification report; the message names it.
-    """
-
-    def parse(data: Any) -> dict[str, Any]:
-        refuse_mistakes(data, _SCHEMA)
-        partners = data["company"].get("partners", [])
-        partners = located(partners, path.parent / EXTRACTED_FOLDER)
-        return {**data, "company": {**data["company"], "partners": partners}}
-
-    return read_as(path, "not a verification report", parse)
 
 
 def play_verified_episode(spec: AgentSpec, co_players: CoPlayers, seed: int) -> float:

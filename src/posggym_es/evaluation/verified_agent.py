@@ -25,7 +25,7 @@ from posggym_es.evaluation.file_names import (
     PREVIEW_FILE,
     VERIFICATION_FILE,
 )
-from posggym_es.evaluation.verification import read_verification
+from posggym_es.evaluation.verification_report import read_verification
 from posggym_es.policies.policy_file import METADATA_FILE, TENSORS_FILE
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 from posggym_es.utils.return_statistics import format_interval, mean_interval

@@ -13,7 +13,8 @@ from posggym_es.conversion.folders import convert_folder
 from posggym_es.conversion.report import MODEL_FILE
 from posggym_es.evaluation.file_names import EXTRACTED_FOLDER, VERIFICATION_FILE
 from posggym_es.evaluation.playing import CoPlayers
-from posggym_es.evaluation.verification import play_verified_episode, read_verification
+from posggym_es.evaluation.verification import play_verified_episode
+from posggym_es.evaluation.verification_report import read_verification
 from posggym_es.models.processors import ProcessorSpec
 from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 

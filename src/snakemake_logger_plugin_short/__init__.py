@@ -1,10 +1,11 @@
 """A Snakemake logger that prints one line per finished step (`--logger short`).
 
-`posggym-es run` uses it. Of the logs of running steps, it prints the lines that begin
-with the step's experiment and run. A failed step's own message comes first, then its
-log file; an interruption is one line. On a terminal, a status below the lines shows how
-many steps are done, and the last line of a running step's log. Dry runs have no steps
-that end: their plan is left to Snakemake.
+`posggym-es run` uses it. Local steps that are not about a single run, such as those
+that collect results, have no line. Of the logs of running steps, it prints the lines
+that begin with the step's experiment and run. A failed step's own message comes first,
+then its log file; an interruption is one line. On a terminal, a status below the lines
+shows how many steps are done, and the last line of a running step's log. Dry runs have
+no steps that end: their plan is left to Snakemake.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class LogHandler(OwnLinesHandler):
             self._start(content)
         elif event == LogEvent.JOB_FINISHED:
             step = self._end(content["job_id"])
-            if step is not None:
+            if step is not None and not step.is_minor:
                 self._console.line(f"{step.name}: done")
         elif event == LogEvent.JOB_ERROR:
             step = self._end(content["jobid"])
@@ -101,7 +102,10 @@ class LogHandler(OwnLinesHandler):
 
     def _start(self, content: dict[str, Any]) -> None:
         step = Step(
-            content["rule_name"], content["wildcards"] or {}, content["log"] or []
+            content["rule_name"],
+            content["wildcards"] or {},
+            content["log"] or [],
+            content["local"],
         )
         self._steps[content["jobid"]] = step
         if not self._follower.is_alive():

@@ -24,14 +24,22 @@ class Step:
         The values of its wildcards, such as experiment and run.
     logs
         Its log files, which need not exist yet.
+    local
+        Whether it is too small for a cluster.
     """
 
     def __init__(
-        self, rule: str, wildcards: Mapping[str, Any], logs: Sequence[str]
+        self,
+        rule: str,
+        wildcards: Mapping[str, Any],
+        logs: Sequence[str],
+        local: bool = False,
     ) -> None:
         self._subject = "/".join(map(str, wildcards.values()))
         self._mark = f"{self._subject}: " if self._subject else None
         self.name = f"{self._subject} {rule}" if self._subject else rule
+        # Collecting the files of experiments is not worth a line each.
+        self.is_minor = local and len(wildcards) < 2
         self._logs = [_Log(Path(log)) for log in logs]
         self.last_line = ""
 

@@ -25,6 +25,12 @@ rule play:
         " echo '{wildcards.experiment}/{wildcards.run}: re-eval 0.5') > {log};"
         " touch {output}"
 
+rule collect:
+    input: "{experiment}/seed3.played"
+    output: "{experiment}.collected"
+    localrule: True
+    shell: "touch {output}"
+
 rule wait:
     output: "{experiment}/{run}.waited"
     log: "{experiment}/{run}.log"
@@ -85,7 +91,7 @@ def test_steps_show_the_lines_that_begin_with_experiment_and_run(folder):
     old = folder / "driving" / "seed3.log"
     old.parent.mkdir()
     old.write_text("driving/seed3: of an earlier run\n")
-    assert shown(folder, "driving/seed3.played") == [
+    assert shown(folder, "driving.collected") == [
         "driving/seed3: re-eval 0.5",
         "driving/seed3 play: done",
     ]

@@ -39,7 +39,7 @@ CONFIG = {
                 "popsize": 8,
                 "popsize_max": None,
                 "num_interactions": None,
-                "re_eval_num_episodes": 20,
+                "re_eval_num_episodes": 4,
             },
             "register": {"policy_name": "pgpe_sp"},
         },

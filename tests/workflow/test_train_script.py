@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pgpelib.restore import policy_metadata, to_torch_module
 from pgpelib.training.command_line import as_updates, read_settings, without_pairs
+from pgpelib.training.experiment import main
 from pgpelib.utils.settings import SettingsError
 from training_runs import wait_for
 
@@ -40,6 +41,14 @@ def run(root, *command, cwd=None):
 def printed_config(output: str) -> dict[str, str]:
     plain = re.sub(r"\x1b\[\d*m", "", output)
     return dict(re.findall(r"^  (\w+) = (\[.*?\]|\S+)", plain, re.MULTILINE))
+
+
+def error_of(setting: str) -> str:
+    """Return the line that a wrong setting ends the program with."""
+    with pytest.raises(SystemExit) as ended:
+        main(["print_config", "with", setting])
+    (line,) = str(ended.value).splitlines()
+    return line
 
 
 @pytest.mark.parametrize(
@@ -297,13 +306,10 @@ def test_config_files_are_read_as_data_and_count_less_than_the_command(root, tmp
         ("b.yaml", "", "train.py: a.yaml: no such file"),
     ],
 )
-def test_config_files_execute_nothing(root, tmp_path, name, content, message):
+def test_config_files_execute_nothing(tmp_path, monkeypatch, name, content, message):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text(content)
-    given = "a.yaml" if name == "b.yaml" else name
-    result = run(root, "train.py", "print_config", "with", given, cwd=tmp_path)
-    assert result.returncode == 1
-    assert result.stderr.startswith(message)
-    assert len(result.stderr.splitlines()) == 1
+    assert error_of("a.yaml" if name == "b.yaml" else name).startswith(message)
     assert not (tmp_path / "hacked").exists()
 
 
@@ -321,11 +327,9 @@ def test_config_files_execute_nothing(root, tmp_path, name, content, message):
         "env_config=" + "[" * 60 + "]" * 60,
     ],
 )
-def test_settings_on_the_command_line_are_plain_data(root, tmp_path, setting):
-    result = run(root, "train.py", "print_config", "with", setting, cwd=tmp_path)
-    assert result.returncode == 1
-    assert result.stderr.startswith("train.py: env_config")
-    assert len(result.stderr.splitlines()) == 1
+def test_settings_on_the_command_line_are_plain_data(tmp_path, monkeypatch, setting):
+    monkeypatch.chdir(tmp_path)
+    assert error_of(setting).startswith("train.py: env_config")
     assert not list(tmp_path.iterdir())
 
 

@@ -165,13 +165,13 @@ def test_agents_are_trained_with_agents_of_an_earlier_run(
     # As the config reference says.
     monkeypatch.setenv("PYTHONPATH", str(done.folder / "results/registry/posggym-tree"))
     workspace = Workspace(root, tmp_path, config)
-    workspace.succeed("results/response")
-    specs = generated_specs(tmp_path / "results/response/posggym-tree")
+    workspace.succeed("runs/full/response/seed0/verification.json")
+    specs = generated_specs(tmp_path / "runs/full/response/staged/posggym-tree")
     assert [spec.id for spec in specs] == [
         partner.replace("pgpe_sp", "pgpe_br"),
         partner,
     ]
-    verification = tmp_path / "results/response/seed0/verification.json"
+    verification = tmp_path / "runs/full/response/seed0/verification.json"
     assert json.loads(verification.read_text())["passed"]
 
 
@@ -457,30 +457,27 @@ def test_every_script_explains_itself(script, monkeypatch, capsys):
         assert "Examples" in shown
 
 
-def test_a_published_policy_goes_through_the_whole_chain(
+def test_a_published_policy_is_registered_and_plays_as_in_the_paper(
     root, published_humanoid, tmp_path
 ):
     config = {
         "experiments": {
             "published": {
                 "policy_file": str(published_humanoid),
-                "verify_episodes": 4,
+                "verify_episodes": 2,
                 "register": {"policy_name": "clipup_paper"},
             }
         },
         "films": False,
     }
     workspace = Workspace(root, tmp_path, config)
-    workspace.succeed("results/published")
-    verification = json.loads(
-        (tmp_path / "results/published/seed0/verification.json").read_text()
-    )
+    agent = tmp_path / "runs/full/published/seed0"
+    workspace.succeed(agent.relative_to(tmp_path) / "verification.json")
+    verification = json.loads((agent / "verification.json").read_text())
     assert verification["policy_id"] == "HumanoidBulletEnv-v0/clipup_paper-v0"
-    assert verification["lengths"] == [1000] * 4
+    assert verification["lengths"] == [1000] * 2
     assert verification["mean_return"] >= 4800
-    proof = json.loads(
-        (tmp_path / "results/published/seed0/converted/conversion.json").read_text()
-    )["proof"]
+    proof = json.loads((agent / "converted/conversion.json").read_text())["proof"]
     assert proof["max_difference"] <= 1e-5
 
 
@@ -492,7 +489,7 @@ def test_checkpoints_of_the_ppo_baselines_go_through_the_chain(root, tmp_path):
         "experiments": {
             "baselines": {
                 "checkpoint_dir": "checkpoints",
-                "verify_episodes": 20,
+                "verify_episodes": 4,
                 "register": {"policy_name": "ppo_{policy_id}"},
             }
         },

@@ -78,26 +78,28 @@ def agent(make_agent):
 
 
 @pytest.fixture(scope="module")
-def first_clones(originals, agent, tmp_path_factory) -> Path:
-    """Clones in which the agent was registered."""
+def first(originals, agent, tmp_path_factory) -> tuple[Repositories, dict]:
+    """Repositories in whose clones the agent was registered, and the report."""
     folder = tmp_path_factory.mktemp("first") / "clones"
     repositories = open_clones(originals, folder)
-    register_agents(repositories, [agent])
-    return folder
+    return repositories, register_agents(repositories, [agent])
 
 
 @pytest.fixture
-def registered(repositories, first_clones) -> Repositories:
-    """Repositories in whose clones the agent was registered."""
-    for clone in (repositories.posggym, repositories.models):
-        shutil.copytree(first_clones / clone.folder.name, clone.folder, symlinks=True)
+def registered(repositories, first) -> Repositories:
+    """The same for one test, with hosts of its own."""
+    for clone, done in (
+        (repositories.posggym, first[0].posggym),
+        (repositories.models, first[0].models),
+    ):
+        shutil.copytree(done.folder, clone.folder, symlinks=True)
         git(clone.folder, "remote", "set-url", "origin", clone.url())
     return repositories
 
 
-def test_one_commit_in_each_repository_says_what_was_added(repositories, agent):
+def test_one_commit_in_each_repository_says_what_was_added(first, agent):
     spec, file = agent
-    report = register_agents(repositories, [agent])
+    repositories, report = first
     assert report["added"] == [spec.id]
     for clone in (repositories.posggym, repositories.models):
         assert len(clone.unpublished()) == 1
@@ -108,10 +110,11 @@ def test_one_commit_in_each_repository_says_what_was_added(repositories, agent):
     assert models.read_bytes() == file.read_bytes()
 
 
-def test_registering_again_changes_nothing(repositories, agent):
-    first = register_agents(repositories, [agent])
-    again = register_agents(repositories, [agent])
-    assert again == {**first, "added": []}
+def test_registering_again_changes_nothing(registered, first, agent):
+    heads = registered.models.head, registered.posggym.head
+    again = register_agents(registered, [agent])
+    assert again == {**first[1], "added": []}
+    assert (registered.models.head, registered.posggym.head) == heads
 
 
 def test_users_checkouts_stay_as_they_are(originals, tmp_path, agent):
@@ -347,8 +350,8 @@ def test_removing_all_agents_leaves_both_repositories_as_they_were(repositories,
     assert_as_before(repositories)
 
 
-def test_commits_name_the_other_repository(repositories, agent):
-    register_agents(repositories, [agent])
+def test_commits_name_the_other_repository(first):
+    repositories, _ = first
     messages = [
         git(clone.folder, "log", "-1", "--format=%B")
         for clone in (repositories.models, repositories.posggym)
@@ -461,14 +464,13 @@ def test_files_that_somebody_else_pushed_are_read_before_anything(
     assert git(hosts / "posggym", "branch", "--list", BRANCH) == ""
 
 
-def test_dirty_and_diverged_clones_are_refused(hosts, repositories, agent):
+def test_dirty_and_diverged_clones_are_refused(hosts, registered, agent):
     with pytest.raises(GitError, match="register agents first"):
-        publish(repositories, None)
-    register_agents(repositories, [agent])
-    stray = repositories.posggym.folder / "stray.txt"
+        publish(open_clones(hosts, "missing"), None)
+    stray = registered.posggym.folder / "stray.txt"
     stray.write_text("x")
     with pytest.raises(GitError, match="has uncommitted changes"):
-        publish(repositories, None)
+        publish(registered, None)
     stray.unlink()
     # Somebody else publishes on the same branch.
     other = open_clones(hosts, "other")
@@ -477,29 +479,20 @@ def test_dirty_and_diverged_clones_are_refused(hosts, repositories, agent):
     other.posggym.commit("Theirs")
     other.posggym.push()
     with pytest.raises(GitError, match="register again, then publish"):
-        publish(repositories, None)
+        publish(registered, None)
     assert git(hosts / "models", "branch", "--list", BRANCH) == ""
     with pytest.raises(GitError, match="have diverged"):
-        register_agents(repositories, [agent])
+        register_agents(registered, [agent])
 
 
-def test_unregistering_takes_an_agent_out_everywhere(repositories, make_agent, agent):
-    posggym_clone = repositories.posggym
-    repositories.open()
-    before = git(posggym_clone.folder, "rev-parse", "HEAD:posggym/agents")
-    docs_before = git(posggym_clone.folder, "rev-parse", "HEAD:docs")
-    register_agents(repositories, [agent])
-    report = unregister_agent(repositories, agent[0].id)
+def test_the_removal_of_the_last_agent_is_complete_and_published(
+    hosts, registered, agent
+):
+    report = unregister_agent(registered, agent[0].id)
     assert report["removed"] == [agent[0].id]
-    assert repositories.agents() == {}
-    assert not list(repositories.models.folder.rglob("*.pkl"))
-    assert git(posggym_clone.folder, "rev-parse", "HEAD:posggym/agents") == before
-    assert git(posggym_clone.folder, "rev-parse", "HEAD:docs") == docs_before
-    assert "Remove " in git(posggym_clone.folder, "log", "-1", "--format=%s")
-
-
-def test_a_removal_of_the_last_agent_is_published(hosts, registered, agent):
-    unregister_agent(registered, agent[0].id)
+    assert registered.agents() == {}
+    assert_as_before(registered)
+    assert "Remove " in git(registered.posggym.folder, "log", "-1", "--format=%s")
     assert publish(registered, None) == []
     assert_published(hosts, registered)
 

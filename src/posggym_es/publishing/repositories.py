@@ -228,7 +228,10 @@ def _apply(
     """Update all that lists a set of agents, and commit."""
     clone, specs = repositories.posggym, list(after.values())
     register(clone.folder, [])
-    register(clone.folder, specs, frozenset(existing_ids(clone.folder)))
+    # Only new agents can have an id that posggym itself has.
+    has_new = bool(after.keys() - before.keys())
+    taken = existing_ids(clone.folder) if has_new else ()
+    register(clone.folder, specs, frozenset(taken))
     _fix_download(clone, bool(specs))
     if (clone.folder / DOCS).is_dir():
         _write_docs(clone, before, after)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chromium import contrast
+
 ROOT = Path(__file__).resolve().parents[2]
 MKDOCS = ROOT / ".venv/docs/bin/mkdocs"
 PHONE, DESK = 390, 1280
@@ -32,8 +34,10 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
-def open_page(browser, path, width=DESK):
-    page = browser.new_page(viewport={"width": width, "height": 800})
+def open_page(browser, path, width=DESK, scheme="light"):
+    page = browser.new_page(
+        viewport={"width": width, "height": 800}, color_scheme=scheme
+    )
     page.goto(path.as_uri(), wait_until="domcontentloaded")
     return page
 
@@ -43,6 +47,15 @@ def open_page(browser, path, width=DESK):
 def test_pages_fit(site, browser, name, width):
     page = open_page(browser, site / f"{name}.html", width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["index", "zoo", "config"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_can_be_read(site, browser, name, scheme):
+    page = open_page(browser, site / f"{name}.html", scheme=scheme)
+    for part in ("article p", "article td", "article a:not(.headerlink)"):
+        assert contrast(page, part) >= 4.5, part
     page.close()
 
 

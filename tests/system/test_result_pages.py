@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import urllib.parse
@@ -10,8 +11,13 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+
+from chromium import contrast
+from posggym_es.evaluation.payoffs import Variant
+from posggym_es.reporting.html_pages import crossplay_folder, write_index
 
 PAGES = [
     "results/lander/index.html",
@@ -85,16 +91,59 @@ def test_labels_of_charts_do_not_overlap(done, browser, page, width):
         assert visit.page.evaluate(OVERLAPPING) == []
 
 
+def dead_links(page) -> list[str]:
+    """Return the links of a page that lead to no file or no element of it."""
+    dead = []
+    for link in page.evaluate("[...document.links].map(link => link.href)"):
+        target = urllib.parse.urlsplit(link)
+        exists = Path(urllib.parse.unquote(target.path)).is_file()
+        if target.fragment:
+            exists &= page.locator(f"[id='{target.fragment}']").count() == 1
+        dead += [] if exists else [link]
+    return dead
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(done, browser, page):
     with Visit(browser, done.folder / page) as visit:
-        links = visit.page.evaluate("[...document.links].map(link => link.href)")
-        assert links
-        for link in links:
-            target = urllib.parse.urlsplit(link)
-            assert Path(urllib.parse.unquote(target.path)).is_file(), link
-            if target.fragment:
-                assert visit.page.locator(f"[id='{target.fragment}']").count() == 1
+        assert visit.page.locator("a").count() > 0
+        assert dead_links(visit.page) == []
+
+
+@pytest.fixture(scope="module")
+def crossplay(tmp_path_factory):
+    """The page of an environment with many policies with long names."""
+    results = tmp_path_factory.mktemp("results") / "results"
+    names = [f"Driving-v1/grid=14x14RoundAbout/pgpe_sp_seed{k}-v0" for k in range(12)]
+    pairs = [
+        {"row": row, "column": column, "mean": k % 7 / 7, "margin": 0.1, "episodes": 9}
+        for k, (row, column) in enumerate(itertools.product(names, names))
+    ]
+    variant = Variant("Driving-v1", {"grid": "14x14RoundAbout", "obs_dim": (3, 1, 1)})
+    folder = results / "crossplay/Driving-v1/arguments"
+    folder.parent.mkdir(parents=True)
+    left_out = {"Driving-v1/a_policy_of_posggym-v0": "the file cannot be downloaded"}
+    crossplay_folder(variant, pd.DataFrame(pairs), left_out, folder)
+    write_index(results / "index.html")
+    return results
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_of_crossplay_fit_and_can_be_read(crossplay, browser, width, scheme):
+    page = crossplay / "crossplay/Driving-v1/arguments/index.html"
+    with Visit(browser, page, width, scheme) as visit:
+        assert visit.messages == []
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        for part in ("h1", "a", ".soft", "td", "summary"):
+            assert contrast(visit.page, part) >= 4.5, part
+        assert visit.page.evaluate(OVERLAPPING) == []
+        assert "cannot be downloaded" in visit.page.inner_text("body")
+        assert dead_links(visit.page) == []
+    with Visit(browser, crossplay / "index.html", width, scheme) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        visit.page.get_by_role("link", name="Driving-v1").click()
+        assert visit.page.inner_text("h1") == "Cross-play: Driving-v1"
 
 
 def test_an_experiment_alone_has_no_dead_link(alone, browser, tmp_path):
@@ -117,23 +166,6 @@ def test_code_is_copied_with_a_click(done, browser):
         code = visit.locator("pre").first.inner_text()
     assert copied.split() == code.split()
     assert "posggym.agents.make" in copied
-
-
-def contrast(page, part: str) -> float:
-    """Return the contrast ratio of a part's text and the background (WCAG 2.1)."""
-    colors = page.evaluate(
-        "part => [getComputedStyle(document.querySelector(part)).color,"
-        " getComputedStyle(document.body).backgroundColor]",
-        part,
-    )
-    lights = []
-    for color in colors:
-        channels = np.array([int(c) for c in re.findall(r"\d+", color)[:3]]) / 255
-        linear = np.where(
-            channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
-        )
-        lights.append(float(linear @ [0.2126, 0.7152, 0.0722]))
-    return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
 def test_an_experiments_page_has_what_one_looks_for(done, browser):

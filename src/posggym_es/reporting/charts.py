@@ -456,6 +456,7 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
                     ha="center",
                     va="center",
                     fontsize="small",
+                    linespacing=1.4,
                     color="white" if values[row, column] <= middle else "black",
                 )
         names = [str(policy).rpartition("/")[2] for policy in means.index]

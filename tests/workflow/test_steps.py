@@ -70,8 +70,13 @@ def test_a_policy_that_plays_differently_is_refused(policy):
     assert not (policy / "pwned").exists()
 
 
-def test_the_snakefile_does_not_pay_for_the_steps():
-    code = "import sys, posggym_es.config.experiments; print('torch' in sys.modules)"
+def test_only_what_computes_with_networks_pays_for_pytorch():
+    """Not the Snakefile, the extraction of re-evaluated policies, and results."""
+    code = (
+        "import sys, posggym_es.config.experiments, posggym_es.evaluation.extraction\n"
+        "import posggym_es.reporting.result_folders\n"
+        "print('torch' in sys.modules)"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True
     )

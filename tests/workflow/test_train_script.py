@@ -369,6 +369,24 @@ def test_a_full_disk_is_one_line(root, tmp_path, room):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+# What a worker does: it imports the script that was started, and makes its task.
+WORKER = """
+import runpy, sys
+runpy.run_path(sys.argv[1], run_name="__mp_main__")
+from pgpelib.tasks.registry import make_task
+make_task("posggym:Driving-v1", {}, role="0", partners=["Random-v0"], compiled=True)
+print(sorted({"numba", "pandas", "sacred", "torch"} & sys.modules.keys()))
+"""
+
+
+def test_workers_import_what_they_need(root):
+    script = root / "workflow/scripts/train.py"
+    result = subprocess.run(
+        [sys.executable, "-c", WORKER, script], capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "['numba']", result.stderr
+
+
 def test_nothing_is_left_beside_the_scripts(root, tmp_path):
     project = tmp_path / "project"
     for folder in ("src", "workflow/scripts"):

@@ -144,14 +144,7 @@ class Progress:
         ends_early = config.target_return is not None or config.patience is not None
         self._at_most = "at most " if ends_early else ""
         self._times: list[float] = []
-        self._bar = tqdm(
-            total=self._niters,
-            initial=training.generation,
-            unit="gen",
-            file=sys.__stderr__,
-            disable=not self._interactive,
-            dynamic_ncols=True,
-        )
+        self._bar = tqdm(disable=True)
 
     def begin(self) -> None:
         """Show an estimate, and start the clock: workers and kernels are ready."""
@@ -163,7 +156,14 @@ class Progress:
                 f"{training.calibrate()}",
                 flush=True,
             )
-        self._bar.unpause()
+        self._bar = tqdm(
+            total=self._niters,
+            initial=training.generation,
+            unit="gen",
+            file=sys.__stderr__,
+            disable=not self._interactive,
+            dynamic_ncols=True,
+        )
         self._times.append(time.monotonic())
 
     def report(self, rows: list[dict[str, Any]]) -> None:

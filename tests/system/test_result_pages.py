@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from chromium import contrast
+from pgpelib.utils.files import write_json
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.reporting.html_pages import crossplay_folder, write_index
 
@@ -144,6 +145,34 @@ def test_pages_of_crossplay_fit_and_can_be_read(crossplay, browser, width, schem
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
         visit.page.get_by_role("link", name="Driving-v1").click()
         assert visit.page.inner_text("h1") == "Cross-play: Driving-v1"
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_index_fits_with_all_columns_and_long_names(browser, tmp_path, width):
+    summary = {
+        "experiment": "humanoid_bullet_of_the_paper",
+        "scale": "full",
+        "env_id": "PredatorPreyContinuous-v0",
+        "agents": ["a", "b"],
+        "best_folder": "seed0",
+        "best_return": 4873.2,
+        "best_margin": 123.4,
+        "published": 4853.0,
+        "random": -1042.3,
+        "generations": 1000,
+        "timesteps": 1_500_000_000,
+        "seconds": 354_000.0,
+    }
+    folder = tmp_path / "results/paper"
+    (folder / "seed0/film").mkdir(parents=True)
+    Image.new("RGB", (240, 240)).save(folder / "seed0/film/film.webp")
+    write_json(folder / "summary.json", summary)
+    write_index(tmp_path / "results/index.html")
+    with Visit(browser, tmp_path / "results/index.html", width) as visit:
+        assert "-1042.3" in visit.page.inner_text("tbody")
+        fits = "e => e.scrollWidth <= e.clientWidth"
+        assert visit.page.locator(".scroll").evaluate(fits)
+        assert visit.page.locator("img").evaluate("e => e.clientWidth") > 80
 
 
 def test_an_experiment_alone_has_no_dead_link(alone, browser, tmp_path):

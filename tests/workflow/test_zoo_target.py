@@ -42,8 +42,9 @@ def test_finished_agents_are_collected_with_their_page(collected):
     (folder,) = agent_folders(collected.folder / "zoo")
     assert folder == collected.folder / MEMBER / "seed0"
     page = (collected.folder / "docs/zoo.md").read_text()
-    assert f"`{AGENT}`" in page
-    assert f"../{MEMBER}/seed0" in page
+    beginning, _, name = AGENT.rpartition("/")
+    assert f"ids begin with `{beginning}/`" in page
+    assert f"[`{name}`](../{MEMBER}/seed0)" in page
     code = "import posggym_es\nprint(posggym_es.register_agents('zoo'))"
     printed = collected.python(".", code)
     assert printed == str([AGENT])

@@ -32,7 +32,7 @@ from system_packages import BROWSER, SLURM, advice
 
 RULE_ENVS = ["train.yaml", "posggym.yaml"]
 # They act or show each time; Snakemake would take a benchmark for their output.
-ACTING = ("publish", "unregister", "zoo", "zoo_check")
+ACTING = ("publish", "publish_zoo", "unregister", "zoo", "zoo_check")
 VIEWS = ("status", "check", "help")
 # Others on the path, such as what setuptools brings for itself, are not installed.
 SITE_PACKAGES = sysconfig.get_path("purelib")

@@ -150,9 +150,10 @@ class Progress:
         """Show an estimate, and start the clock: workers and kernels are ready."""
         training = self._training
         if not training.finished:
+            workers = training.num_workers
             print(
                 f"{self._prefix}{self._niters - training.generation} generations on "
-                f"{training.num_workers} workers will take {self._at_most}"
+                f"{workers} worker{'s' * (workers != 1)} will take {self._at_most}"
                 f"{training.calibrate()}",
                 flush=True,
             )

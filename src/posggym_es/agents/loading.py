@@ -46,8 +46,12 @@ def short_id(policy_id: str) -> str:
 
 def env_line(spec: AgentSpec | PolicySpec) -> str:
     """Return the line of Python code that makes an agent's environment."""
-    args = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
-    return f'env = posggym.make("{spec.env_id}"{args})'
+    return f'env = posggym.make("{spec.env_id}"{arguments_of(spec)})'
+
+
+def arguments_of(spec: AgentSpec | PolicySpec) -> str:
+    """Return the arguments of an agent's environment, as they follow its id in code."""
+    return "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
 
 
 def agent_of(spec: AgentSpec | PolicySpec) -> str:

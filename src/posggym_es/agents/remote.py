@@ -56,8 +56,8 @@ def fetch(text: str) -> Path:
     _git(text, folder, "init", "--quiet")
     # Files that a fetch leaves out are downloaded from a remote when they are needed.
     _git(text, folder, "config", "remote.origin.url", url)
-    fetch = ["fetch", "--quiet", "--depth", "1", "--filter=blob:none"]
-    _git(text, folder, *fetch, "--", "origin", ref)
+    shallow = ["--quiet", "--depth", "1", "--filter=blob:none"]
+    _git(text, folder, "fetch", *shallow, "--", "origin", ref)
     if _git(text, folder, "ls-tree", "--name-only", "FETCH_HEAD", "--", MANIFEST_FILE):
         _check_out(text, folder, MANIFEST_FILE)
         assets = (MODELS_ROOT / spec.asset for spec in read_manifest(folder))

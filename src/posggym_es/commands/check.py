@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Replace this process by Snakemake."""
+    """Run Snakemake, and exit with its code."""
     require_checkout()
     args.configfile = [Path("config/config.yaml")]
     sys.exit(run_snakemake(snakemake_command(["check"], args)))

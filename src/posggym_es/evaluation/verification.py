@@ -128,23 +128,27 @@ def registered_player(
     file = Path(posggym.agents.registry[spec.id].kwargs["policy_file_path"])
     spec.policy_bytes(file)
     read_model_file(file)
+    return _player(spec, spec.id, co_players, render_mode)
+
+
+def random_player(spec: AgentSpec, co_players: CoPlayers) -> Player:
+    """Return a player like `registered_player`, with random actions for the agent's."""
+    return _player(spec, RANDOM_POLICY, co_players)
+
+
+def _player(
+    spec: AgentSpec,
+    policy_id: str,
+    co_players: CoPlayers,
+    render_mode: str | None = None,
+) -> Player:
+    """Return a player with a registered policy in the place of an agent."""
     return Player(
         posggym_episodes(
             spec.env_id, spec.env_args, render_mode, co_players.endless_length
         ),
         co_players,
-        lambda model, agent: posggym.agents.make(spec.id, model, agent),
-    )
-
-
-def random_player(spec: AgentSpec, co_players: CoPlayers) -> Player:
-    """Return a player like `registered_player`, with random actions for the agent's."""
-    return Player(
-        posggym_episodes(
-            spec.env_id, spec.env_args, endless_length=co_players.endless_length
-        ),
-        co_players,
-        lambda model, agent: posggym.agents.make(RANDOM_POLICY, model, agent),
+        lambda model, agent: posggym.agents.make(policy_id, model, agent),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pgpelib.policies.partners import PARTNERS_FOLDER, SAVED_SUFFIX, is_saved
 from posggym_es.agents.folders import CONVERTED_FOLDER
-from posggym_es.agents.loading import agent_of, env_line
+from posggym_es.agents.loading import agent_of, env_line, short_id
 from posggym_es.conversion.report import MODEL_FILE, REPORT_FILE
 from posggym_es.evaluation.file_names import (
     EXTRACTED_FOLDER,
@@ -100,7 +100,7 @@ class VerifiedAgent:
         if len(others) > _MOST_NAMED or any(map(is_saved, others)):
             return f"{len(others)} {'policy' if len(others) == 1 else 'policies'}"
         if others:
-            return ", ".join(name.rpartition("/")[2] for name in others)
+            return ", ".join(map(short_id, others))
         return "alone" if self.spec.env_type == GYMNASIUM else "itself"
 
     @property

@@ -10,6 +10,7 @@ import posggym
 
 from pgpelib.utils.files import read_json, write_json
 from posggym_es.agents.folders import agent_folders
+from posggym_es.agents.loading import short_id
 from posggym_es.evaluation.crossplay import play_all, policies_of, usable
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.publishing.zoo_folder import PAYOFFS_FOLDER
@@ -70,7 +71,7 @@ def self_play_levels(zoo: Path, spec: AgentSpec) -> dict[str, float]:
     levels = {}
     if alone:
         best = max(alone, key=alone.__getitem__)
-        levels[f"POSGGym's best ({best.rpartition('/')[2]})"] = alone[best]
+        levels[f"POSGGym's best ({short_id(best)})"] = alone[best]
     return levels if random is None else {**levels, "random": random}
 
 

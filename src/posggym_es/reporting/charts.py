@@ -16,6 +16,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from pgpelib.training.run_folder import METRIC_COLUMNS, METRICS_FILE
 from pgpelib.utils.files import write_text
+from posggym_es.agents.loading import short_id
 from posggym_es.utils.return_statistics import format_return, student_margin
 
 mpl.use("Agg")
@@ -459,7 +460,7 @@ def heat_map(means: pd.DataFrame, margins: pd.DataFrame) -> Callable[[Axes], Non
                     linespacing=1.4,
                     color="white" if values[row, column] <= middle else "black",
                 )
-        names = [str(policy).rpartition("/")[2] for policy in means.index]
+        names = [short_id(str(policy)) for policy in means.index]
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel("the other agents' policy")

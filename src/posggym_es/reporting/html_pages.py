@@ -24,7 +24,7 @@ from PIL import Image
 
 from pgpelib.policies.metadata import PolicyMetadata
 from pgpelib.utils.files import read_json, write_json, write_text
-from posggym_es.agents.loading import short_id
+from posggym_es.agents.loading import arguments_of, short_id
 from posggym_es.config.scales import FULL_SCALE
 from posggym_es.config.training_settings import ExperimentTraining
 from posggym_es.evaluation.file_names import (
@@ -192,12 +192,11 @@ def experiment_page(
         drawn = page_charts(tables, episodes, levels, random_returns(agents))
         charts = {title: Markup(chart) for title, chart in drawn.items()}
     spec = agents[0]["spec"]
-    arguments = "".join(f", {k}={v!r}" for k, v in (spec.env_args or {}).items())
     page = render(
         "experiment.html",
         name=figures["experiment"],
         rehearsal=rehearsal(figures["scale"]),
-        environment=f"{spec.env_id}{arguments}",
+        environment=f"{spec.env_id}{arguments_of(spec)}",
         tiles=tiles,
         charts=charts,
         agents=[_agent_values(agent) for agent in agents],

@@ -120,11 +120,14 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
 def _scratch_lock(scratch: Path) -> Iterator[Path]:
     """Create and hold the lock file of a scratch folder to be created."""
     while True:
-        scratch.mkdir(parents=True, exist_ok=True)
         try:
+            scratch.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(suffix=".lock", dir=scratch)
-        except FileNotFoundError:
-            # Another process has just removed `scratch`, because it was empty.
+        except (FileNotFoundError, FileExistsError):
+            # Another process has just removed `scratch`, because it was empty: before
+            # the lock was created, or while `mkdir` looked whether it is a folder.
+            if scratch.is_file():
+                raise
             continue
         with os.fdopen(handle, "wb") as file:
             # Without lock support, `_remove_abandoned` removes nothing, either.

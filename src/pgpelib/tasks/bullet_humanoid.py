@@ -38,6 +38,7 @@ import numpy.typing as npt
 import pybullet
 from gymnasium import spaces
 from pybullet_envs_gymnasium.gym_locomotion_envs import HumanoidBulletEnv
+from pybullet_utils.bullet_client import BulletClient
 
 # The torso's height in m in `Humanoid.robot_specific_reset` and `Humanoid.alive_bonus`.
 _INITIAL_Z = 0.8
@@ -49,6 +50,24 @@ _ALIVE, _FALLEN = 2.0, -1.0
 _FLOOR_FILTER = (2, ~2)
 _ROBOT_FILTER = (1, 1)
 _NO_COLLISIONS = (0, 0)
+
+
+def _connected_world() -> HumanoidBulletEnv:
+    """Create a reference environment on a simulator with the simple broad phase.
+
+    The simple broad phase compares the bounding boxes of all pairs of shapes, instead
+    of keeping them in a tree. For 30 shapes, this saves a fifth of the time of a
+    simulation step. Results have the same bits, because of the option that the
+    reference sets here as well: Bullet then handles pairs, and solves their contacts,
+    in the order of the shapes' numbers and not in the order in which it found them.
+    """
+    world = HumanoidBulletEnv()
+    world._p = client = BulletClient(pybullet.DIRECT)
+    client.resetSimulation(pybullet.RESET_USE_SIMPLE_BROADPHASE)
+    client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
+    world.physicsClientId = client._client
+    world.ownsPhysicsClient = True  # to disconnect when it is closed
+    return world
 
 
 class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]]):
@@ -92,8 +111,8 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._right_foot = self._left_foot = 0.0
         self._potential = 0.0
 
-        self._world = world = HumanoidBulletEnv()
-        world.reset(seed=0)  # connects, loads, and saves the state to restore
+        self._world = world = _connected_world()
+        world.reset(seed=0)  # loads, and saves the state to restore
         self._bind_physics(world)
 
         robot = world.robot

@@ -270,6 +270,8 @@ def test_a_restart_is_a_new_search_with_other_random_numbers():
         # At full speed, without the velocity of before.
         assert np.linalg.norm(each.center - 7) == pytest.approx(0.15)
     assert np.array_equal(pgpe.center, resumed.center)
+    pgpe.restart(center_init=9.0)
+    assert (pgpe.center == 9).all()
 
 
 @pytest.mark.parametrize("optimizer", ["clipup", "adam"])

@@ -48,6 +48,19 @@ def test_parameter_order_is_pytorchs():
         assert np.array_equal(bias, linear.bias.detach())
 
 
+def test_a_search_can_start_from_random_features():
+    architecture = Architecture(400, 2, (300,), lstm_size=200, head=(100,))
+    rng = np.random.default_rng(0)
+    assert not architecture.initial_parameters(0.0, rng).any()
+    parameters = architecture.initial_parameters(2.0, rng)
+    trunk, lstm, head, output = architecture.layers(parameters)
+    for weights in (trunk[0], lstm[0], lstm[1], head[0]):
+        # The outputs vary as much as the inputs, times the gain.
+        assert weights.std() * np.sqrt(weights.shape[1]) == pytest.approx(2, rel=0.05)
+    assert not any(array.any() for array in (*output, trunk[1], head[1]))
+    assert np.flatnonzero(lstm[2]).tolist() == list(range(200, 400))
+
+
 @given(
     st.integers(0, 1000),
     st.lists(st.integers(1, 6), max_size=3),

@@ -97,6 +97,31 @@ class Architecture:
             layers.append(LSTM(*arrays) if len(arrays) == 3 else (arrays[0], arrays[1]))
         return layers
 
+    def initial_parameters(self, gain: float, rng: np.random.Generator) -> Vector:
+        """Return parameters for a search to start from, shape (n,), float64.
+
+        The hidden layers and the LSTM get normal weights with a standard deviation of
+        `gain / sqrt(inputs)`. They are random features then, which the output layer can
+        use from the first generation on. The output layer and all biases are 0, but
+        for forget gates, which remember with a bias of 1 (Jozefowicz et al., 2015).
+
+        Parameters
+        ----------
+        gain
+            Factor of the weights; 0 for all parameters 0.
+        rng
+            Draws the weights.
+        """
+        parameters = np.zeros(self.num_parameters)
+        if gain:
+            for *weights, bias in self.layers(parameters)[:-1]:
+                for matrix in weights:
+                    matrix[:] = rng.normal(size=matrix.shape)
+                    matrix *= gain / math.sqrt(matrix.shape[1])
+                if len(weights) > 1:
+                    bias[self.lstm_size : 2 * self.lstm_size] = 1
+        return parameters
+
 
 def _linear_shapes(sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], ...]]:
     return [((out, size), (out,)) for size, out in itertools.pairwise(sizes)]

@@ -25,6 +25,7 @@ Vector = npt.NDArray[np.float64]
 NOISE_STREAM = 0
 EPISODE_STREAM = 1
 RE_EVAL_STREAM = 2
+INIT_STREAM = 3
 
 # Number of pairs whose noise is in memory at a time while gradients are summed.
 GRADIENT_CHUNK = 256
@@ -271,12 +272,21 @@ class PGPE:
         self._interactions = 0
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, center_init: npt.ArrayLike | None = None) -> None:
         """Start a new search from the initial distribution.
 
         The generation number keeps counting, so the new search uses other random
         numbers.
+
+        Parameters
+        ----------
+        center_init
+            Initial center of the new search, shape (n,) or a number; None for that of
+            the one before.
         """
+        if center_init is not None:
+            length = len(self._stdev_init)
+            self._center_init = _filled(center_init, length, "center_init")
         self.center: Vector = self._center_init.copy()
         self.stdev: Vector = self._stdev_init.copy()
         self.optimizer = self._make_optimizer()

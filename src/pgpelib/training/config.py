@@ -194,6 +194,10 @@ class TrainSettings(Settings):
     radius: PositiveNumber = follows("max_speed", 15)
     """Initial distance of solutions from the center:
     stdev_init = sqrt(radius^2 / n_params)."""
+    init_gain: NotNegativeNumber = 0.0
+    """Gain of the random weights that hidden layers and LSTM start with: their standard
+    deviation is init_gain / sqrt(inputs). 0 to start all weights at 0, as in the
+    paper."""
     stdev_lr: NotNegativeNumber = 0.1
     """Learning rate of the standard deviations."""
     stdev_max_change: NumberLimit = 0.2

@@ -291,6 +291,16 @@ def test_common_seeds_leave_the_parameters_alone_to_differ(env_name):
     assert number_of_episodes(rollouts_of(own, [(0, 12)])) > 1
 
 
+@pytest.mark.parametrize("env_name", [DRIVING["env_name"], "CartPole-v1"])
+def test_the_two_solutions_of_a_pair_can_play_the_same_episodes(env_name):
+    settings = TrainingConfig(env_name=env_name, hidden=(), pair_seeds=True).task
+    settings = dataclasses.replace(settings, compiled=env_name in DRIVING.values())
+    rollouts = rollouts_of(settings, [(0, 3), (3, 9)])
+    pairs = [rollouts[first : first + 2] for first in range(0, 12, 2)]
+    assert [number_of_episodes(pair) for pair in pairs] == [1] * 6
+    assert number_of_episodes(rollouts) > 1
+
+
 def test_how_solutions_are_divided_among_workers_changes_nothing():
     env_name = DRIVING["env_name"]
     config = TrainingConfig(env_name=env_name, episodes_per_solution=3).task

@@ -60,6 +60,8 @@ class TaskConfig:
         Episodes whose mean return is the fitness of a solution.
     common_seeds
         Whether all solutions of a generation play the same episodes.
+    pair_seeds
+        Whether the two solutions of a pair do.
     compiled
         Whether to play with compiled kernels, see `CompiledTask`.
     stochastic
@@ -78,6 +80,7 @@ class TaskConfig:
     partners: Partners = ()
     episodes_per_solution: int = 1
     common_seeds: bool = False
+    pair_seeds: bool = False
     compiled: bool = False
     stochastic: bool = False
 
@@ -252,9 +255,12 @@ class Worker:
                 count,
             )
 
-        if self._config.common_seeds and not work.re_eval:
+        if work.re_eval:
+            return [seeds(index) for index in work.indices]
+        if self._config.common_seeds:
             return [seeds(0)] * work.count
-        return [seeds(index) for index in work.indices]
+        size = 2 if self._config.pair_seeds else 1
+        return [seeds(index // size) for index in work.indices]
 
 
 def _solutions(work: Work) -> list[Vector]:

@@ -185,6 +185,9 @@ class TrainSettings(Settings):
     """Episodes whose mean return is the fitness of a solution."""
     common_seeds: bool = False
     """All solutions of a generation play the same episodes (common random numbers)."""
+    pair_seeds: bool = False
+    """The two solutions of a pair, center + noise and center - noise, play the same
+    episodes: their difference then depends less on luck."""
     max_speed: PositiveNumber = 0.15
     """Maximum length of ClipUp's velocity."""
     center_lr: PositiveNumber = follows("max_speed", 0.5)
@@ -348,5 +351,6 @@ class TrainingConfig(TrainSettings):
             self.partner_names,
             self.episodes_per_solution,
             self.common_seeds,
+            self.pair_seeds,
             stochastic=self.stochastic,
         )

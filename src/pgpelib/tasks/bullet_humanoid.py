@@ -28,6 +28,8 @@ Comments on PyBullet's internals refer to the sources of version 3.2.7.
 from __future__ import annotations
 
 import math
+import struct
+from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -43,6 +45,8 @@ from pybullet_utils.bullet_client import BulletClient
 # The torso's height in m in `Humanoid.robot_specific_reset` and `Humanoid.alive_bonus`.
 _INITIAL_Z = 0.8
 _LOWEST_ALIVE_Z = 0.78
+# How close to a limit joints are at the limit in `WalkerBase.calc_state`.
+_JOINT_LIMIT = 0.99
 _ALIVE, _FALLEN = 2.0, -1.0
 
 # Group and mask of a shape in the broad phase, as PyBullet sets them when it loads
@@ -68,6 +72,15 @@ def _connected_world() -> HumanoidBulletEnv:
     world.physicsClientId = client._client
     world.ownsPhysicsClient = True  # to disconnect when it is closed
     return world
+
+
+def _buffer(*shape: int) -> tuple[npt.NDArray[np.float64], Callable[..., None]]:
+    """Return an array, and a function that sets all of its numbers.
+
+    This takes a fourth of the time of making an array of a list.
+    """
+    array = np.empty(shape)
+    return array, partial(struct.Struct(f"{array.size}d").pack_into, array.data, 0)
 
 
 class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]]):
@@ -129,13 +142,17 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._joints_at_limit_cost = world.joints_at_limit_cost
 
         # Buffers reused in every step; returned arrays are always new.
-        self._rotation = np.identity(3)
+        self._values, self._fill_values = _buffer(44)
+        self._to_target, self._fill_to_target = _buffer(2)
+        self._rotation, self._fill_rotation = _buffer(3, 3)
+        self._velocity, self._fill_velocity = _buffer(3)
         self._loads = {}
         for kind in (np.float32, np.float64):
             loads = np.empty((2, 17), kind)
             self._loads[loads.dtype] = loads, loads[0], loads[1], kind(17)
         self._lowest = np.full(44, -5.0, np.float32)
         self._highest = np.full(44, 5.0, np.float32)
+        self._joint_limits = np.full(17, _JOINT_LIMIT, np.float32)
 
     def _bind_physics(self, world: HumanoidBulletEnv) -> None:
         """Bind PyBullet's functions to the client, bodies and links of a world.
@@ -211,6 +228,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         links = tuple(distinct.values())
         places = [(humanoid, link) for link in links] + [(humanoid, -1), (floor, -1)]
         self._all_parts = itemgetter(*(places.index(part) for part in order))
+        self._parts, self._fill_parts = _buffer(2, len(order))
         self._get_links = partial(pybullet.getLinkStates, humanoid, links, 0, 0, client)
 
     def _bind_collisions(self, humanoid: int, floor: int, client: int) -> None:
@@ -323,7 +341,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         power, heat = (np.add.reduce(loads, 1) / size).tolist()
         electricity = self._electricity_cost * power
         electricity += self._stall_torque_cost * heat
-        at_limit = np.count_nonzero(np.abs(positions) > 0.99)
+        at_limit = np.count_nonzero(np.abs(positions) > self._joint_limits)
 
         # As in the reference, observations show the contacts of the previous step.
         self._right_foot = 1.0 if self._right_contacts() else 0.0
@@ -402,25 +420,25 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         positions = [link[0] for link in self._get_links()]
         positions += (pose[0], self._floor_position)
         x, y, _ = zip(*self._all_parts(positions), strict=True)
-        count = len(x)
-        parts = np.fromiter(x + y, np.float64, 2 * count).reshape(2, count)
+        self._fill_parts(*x, *y)
         # Sums over the last axis are pairwise, like the reference's sums of 1-d arrays.
-        sum_x, sum_y = np.add.reduce(parts, 1).tolist()
+        sum_x, sum_y = np.add.reduce(self._parts, 1).tolist()
+        count = len(x)
 
         roll, pitch, yaw = pybullet.getEulerFromQuaternion(orientation)
         # NumPy's functions and BLAS instead of `math`, which can differ in the last
         # bits.
-        to_target = np.array(
-            (self._target_y - sum_y / count, self._target_x - sum_x / count)
-        )
-        angle = np.arctan2(to_target[0], to_target[1]) - yaw
+        to_target_x = self._target_x - sum_x / count
+        to_target_y = self._target_y - sum_y / count
+        angle = np.arctan2(to_target_y, to_target_x) - yaw
         # This is how `numpy.linalg.norm` computes the distance.
-        self._potential = -math.sqrt(to_target.dot(to_target)) / self._dt
-        rotation = self._rotation
-        rotation[0, 0] = rotation[1, 1] = np.cos(-yaw)
-        rotation[1, 0] = sine = np.sin(-yaw)
-        rotation[0, 1] = -sine
-        vx, vy, vz = rotation.dot(self._get_velocity()[0]).tolist()
+        self._fill_to_target(to_target_y, to_target_x)
+        distance = math.sqrt(self._to_target.dot(self._to_target))
+        self._potential = -distance / self._dt
+        cosine, sine = np.cos(-yaw), np.sin(-yaw)
+        self._fill_rotation(cosine, -sine, 0.0, sine, cosine, 0.0, 0.0, 0.0, 1.0)
+        self._fill_velocity(*self._get_velocity()[0])
+        vx, vy, vz = self._rotation.dot(self._velocity).tolist()
 
         values = [
             z - _INITIAL_Z,
@@ -437,7 +455,8 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         ):
             values += (2 * (position - lower) / span - 1.0, 0.1 * speed)
         values += (self._right_foot, self._left_foot)
-        return np.array(values, np.float32)
+        self._fill_values(*values)
+        return self._values.astype(np.float32)
 
     def close(self) -> None:
         """Disconnect from PyBullet."""

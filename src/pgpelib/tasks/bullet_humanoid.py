@@ -206,7 +206,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         )
 
         self._bind_links(robot, humanoid, floor, client)
-        self._bind_collisions(humanoid, floor, client)
+        self._bind_collisions(humanoid, floor, robot.feet[0].bodyPartIndex)
 
     def _bind_links(self, robot: Any, humanoid: int, floor: int, client: int) -> None:
         """Bind what reads the positions that the reference averages over.
@@ -231,15 +231,22 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._parts, self._fill_parts = _buffer(2, len(order))
         self._get_links = partial(pybullet.getLinkStates, humanoid, links, 0, 0, client)
 
-    def _bind_collisions(self, humanoid: int, floor: int, client: int) -> None:
+    def _bind_collisions(self, humanoid: int, floor: int, foot: int) -> None:
         """Bind what clears the contacts that a simulation keeps across resets.
 
         When a shape is assigned a group and a mask, even unchanged ones, PyBullet
         removes it from the broad phase and adds it again
-        (processCollisionFilterCommand). This clears its pairs, algorithms and
-        contacts. Contacts are solved in the order in which shapes were added, so the
-        order here is that in which the reference loads them.
+        (processCollisionFilterCommand). This clears its pairs, algorithms and contacts.
+        It also gets its number back, and thus its place in the order of contacts.
         """
+        client = self._world.physicsClientId
+        # Links do not collide with their ancestors. All pairs in this chain are such
+        # pairs, so clearing those of all other shapes clears all contacts.
+        chain = {-1}
+        while foot >= 0:
+            chain.add(foot)
+            foot = pybullet.getJointInfo(humanoid, foot, client)[16]
+
         self._refresh_collisions = [
             partial(
                 pybullet.setCollisionFilterGroupMask, floor, -1, *_FLOOR_FILTER, client
@@ -258,7 +265,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             )
             if massless:
                 set_filter()
-            else:
+            elif link not in chain:
                 self._refresh_collisions.append(set_filter)
 
     def reset(

@@ -4,7 +4,8 @@ A network's parameters are one vector in the order of PyTorch's `parameters_to_v
 layer by layer the weights by rows, then the bias; for an LSTM the weights of the input,
 those of the hidden state (gates in the order input, forget, cell, output), then one
 bias. `pack` puts them, transposed, into blocks of 8 outputs: a layer adds rows, one for
-each input. An observation that is one-hot adds only the rows of its ones.
+each input. An observation that is one-hot adds only the rows of its ones. Blocks that
+are computed together are beside each other, so that a large layer is read in one go.
 
 Sums run over the inputs in their order, so results do not depend on the width of the
 processor's vectors, and `tanh` is computed here rather than by the system's C library:
@@ -216,14 +217,25 @@ def _transpose(
     for o in range(outputs):
         block, lane = o // LANES, o % LANES
         for i in range(inputs):
-            packed[row + i * blocks + block, lane] = parameters[source + o * inputs + i]
+            target = _row(row, inputs, blocks, i, block)
+            packed[target, lane] = parameters[source + o * inputs + i]
+
+
+@inlined_helper
+def _row(first: int, inputs: int, blocks: int, i: int, block: int) -> int:
+    """Return the row of an input's weights for a block of a layer's outputs."""
+    grouped = blocks - blocks % GROUP
+    if block < grouped:
+        within = block % GROUP
+        return first + (block - within) * inputs + i * GROUP + within
+    return first + block * inputs + i
 
 
 @lean_helper
 def _fold(packed: Vector, layer: Integers, mean: Vector, stdev: Vector) -> None:
     for block in range(layer[BLOCKS]):
         for i in range(layer[INPUTS]):
-            row = layer[ROWS] + i * layer[BLOCKS] + block
+            row = _row(layer[ROWS], layer[INPUTS], layer[BLOCKS], i, block)
             for lane in range(LANES):
                 packed[row, lane] /= stdev[i]
                 packed[layer[BIAS_ROW] + block, lane] -= packed[row, lane] * mean[i]
@@ -237,6 +249,7 @@ def _layer(
     typing_context: Any,
     packed: Any,
     row: Any,
+    rows: Any,
     blocks: Any,
     x: Any,
     count: Any,
@@ -254,8 +267,8 @@ def _layer(
     ----------
     packed
         Weights, float64 (rows, 8).
-    row, blocks
-        The layer's first row, and its blocks.
+    row, rows, blocks
+        The layer's first row, its inputs, and its blocks.
     x, count
         The inputs and their number: int32 numbers of those that are 1, all others being
         0; or float64 values.
@@ -264,7 +277,7 @@ def _layer(
     out
         float64 (blocks, 8): sums in the order of the inputs, written.
     """
-    signature = numba.types.void(packed, row, blocks, x, count, start, first, out)
+    signature = numba.types.void(packed, row, rows, blocks, x, count, start, first, out)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
@@ -277,10 +290,10 @@ def _layer(
         def vectors(number: int) -> Any:
             return builder.bitcast(data(number), vector.as_pointer())
 
-        row, blocks, count, first = args[1], args[2], args[4], args[6]
-        weights, starts, sums = vectors(0), vectors(5), vectors(7)
+        row, rows, blocks, count, first = args[1], args[2], args[3], args[5], args[7]
+        weights, starts, sums = vectors(0), vectors(6), vectors(8)
         starts = builder.gep(starts, [first])
-        inputs, one_hot = data(3), isinstance(kinds[3].dtype, numba.types.Integer)
+        inputs, one_hot = data(4), isinstance(kinds[4].dtype, numba.types.Integer)
         totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP)]
 
         def grow(block: Any, width: int) -> None:
@@ -291,11 +304,12 @@ def _layer(
             for total, place in zip(totals, places, strict=False):
                 value = builder.load(builder.gep(starts, [place]), align=8)
                 builder.store(value, total)
+            of_blocks = builder.add(row, builder.mul(block, rows))
             with cgutils.for_range(builder, count) as loop:
                 value = builder.load(builder.gep(inputs, [loop.index]))
                 number = builder.sext(value, row.type) if one_hot else loop.index
-                place = builder.add(row, builder.mul(number, blocks))
-                here = builder.gep(weights, [builder.add(place, block)])
+                offset = builder.mul(number, ir.Constant(row.type, width))
+                here = builder.gep(weights, [builder.add(of_blocks, offset)])
                 for i in range(width):
                     offset = ir.Constant(block.type, i)
                     term = builder.load(builder.gep(here, [offset]), align=8)
@@ -349,7 +363,17 @@ def forward(
     """
     layer = plan.layers[network, 0]
     first = layer[BIAS_ROW]
-    _layer(packed, layer[ROWS], layer[BLOCKS], x, len(x), packed, first, scratch[0])
+    _layer(
+        packed,
+        layer[ROWS],
+        layer[INPUTS],
+        layer[BLOCKS],
+        x,
+        len(x),
+        packed,
+        first,
+        scratch[0],
+    )
     last = plan.counts[network] - 1
     for number in range(last):
         into = number & 1
@@ -358,6 +382,7 @@ def forward(
         _layer(
             packed,
             layer[ROWS],
+            layer[INPUTS],
             layer[BLOCKS],
             scratch[into].reshape(-1),
             layer[INPUTS],
@@ -380,7 +405,7 @@ def _finish(
     if layer[KIND] == LSTM:
         hidden = memory[0].reshape(-1)
         row, blocks, cells = layer[HIDDEN_ROWS], layer[BLOCKS], layer[OUTPUTS]
-        _layer(packed, row, blocks, hidden, cells, sums, 0, sums)
+        _layer(packed, row, cells, blocks, hidden, cells, sums, 0, sums)
         _lstm(cells, memory, sums.reshape(-1))
         return
     values = sums.reshape(-1)

@@ -9,6 +9,8 @@ the number of workers or on the order in which they finish.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -451,11 +453,15 @@ class Evaluator:
         re_eval: bool,
         on_progress: Callable[[int], None] | None,
     ) -> Evaluation:
-        block = block_size(count)
-        share = min(MAX_CHUNK, count // (4 * self._engine.num_workers))
-        size = max(1, share // block) * block
+        block, workers = block_size(count), self._engine.num_workers
+        blocks = math.ceil(count / block)
+        # As many chunks for each worker, of about the same size: if the last chunk were
+        # a remainder, one worker would play it while the others wait.
+        each = max(4, math.ceil(blocks / (MAX_CHUNK // block * workers)))
+        number = min(each * workers, blocks)
+        starts = [blocks * chunk // number * block for chunk in range(number)]
         chunks = [
-            Work(population, start, min(size, first + count - start), re_eval, block)
-            for start in range(first, first + count, size)
+            Work(population, first + start, stop - start, re_eval, block)
+            for start, stop in itertools.pairwise([*starts, count])
         ]
         return joined(self._engine.run(chunks, on_progress))

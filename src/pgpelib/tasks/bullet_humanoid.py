@@ -2,9 +2,10 @@
 
 The reference is `HumanoidBulletEnv` of pybullet-envs-gymnasium 0.6.0. It queries
 PyBullet for one link or joint at a time, hundreds of times per step, which takes longer
-than the physics. `FastHumanoidBullet` lets the reference set up its world, and then
-works on the same physics client with nine calls per step. Where a result depends on the
-order in which NumPy or BLAS sums numbers, it uses the reference's own expression.
+than the physics. `FastHumanoidBullet` lets the reference set up its world, in a
+simulator with cheaper collision detection, and then works on the same physics client
+with nine calls per step. Where a result depends on the order in which NumPy or BLAS
+sums numbers, it uses the reference's own expression.
 
 Which episode is the right one
 ------------------------------

@@ -6,7 +6,7 @@ for the humanoid policy; and the share of a generation's time at a given step ra
 
 Example
 -------
-    python benchmarks/es_side.py --popsize 10000 --steps_per_second 11000
+    python benchmarks/es_side.py --popsize 10000 --steps_per_second 9000
 """
 
 from __future__ import annotations
@@ -60,10 +60,7 @@ def main() -> None:
     parser.add_argument("--popsize", type=int, default=10000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--steps_per_second",
-        type=float,
-        default=11000.0,
-        help="of all workers together",
+        "--steps_per_second", type=float, default=9000.0, help="of all workers together"
     )
     parser.add_argument(
         "--episode_length", type=float, default=26.0, help="steps of an early episode"

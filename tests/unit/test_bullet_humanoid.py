@@ -131,6 +131,22 @@ def test_long_episodes_past_the_fall_give_the_reference(
         )
 
 
+def test_forearm_and_hand_touching_the_pelvis_give_the_reference(
+    fast: FastHumanoidBullet,
+) -> None:
+    """Contacts of the same two links are solved in an order that is easily changed."""
+    seed = 20543
+
+    def controller() -> Controller:
+        torques = waves(seed)
+        return lambda observation: torques(observation).astype(np.float32)
+
+    assert_same(
+        play(fast, seed, controller(), 300),
+        play_reference(HumanoidBulletEnv, seed, controller(), 300),
+    )
+
+
 def test_rewards_without_alive_bonus_are_tinytraj(
     fast_tinytraj: FastHumanoidBullet,
 ) -> None:

@@ -2,10 +2,9 @@
 
 The reference is `HumanoidBulletEnv` of pybullet-envs-gymnasium 0.6.0. It queries
 PyBullet for one link or joint at a time, hundreds of times per step, which takes longer
-than the physics. `FastHumanoidBullet` lets the reference set up its world, in a
-simulator with cheaper collision detection, and then works on the same physics client
-with nine calls per step. Where a result depends on the order in which NumPy or BLAS
-sums numbers, it uses the reference's own expression.
+than the physics. `FastHumanoidBullet` lets the reference set up its world, and then
+works on the same physics client with nine calls per step. Where a result depends on the
+order in which NumPy or BLAS sums numbers, it uses the reference's own expression.
 
 Which episode is the right one
 ------------------------------
@@ -22,6 +21,12 @@ episode of a new reference environment,
 which is bit-identical in every process. (The first episode differs: from the first step
 on, the reference counts the floor as a part of the robot, so only the very first
 observation of an environment is without it.)
+
+PyBullet's simple broad phase (`RESET_USE_SIMPLE_BROADPHASE`) would save a fifth of a
+simulation step, but not keep all bits. Contacts are solved in the order of the shapes'
+numbers, and those of the same two links, such as a forearm with its hand on the pelvis,
+in an order that depends on when all pairs were removed: about one of a thousand
+episodes on the floor differs.
 
 Comments on PyBullet's internals refer to the sources of version 3.2.7.
 """
@@ -41,7 +46,6 @@ import numpy.typing as npt
 import pybullet
 from gymnasium import spaces
 from pybullet_envs_gymnasium.gym_locomotion_envs import HumanoidBulletEnv
-from pybullet_utils.bullet_client import BulletClient
 
 # The torso's height in m in `Humanoid.robot_specific_reset` and `Humanoid.alive_bonus`.
 _INITIAL_Z = 0.8
@@ -55,24 +59,6 @@ _ALIVE, _FALLEN = 2.0, -1.0
 _FLOOR_FILTER = (2, ~2)
 _ROBOT_FILTER = (1, 1)
 _NO_COLLISIONS = (0, 0)
-
-
-def _connected_world() -> HumanoidBulletEnv:
-    """Create a reference environment on a simulator with the simple broad phase.
-
-    The simple broad phase compares the bounding boxes of all pairs of shapes, instead
-    of keeping them in a tree. For 30 shapes, this saves a fifth of the time of a
-    simulation step. Results have the same bits, because of the option that the
-    reference sets here as well: Bullet then handles pairs, and solves their contacts,
-    in the order of the shapes' numbers and not in the order in which it found them.
-    """
-    world = HumanoidBulletEnv()
-    world._p = client = BulletClient(pybullet.DIRECT)
-    client.resetSimulation(pybullet.RESET_USE_SIMPLE_BROADPHASE)
-    client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
-    world.physicsClientId = client._client
-    world.ownsPhysicsClient = True  # to disconnect when it is closed
-    return world
 
 
 def _buffer(*shape: int) -> tuple[npt.NDArray[np.float64], Callable[..., None]]:
@@ -125,8 +111,8 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._right_foot = self._left_foot = 0.0
         self._potential = 0.0
 
-        self._world = world = _connected_world()
-        world.reset(seed=0)  # loads, and saves the state to restore
+        self._world = world = HumanoidBulletEnv()
+        world.reset(seed=0)  # connects, loads, and saves the state to restore
         self._bind_physics(world)
 
         robot = world.robot
@@ -207,7 +193,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         )
 
         self._bind_links(robot, humanoid, floor, client)
-        self._bind_collisions(humanoid, floor, robot.feet[0].bodyPartIndex)
+        self._bind_collisions(humanoid, floor, client)
 
     def _bind_links(self, robot: Any, humanoid: int, floor: int, client: int) -> None:
         """Bind what reads the positions that the reference averages over.
@@ -232,22 +218,15 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
         self._parts, self._fill_parts = _buffer(2, len(order))
         self._get_links = partial(pybullet.getLinkStates, humanoid, links, 0, 0, client)
 
-    def _bind_collisions(self, humanoid: int, floor: int, foot: int) -> None:
+    def _bind_collisions(self, humanoid: int, floor: int, client: int) -> None:
         """Bind what clears the contacts that a simulation keeps across resets.
 
         When a shape is assigned a group and a mask, even unchanged ones, PyBullet
         removes it from the broad phase and adds it again
-        (processCollisionFilterCommand). This clears its pairs, algorithms and contacts.
-        It also gets its number back, and thus its place in the order of contacts.
+        (processCollisionFilterCommand). This clears its pairs, algorithms and
+        contacts. Contacts are solved in the order in which shapes were added, so the
+        order here is that in which the reference loads them.
         """
-        client = self._world.physicsClientId
-        # Links do not collide with their ancestors. All pairs in this chain are such
-        # pairs, so clearing those of all other shapes clears all contacts.
-        chain = {-1}
-        while foot >= 0:
-            chain.add(foot)
-            foot = pybullet.getJointInfo(humanoid, foot, client)[16]
-
         self._refresh_collisions = [
             partial(
                 pybullet.setCollisionFilterGroupMask, floor, -1, *_FLOOR_FILTER, client
@@ -266,7 +245,7 @@ class FastHumanoidBullet(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[Any]
             )
             if massless:
                 set_filter()
-            elif link not in chain:
+            else:
                 self._refresh_collisions.append(set_filter)
 
     def reset(

@@ -112,8 +112,8 @@ class GymnasiumTask(Task):
         self._episodes = [self._make()]
         self._recorders: list[ObservationRecorder] = []
         if canonical_env_id(env_name) in _FAST_HUMANOIDS:
-            # Measured: alternating between 8 PyBullet simulations reduces the speed of
-            # training to 0.97, so it costs more than batched forward passes gain.
+            # Measured: alternating between PyBullet simulations reduces their speed to
+            # 0.75, which costs far more than batched forward passes gain.
             self.max_slots = 1
         self._max_steps = episode_limit(
             env_name, self._episodes[0].endless, max_episode_length, only_if_endless

@@ -59,8 +59,8 @@ ELSEWHERE = {
 UNTESTED = {
     "pip install .": "tests/unit/test_install.py installs the wheel",
     "posggym-es watch Driving-v1/driving/seed3": "tests/unit/test_commands.py does it",
-    "python benchmarks/best_responses.py br-ppo Driving-v1 --populations P0 --seeds 0 "
-    "--minutes 4 --workers 1 --out DIR": "it trains for minutes",
+    "python benchmarks/best_responses.py br-ppo Driving-v1 --populations P0 "
+    "--minutes 1.5 --workers 1 --out DIR": "it trains for minutes",
     "python benchmarks/best_response_report.py br-ppo DIR --curves docs/curves": (
         "it draws what the command before it has trained"
     ),

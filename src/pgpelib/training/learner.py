@@ -63,11 +63,9 @@ class Learner:
         self._action = task.action
         self._processors = task.obs_processor, task.action_processor
         self.architecture = config.task.architecture(task)
-        self._learner = 0 if role is None else config.roles.index(role)
         size = self.architecture.num_parameters
         self.pgpe = PGPE(
             solution_length=size,
-            center_init=self._initial_center(0),
             popsize=config.popsize,
             center_learning_rate=config.center_lr,
             stdev_init=config.radius / np.sqrt(size),
@@ -83,24 +81,20 @@ class Learner:
             num_interactions=config.num_interactions,
             popsize_max=config.popsize_max,
             seed=config.seed,
-            learner=self._learner,
+            learner=0 if role is None else config.roles.index(role),
         )
-        self.obs_stats = self._no_observations()
         self._best: Candidate | None = None
+        self.restart()
 
     def _no_observations(self) -> RunningStat:
         return RunningStat.empty(self.architecture.observation_size)
 
-    def _initial_center(self, generation: int) -> npt.NDArray[np.float64]:
-        """Return the center of a search that starts at a generation."""
-        return self.architecture.initial_parameters(
-            self._config.init_gain,
-            random_stream(self._config.seed, INIT_STREAM, generation, 0, self._learner),
-        )
-
     def restart(self) -> None:
         """Start a new search; only the best center so far is kept."""
-        self.pgpe.restart(self._initial_center(self.pgpe.generation))
+        pgpe = self.pgpe
+        rng = random_stream(pgpe.seed, INIT_STREAM, pgpe.generation, 0, pgpe.learner)
+        gain = self._config.init_gain
+        pgpe.restart(self.architecture.initial_parameters(gain, rng))
         self.obs_stats = self._no_observations()
 
     def normalization(self) -> Normalization:

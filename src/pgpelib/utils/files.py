@@ -126,7 +126,8 @@ def _scratch_lock(scratch: Path) -> Iterator[Path]:
         except (FileNotFoundError, FileExistsError):
             # Another process has just removed `scratch`, because it was empty: before
             # the lock was created, or while `mkdir` looked whether it is a folder.
-            if scratch.is_file():
+            # A link to nowhere is not, and stays.
+            if scratch.is_file() or scratch.is_symlink():
                 raise
             continue
         with os.fdopen(handle, "wb") as file:

@@ -27,7 +27,7 @@ def draw(
     Parameters
     ----------
     tables
-        `metrics.csv` of each run.
+        `metrics.csv` of each run. The legend names several runs by their folders.
     title
         Heading.
     published
@@ -38,10 +38,8 @@ def draw(
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for number, path in enumerate(tables):
         table, color = pd.read_csv(path), f"C{number}"
-        # One entry in the legend for all runs.
-        population, re_evaluation = (
-            ("population median", "re-evaluation") if number == 0 else (None, None)
-        )
+        run = "" if len(tables) == 1 else f"{path.parent.name}, "
+        population, re_evaluation = f"{run}population median", f"{run}re-evaluation"
         axes.plot(table.timesteps, table.pop_median, color, alpha=0.6, label=population)
         seen = table.dropna(subset=["re_eval_mean"])
         axes.plot(
@@ -54,7 +52,7 @@ def draw(
         axes.axhline(published, color="grey", linestyle="--", label=label)
     axes.set(xlabel="simulator steps", ylabel="return", title=title)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small")
     figure.savefig(output, dpi=110, metadata={"Software": None})
     plt.close(figure)
 

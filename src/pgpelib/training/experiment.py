@@ -210,7 +210,7 @@ def _numbers(rows: list[dict[str, Any]], name: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:z.{1 if abs(value) >= 10 else 2}f}"
+    return f"{value:.{1 if abs(value) >= 10 else 2}f}"
 
 
 def event_writer(training: Training) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 def format_return(value: float) -> str:
     """Format a return with one decimal, or two if its magnitude is below 10."""
     decimals = 1 if abs(value) >= 10 else 2
-    # "z": a small loss is 0.00, not -0.00.
-    return f"{value:z.{decimals}f}"
+    # Adding 0.0: a small loss is 0.00, not -0.00.
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def format_interval(mean: float, margin: float) -> str:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgpelib.restore import load_policy
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.loop import Training
 from pgpelib.training.stopping import StoppingRule, Verdict
-from training_runs import results, train
+from training_runs import LANDER, results, train
 
 GO_ON, RESTART, STOP = Verdict.CONTINUE, Verdict.RESTART, Verdict.STOP
 # Such large steps are hardly ever better for long, so searches are given up after a few
@@ -153,6 +155,22 @@ def test_a_run_ends_at_its_target_and_goes_on_with_a_higher_one(searches, tmp_pa
     assert (tmp_path / "state.npz").read_bytes() == before
     train(tmp_path, **SEARCHES)
     assert results(tmp_path)[:2] == results(searches)[:2]
+
+
+def test_a_run_that_a_lower_target_ends_saves_its_best_center(searches, tmp_path):
+    config = TrainingConfig.from_dict({**LANDER, **SEARCHES})
+    with Training(config, tmp_path) as training:
+        for _ in range(4):
+            training.step()
+    assert not list((tmp_path / "policies").glob("*"))
+    means = means_of(results(searches)[1][:4])
+    train(tmp_path, **SEARCHES, target_return=max(means.values()))
+    (path,) = (tmp_path / "policies").iterdir()
+    metadata = load_policy(path).metadata
+    assert (metadata.generation, means[metadata.best_generation]) == (
+        4,
+        max(means.values()),
+    )
 
 
 def test_the_log_says_why_a_search_ends(tmp_path, caplog):

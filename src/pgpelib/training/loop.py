@@ -193,6 +193,11 @@ class Training:
             report = self.step(on_progress)
             if on_generation is not None:
                 on_generation(report)
+        # When it is resumed, a smaller niters or target_return can end a run after a
+        # generation that did not save any.
+        for learner in self.learners:
+            if not self._policy_path(learner).exists():
+                self._save_policy(learner, self._re_evaluated(learner))
 
     def calibrate(self, seconds: float = 3.0) -> Estimate:
         """Estimate the duration of the run by evaluating solutions for some seconds.
@@ -395,17 +400,19 @@ class Training:
             )
         return verdict
 
-    def _save_policy(self, learner: Learner, candidate: Candidate) -> Path:
-        if self.config.keep_best:
-            candidate = learner.best_with(candidate)
-        name = policy_file_name(
+    def _policy_path(self, learner: Learner) -> Path:
+        return self.policies_dir / policy_file_name(
             self._identity.date,
             self.config.env_name,
             self._identity.pid,
             self.generation,
             learner.role,
         )
-        path = self.policies_dir / name
+
+    def _save_policy(self, learner: Learner, candidate: Candidate) -> Path:
+        if self.config.keep_best:
+            candidate = learner.best_with(candidate)
+        path = self._policy_path(learner)
         returns = candidate.returns
         metadata = PolicyMetadata(
             generation=self.generation,

@@ -146,10 +146,17 @@ def missing_in_zoo(wildcards):
 
 
 def zoo_agents():
-    """Return the folders of the zoo's agents; raise an error if there are none."""
-    folders = agent_folders(Path(ZOO))
+    """Return the folders of the zoo's agents for POSGGym's own environments.
+
+    They can be proposed to POSGGym, other than agents of Gymnasium tasks.
+    """
+    folders = [
+        folder
+        for folder in agent_folders(Path(ZOO))
+        if AgentSpec.read(folder / SPEC_FILE).env_type != GYMNASIUM
+    ]
     if not folders:
-        raise WorkflowError(f"{ZOO}: has no agents")
+        raise WorkflowError(f"{ZOO}: has no agents of POSGGym environments")
     return folders
 
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from exact_gymnasium.ids import canonical_env_id
 from pgpelib.training.config import TrainingConfig
 from pgpelib.utils.files import read_json
 from pgpelib.utils.hints import did_you_mean
@@ -209,7 +210,7 @@ class Experiment:
         if not self.members:
             raise ConfigError(f"{self.entry}: trains no agents")
         config = self.training_config(self.members[0].label)
-        return config.registered_env_name.rpartition(":")[2]
+        return canonical_env_id(config.registered_env_name).rpartition(":")[2]
 
     @property
     def agents(self) -> dict[str, Agent]:

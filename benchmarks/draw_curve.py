@@ -12,11 +12,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
+from pgpelib.training.run_folder import METRICS_FILE
+from posggym_es.reporting.charts import learning_curve
 
 
 def draw(
@@ -27,7 +26,7 @@ def draw(
     Parameters
     ----------
     tables
-        `metrics.csv` of each run. The legend names several runs by their folders.
+        `metrics.csv` of each run, named by its folder, or other files, by their names.
     title
         Heading.
     published
@@ -35,26 +34,13 @@ def draw(
     output
         The image file.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for number, path in enumerate(tables):
-        table, color = pd.read_csv(path), f"C{number}"
-        run = "" if len(tables) == 1 else f"{path.parent.name}, "
-        population, re_evaluation = f"{run}population median", f"{run}re-evaluation"
-        axes.plot(table.timesteps, table.pop_median, color, alpha=0.6, label=population)
-        seen = table.dropna(subset=["re_eval_mean"])
-        axes.plot(
-            seen.timesteps, seen.re_eval_mean, f"{color}o-", ms=4, label=re_evaluation
-        )
-        low, high = seen.re_eval_min, seen.re_eval_max
-        axes.fill_between(seen.timesteps, low, high, color=color, alpha=0.15)
-    if published is not None:
-        label = f"published agent: {published:g}"
-        axes.axhline(published, color="grey", linestyle="--", label=label)
-    axes.set(xlabel="simulator steps", ylabel="return", title=title)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    figure.savefig(output, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    runs = {_label(path): pd.read_csv(path) for path in tables}
+    levels = {} if published is None else {f"published: {published:g}": published}
+    learning_curve(runs, levels, {}, title, output)
+
+
+def _label(path: Path) -> str:
+    return path.parent.name if path.name == METRICS_FILE else path.stem
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -96,7 +96,8 @@ def learning_curve(
     Parameters
     ----------
     tables
-        `metrics.csv` of each policy, by label.
+        `metrics.csv` of each policy, by label. Of a single one, the standard deviation
+        of re-evaluated returns is shown as well.
     levels, random
         Returns to compare with, see `page_charts`.
     title
@@ -106,29 +107,27 @@ def learning_curve(
     """
     from matplotlib import pyplot as plt
 
+    median: dict[str, Any] = {"alpha": 0.4, "linewidth": 1}
+    re_evaluation: dict[str, Any] = {"marker": "o", "markersize": 3}
     with mpl.rc_context(_PAPER_SETTINGS):
-        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-        for number, (label, table) in enumerate(tables.items()):
-            color = f"C{number}"
-            axes.plot(
-                table.timesteps,
-                table.pop_median,
-                color=color,
-                alpha=0.5,
-                linewidth=1,
-                label=f"{label}: population median",
-            )
-            evaluated = table.dropna(subset=["re_eval_mean"])
-            axes.errorbar(
-                evaluated.timesteps,
-                evaluated.re_eval_mean,
-                yerr=evaluated.re_eval_stdev,
-                color=color,
-                marker="o",
-                markersize=4,
-                capsize=2,
-                label=f"{label}: re-evaluation (± 1 stdev)",
-            )
+        figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+        for color, (label, table) in _coloured(tables):
+            axes.plot(table.timesteps, table.pop_median, color=color, **median)
+            seen = table.dropna(subset=["re_eval_mean"])
+            mean, stdev = seen.re_eval_mean, seen.re_eval_stdev
+            axes.plot(seen.timesteps, mean, color=color, label=label, **re_evaluation)
+            if len(tables) == 1:
+                band = mean - stdev, mean + stdev
+                axes.fill_between(
+                    seen.timesteps,
+                    *band,
+                    color=color,
+                    alpha=0.15,
+                    label="± 1 stdev",
+                )
+        # What the kinds of lines mean, once for all colours.
+        axes.plot([], [], color="grey", label="re-evaluation", **re_evaluation)
+        axes.plot([], [], color="grey", label="population median", **median)
         shown = dict(levels)
         for role, returns in random_levels(random).items():
             name = RANDOM if role == ALL_SEEDS else f"{RANDOM}, {role}"
@@ -139,7 +138,7 @@ def learning_curve(
         axes.set_ylabel("mean return")
         axes.set_title(title)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        figure.legend(loc="outside right upper", fontsize="small")
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
         figure.savefig(path, dpi=120, metadata=metadata)
         plt.close(figure)

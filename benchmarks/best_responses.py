@@ -37,7 +37,7 @@ from pgpelib.engines.evaluation import (
 )
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.learner import Learner
-from pgpelib.training.loop import Training
+from pgpelib.training.loop import GenerationReport, Training
 
 POPULATIONS = ("P0", "P1")
 RUN = ("env", "train_pop", "seed")
@@ -149,15 +149,17 @@ def train(
         mean return.
     """
     curve: list[tuple[float, int, float]] = []
+
+    def on_generation(report: GenerationReport) -> None:
+        (metrics,) = report.metrics
+        if metrics["re_eval_mean"] is not None:
+            curve.append(tuple(metrics[key] for key in CURVES[-3:]))
+
     with (
         tempfile.TemporaryDirectory() as folder,
         Training(config, Path(folder)) as training,
     ):
-        started = time.monotonic()
-        while time.monotonic() < started + seconds and not training.finished:
-            (metrics,) = training.step().metrics
-            if metrics["re_eval_mean"] is not None:
-                curve.append(tuple(metrics[key] for key in CURVES[-3:]))
+        training.run(on_generation, deadline=time.monotonic() + seconds)
         (learner,) = training.learners
         return {
             name: float(evaluate(training, learner, partners, episodes).mean())

@@ -236,16 +236,17 @@ def train(run: HeadlineRun, minutes: float, deadline: float) -> None:
     """
     run.restore()
     copied = time.monotonic()
+
+    def on_generation(report: GenerationReport) -> None:
+        nonlocal copied
+        print(progress(run, report), flush=True)
+        if time.monotonic() >= copied + 60 * minutes:
+            run.keep(run.work)
+            copied = time.monotonic()
+
     try:
         with Training(run.config, run.work) as training:
-            while training.generation < run.config.niters:
-                if time.monotonic() >= deadline:
-                    return
-                report = training.step()
-                print(progress(run, report), flush=True)
-                if time.monotonic() >= copied + 60 * minutes:
-                    run.keep(run.work)
-                    copied = time.monotonic()
+            training.run(on_generation, deadline=deadline)
     finally:
         if trained_steps(run.work):
             run.keep(run.work)

@@ -178,8 +178,9 @@ class Training:
         self,
         on_generation: Callable[[GenerationReport], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
+        deadline: float = float("inf"),
     ) -> None:
-        """Train until the run is finished.
+        """Train until the run is finished, or the time is over.
 
         Parameters
         ----------
@@ -188,8 +189,12 @@ class Training:
             is complete, or the run.
         on_progress
             Called with the number of newly evaluated solutions as they finish.
+        deadline
+            Value of `time.monotonic()` after which no generation begins.
         """
         while not self.finished:
+            if time.monotonic() >= deadline:
+                return
             report = self.step(on_progress)
             if on_generation is not None:
                 on_generation(report)

@@ -11,6 +11,7 @@ rule train:
     input:
         begins_chain,
         partners=partners_file,
+        init_policy=init_policy_file,
     output:
         policies=directory(f"{RUN}/policies"),
         metrics=f"{RUN}/metrics.csv",

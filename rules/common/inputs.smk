@@ -93,6 +93,12 @@ def partners_file(wildcards):
     return partner_policies(wildcards)
 
 
+def init_policy_file(wildcards):
+    """Return the saved policy that a run's search starts from, if any."""
+    file = experiment_of(wildcards).runs[wildcards.run].train.init_policy
+    return [] if file is None else file
+
+
 def crossplay_folders():
     """Return the cross-play folders of all POSGGym environments with agents."""
     return expand(f"{RESULTS}/crossplay/{{env}}", env=EXPERIMENTS.posggym_envs)

@@ -13,7 +13,11 @@ from typing_extensions import Self
 
 from pgpelib.engines.evaluation import TaskConfig
 from pgpelib.policies.partners import Partners, read_partners
-from pgpelib.policies.saving import load_partners, with_standard_names
+from pgpelib.policies.saving import (
+    load_partners,
+    load_saved,
+    with_standard_names,
+)
 from pgpelib.tasks.registry import family_of, standard_env_name
 from pgpelib.utils.plain_data import is_integer
 from pgpelib.utils.settings import (
@@ -201,6 +205,9 @@ class TrainSettings(Settings):
     """Gain of the random weights that hidden layers and LSTM start with: their standard
     deviation is init_gain / sqrt(inputs). 0 to start all weights at 0, as in the
     paper."""
+    init_policy: Text | None = None
+    """Policy file of this trainer (`.pickle`) with the same network: searches start
+    from its weights and its statistics of observations. null to start anew."""
     stdev_lr: NotNegativeNumber = 0.1
     """Learning rate of the standard deviations."""
     stdev_max_change: NumberLimit = 0.2
@@ -253,6 +260,10 @@ class TrainSettings(Settings):
                 "needs one role at most, because a best response is one policy, not "
                 f"{', '.join(self.roles)}",
             )
+        if self.init_policy is not None and len(self.roles) > 1:
+            raise FieldError("init_policy", "needs one role at most: it is one policy")
+        if self.init_policy is not None and self.init_gain:
+            raise FieldError("init_policy", "and init_gain are alternatives: give one")
         return self
 
     @model_validator(mode="after")
@@ -300,12 +311,12 @@ class TrainingConfig(TrainSettings):
         Configs that differ only in `BUDGET_KEYS` share a digest: their runs agree
         generation by generation, so one can resume where the other stopped. Default
         values are left out, so that new settings do not change existing digests.
-        Saved partners count by what they play, wherever their files are.
+        Saved policies count by what they play, wherever their files are.
 
         Raises
         ------
         ValueError
-            If a file of a partner cannot be read.
+            If the file of a partner or of `init_policy` cannot be read.
         """
         defaults = TrainingConfig().to_dict()
         values = {
@@ -318,10 +329,13 @@ class TrainingConfig(TrainSettings):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All settings as plain data, with saved partners named by what they play."""
+        """All settings as plain data, with saved policies named by what they play."""
         partners = self.partner_names
         names = with_standard_names(partners, load_partners(partners))
-        return {**self.to_dict(), "partners": names}
+        values = {**self.to_dict(), "partners": names}
+        if self.init_policy is not None:
+            values["init_policy"] = load_saved(Path(self.init_policy)).digest
+        return values
 
     @property
     def partner_names(self) -> Partners:

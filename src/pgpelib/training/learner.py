@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pgpelib.policies.policy import SavedPolicy
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.search.pgpe import INIT_STREAM, PGPE, random_stream
 from pgpelib.training.config import TrainingConfig
+from pgpelib.training.starting_point import StartingPoint, read_starting_point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Learner:
         The run's configuration.
     role
         The agent id that the policy plays; None for all.
+
+    Raises
+    ------
+    ValueError
+        If `init_policy` cannot be read, or has another network.
     """
 
     def __init__(self, config: TrainingConfig, role: str | None) -> None:
@@ -84,6 +91,10 @@ class Learner:
             learner=0 if role is None else config.roles.index(role),
         )
         self._best: Candidate | None = None
+        self._start: StartingPoint | None = None
+        if config.init_policy is not None:
+            path = Path(config.init_policy)
+            self._start = read_starting_point(path, self.architecture, config.obs_norm)
         self.restart()
 
     def _no_observations(self) -> RunningStat:
@@ -92,6 +103,10 @@ class Learner:
     def restart(self) -> None:
         """Start a new search; only the best center so far is kept."""
         pgpe = self.pgpe
+        if self._start is not None:
+            pgpe.restart(self._start.center)
+            self.obs_stats = dataclasses.replace(self._start.obs_stats)
+            return
         rng = random_stream(pgpe.seed, INIT_STREAM, pgpe.generation, 0, pgpe.learner)
         gain = self._config.init_gain
         pgpe.restart(self.architecture.initial_parameters(gain, rng))

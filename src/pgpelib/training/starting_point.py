@@ -1,0 +1,78 @@
+"""Where the search for a policy starts, if it starts from a saved policy."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pgpelib.policies.policy import Architecture, SavedPolicy
+from pgpelib.policies.running_statistics import RunningStat
+from pgpelib.policies.saving import load_saved
+
+# Weight of a saved policy's statistics, in observations: enough that those of the first
+# generations do not change what the policy does.
+_OBSERVATIONS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class StartingPoint:
+    """The first center of a search, and the statistics that go with it.
+
+    Parameters
+    ----------
+    center
+        Shape (n,), float64.
+    obs_stats
+        Statistics of observations; empty for a policy without normalisation.
+    """
+
+    center: npt.NDArray[np.float64]
+    obs_stats: RunningStat
+
+
+def read_starting_point(
+    path: Path, architecture: Architecture, obs_norm: bool
+) -> StartingPoint:
+    """Return a saved policy's weights and statistics.
+
+    Parameters
+    ----------
+    path
+        The policy file.
+    architecture
+        The network to train.
+    obs_norm
+        Whether it is trained with normalised observations.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a policy, or one with another network or `obs_norm`; the
+        message names the file.
+    """
+    policy = load_saved(path)
+    expected = dataclasses.asdict(architecture)
+    for name, value in dataclasses.asdict(policy.architecture).items():
+        if value != expected[name]:
+            raise ValueError(
+                f"init_policy: {path} has {name} {value}, not {expected[name]}"
+            )
+    if (policy.obs_mean is not None) != obs_norm:
+        raise ValueError(
+            f"init_policy: {path} was trained {'without' if obs_norm else 'with'} "
+            f"obs_norm; set obs_norm to {'false' if obs_norm else 'true'}"
+        )
+    arrays = [np.ravel(array) for layer in policy.layers for array in layer]
+    center = np.concatenate(arrays).astype(np.float64)
+    return StartingPoint(center, _statistics(policy))
+
+
+def _statistics(policy: SavedPolicy) -> RunningStat:
+    mean, stdev = policy.obs_mean, policy.obs_stdev
+    if mean is None or stdev is None:
+        return RunningStat.empty(policy.observation_size)
+    squares = np.square(stdev) + np.square(mean)
+    return RunningStat(_OBSERVATIONS, _OBSERVATIONS * mean, _OBSERVATIONS * squares)

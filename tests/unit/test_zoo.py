@@ -13,10 +13,14 @@ from pathlib import Path
 import posggym.agents
 import pytest
 import yaml
+from snakemake.utils import update_config
 
+from pgpelib.foreign.config_text import read_config_file
 from pgpelib.utils.files import read_json, write_json
 from posggym_es.agents.folders import agent_folders, policy_file_of
 from posggym_es.agents.run_time import register_agents
+from posggym_es.config.experiments import Experiments
+from posggym_es.config.workflow_config import read_config
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
 from posggym_es.evaluation.verified_agent import CARD_FILE, VerifiedAgent
 from posggym_es.publishing.zoo_check import mistakes
@@ -36,6 +40,15 @@ def test_the_page_and_the_cards_are_those_of_the_files():
     for folder in FOLDERS:
         card = VerifiedAgent.read(folder).card(SETUP)
         assert (folder / CARD_FILE).read_text() == card, folder
+
+
+def test_the_zoo_has_what_its_config_describes():
+    config = read_config_file(ROOT / "config/config.yaml")
+    update_config(config, read_config_file(ROOT / "config/zoo.yaml"))
+    experiments = Experiments(read_config(config))
+    entries = [experiments[name] for name in experiments.selected]
+    lacking = [e.name for e in entries if not e.made(ZOO / e.env_id / e.name)]
+    assert lacking == []
 
 
 def test_the_links_of_the_page_lead_to_files():

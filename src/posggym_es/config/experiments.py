@@ -275,13 +275,17 @@ class Experiment:
         }
 
     def made(self, folder: Path) -> bool:
-        """Return whether the agents in a folder are those of this entry."""
+        """Return whether the agents in a folder are those of this entry.
+
+        A setting that the folder does not know is newer: the entry must not use it.
+        """
         path = folder / CONFIG_FILE
         if not path.is_file():
             return False
         found, entry = read_json(path), json.loads(json.dumps(self.to_dict()))
+        given = self.settings.given()
         return all(
-            found.get(key) == value
+            found[key] == value if key in found else key not in given
             for key, value in entry.items()
             if key not in _NOT_DETERMINING
         )

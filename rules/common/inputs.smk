@@ -157,9 +157,7 @@ def zoo_agents():
     They can be proposed to POSGGym, other than agents of Gymnasium tasks.
     """
     folders = [
-        folder
-        for folder in agent_folders(Path(ZOO))
-        if AgentSpec.read(folder / SPEC_FILE).env_type != GYMNASIUM
+        folder for folder, spec in agent_specs(Path(ZOO)) if spec.env_type != GYMNASIUM
     ]
     if not folders:
         raise WorkflowError(f"{ZOO}: has no agents of POSGGym environments")

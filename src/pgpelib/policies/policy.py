@@ -97,6 +97,12 @@ class Architecture:
             layers.append(LSTM(*arrays) if len(arrays) == 3 else (arrays[0], arrays[1]))
         return layers
 
+    @staticmethod
+    def parameters(layers: Sequence[Layer]) -> Vector:
+        """Return the parameter vector of layers, float64; the inverse of `layers`."""
+        arrays = [np.ravel(array) for layer in layers for array in layer]
+        return np.concatenate(arrays).astype(np.float64)
+
     def initial_parameters(self, gain: float, rng: np.random.Generator) -> Vector:
         """Return parameters for a search to start from, shape (n,), float64.
 

@@ -13,11 +13,7 @@ from typing_extensions import Self
 
 from pgpelib.engines.evaluation import TaskConfig
 from pgpelib.policies.partners import Partners, read_partners
-from pgpelib.policies.saving import (
-    load_partners,
-    load_saved,
-    with_standard_names,
-)
+from pgpelib.policies.saving import load_partners, load_saved, with_standard_names
 from pgpelib.tasks.registry import family_of, standard_env_name
 from pgpelib.utils.plain_data import is_integer
 from pgpelib.utils.settings import (

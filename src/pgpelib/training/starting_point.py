@@ -65,9 +65,7 @@ def read_starting_point(
             f"init_policy: {path} was trained {'without' if obs_norm else 'with'} "
             f"obs_norm; set obs_norm to {'false' if obs_norm else 'true'}"
         )
-    arrays = [np.ravel(array) for layer in policy.layers for array in layer]
-    center = np.concatenate(arrays).astype(np.float64)
-    return StartingPoint(center, _statistics(policy))
+    return StartingPoint(architecture.parameters(policy.layers), _statistics(policy))
 
 
 def _statistics(policy: SavedPolicy) -> RunningStat:

@@ -7,10 +7,11 @@ zoo.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from posggym_es.conversion.report import MODEL_FILE
-from posggym_es.registration.spec import SPEC_FILE
+from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 
 # Folder of the converted policy.
 CONVERTED_FOLDER = "converted"
@@ -19,6 +20,12 @@ CONVERTED_FOLDER = "converted"
 def agent_folders(root: Path) -> list[Path]:
     """Return the folders of agents anywhere below a folder, sorted."""
     return sorted(path.parent for path in root.rglob(SPEC_FILE))
+
+
+def agent_specs(root: Path) -> Iterator[tuple[Path, AgentSpec]]:
+    """Yield the folders of agents anywhere below a folder, sorted, with their specs."""
+    for folder in agent_folders(root):
+        yield folder, AgentSpec.read(folder / SPEC_FILE)
 
 
 def policy_file_of(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from posggym.agents.torch_policy import PPOLSTMModel, PPOPolicy
 from posggym.agents.utils import processors
 
 from pgpelib.foreign.safe_pickle import ForeignFileError
-from posggym_es.agents.folders import agent_folders, policy_file_of
+from posggym_es.agents.folders import agent_specs, policy_file_of
 from posggym_es.agents.manifest import MANIFEST_FILE, read_manifest
 from posggym_es.agents.remote import fetch, is_url
 from posggym_es.models.posggym_model_file import parse_model_file
@@ -160,8 +160,8 @@ def _agents_and_files(root: Path) -> Iterator[tuple[AgentSpec, Path]]:
         for agent in read_manifest(root):
             yield agent, root / MODELS_ROOT / agent.asset
     else:
-        for folder in agent_folders(root):
-            yield AgentSpec.read(folder / SPEC_FILE), policy_file_of(folder)
+        for folder, agent in agent_specs(root):
+            yield agent, policy_file_of(folder)
 
 
 def policy_spec(agent: AgentSpec, file: Path) -> PolicySpec:

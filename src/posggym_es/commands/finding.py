@@ -9,13 +9,12 @@ import posggym.agents
 from posggym.agents.registration import PolicySpec
 
 from pgpelib.utils.hints import did_you_mean
-from posggym_es.agents.folders import agent_folders
+from posggym_es.agents.folders import agent_folders, agent_specs
 from posggym_es.agents.run_time import register_agents
 from posggym_es.evaluation.file_names import VERIFICATION_FILE
 from posggym_es.evaluation.playing import CoPlayers
 from posggym_es.evaluation.verification_report import read_verification
 from posggym_es.registration.environments import posggym_episodes
-from posggym_es.registration.spec import SPEC_FILE, AgentSpec
 from posggym_es.tasks.family import RANDOM_POLICY
 
 # What the workflow registers all agents in, if this is a folder that it ran in.
@@ -103,8 +102,8 @@ def find_agents(name: str) -> list[FoundAgent]:
         return _agents_in(zoo.FOLDER / name)
     roots = [zoo.FOLDER, *([REGISTRY] if REGISTRY.is_dir() else [])]
     for root in roots:
-        for folder in agent_folders(root):
-            if AgentSpec.read(folder / SPEC_FILE).id == name:
+        for folder, spec in agent_specs(root):
+            if spec.id == name:
                 return _agents_in(folder)
     known = posggym.agents.registry
     if name in known:

@@ -9,12 +9,12 @@ from typing import Any
 import posggym
 
 from pgpelib.utils.files import read_json, write_json
-from posggym_es.agents.folders import agent_folders
+from posggym_es.agents.folders import agent_specs
 from posggym_es.agents.loading import short_id
 from posggym_es.evaluation.crossplay import play_all, policies_of, usable
 from posggym_es.evaluation.payoffs import Variant
 from posggym_es.publishing.zoo_folder import PAYOFFS_FOLDER
-from posggym_es.registration.spec import SPEC_FILE, AgentSpec
+from posggym_es.registration.spec import AgentSpec
 from posggym_es.tasks.family import RANDOM_POLICY
 from posggym_es.tasks.posggym_envs import ENDLESS_LENGTH, complete_env_args
 from posggym_gymnasium.ids import ENV_TYPE as GYMNASIUM
@@ -26,8 +26,7 @@ def variants_of(zoo: Path) -> dict[Path, Variant]:
     They are `zoo/<environment>/payoffs/<arguments>.json`.
     """
     found = {}
-    for folder in agent_folders(zoo):
-        spec = AgentSpec.read(folder / SPEC_FILE)
+    for _, spec in agent_specs(zoo):
         if spec.env_type != GYMNASIUM:
             variant = _variant(spec)
             found[_payoffs_file(zoo, variant)] = variant
@@ -77,8 +76,7 @@ def self_play_levels(zoo: Path, spec: AgentSpec) -> dict[str, float]:
 
 def contestants(variant: Variant, zoo: Path) -> dict[str, str | None]:
     """Return the policies for an environment: the SHA-256 of the zoo's, else None."""
-    specs = [AgentSpec.read(folder / SPEC_FILE) for folder in agent_folders(zoo)]
-    files = {spec.id: spec.policy_sha256 for spec in specs}
+    files = {spec.id: spec.policy_sha256 for _, spec in agent_specs(zoo)}
     return {policy: files.get(policy) for policy in policies_of(variant)}
 
 

@@ -66,6 +66,21 @@ def test_a_search_starts_from_a_saved_policy(trained):
     assert np.array_equal(learner.pgpe.center, center)
 
 
+def test_a_search_gives_a_saved_policy_a_memory(tmp_path):
+    training = train(tmp_path, hidden=[4])
+    path = next(training.policies_dir.glob("*_iter3.pickle"))
+    same, larger = (
+        Learner(continued(path, hidden=[4], lstm_size=size), None) for size in (0, 6)
+    )
+    assert larger.obs_stats.count == same.obs_stats.count > 0
+    start = larger.pgpe.center
+    *_, lstm, (weights, _) = larger.architecture.layers(start)
+    assert np.count_nonzero(lstm[0]) > 0
+    assert weights.any(axis=0).tolist() == [True] * 4 + [False] * 2
+    larger.restart()
+    assert np.array_equal(larger.pgpe.center, start)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -202,8 +202,10 @@ class TrainSettings(Settings):
     deviation is init_gain / sqrt(inputs). 0 to start all weights at 0, as in the
     paper."""
     init_policy: Text | None = None
-    """Policy file of this trainer (`.pickle`) with the same network: searches start
-    from its weights and its statistics of observations. null to start anew."""
+    """Policy file of this trainer (`.pickle`): searches start from its weights and its
+    statistics of observations. It has the same network, or the same hidden layers
+    (tanh) and no LSTM: with a larger `lstm_size`, the policy gets a memory. null to
+    start anew."""
     stdev_lr: NotNegativeNumber = 0.1
     """Learning rate of the standard deviations."""
     stdev_max_change: NumberLimit = 0.2

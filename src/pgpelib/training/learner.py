@@ -93,8 +93,12 @@ class Learner:
         self._best: Candidate | None = None
         self._start: StartingPoint | None = None
         if config.init_policy is not None:
-            path = Path(config.init_policy)
-            self._start = read_starting_point(path, self.architecture, config.obs_norm)
+            self._start = read_starting_point(
+                Path(config.init_policy),
+                self.architecture,
+                config.obs_norm,
+                self._initial_random(),
+            )
         self.restart()
 
     def _no_observations(self) -> RunningStat:
@@ -107,10 +111,14 @@ class Learner:
             pgpe.restart(self._start.center)
             self.obs_stats = dataclasses.replace(self._start.obs_stats)
             return
-        rng = random_stream(pgpe.seed, INIT_STREAM, pgpe.generation, 0, pgpe.learner)
-        gain = self._config.init_gain
+        gain, rng = self._config.init_gain, self._initial_random()
         pgpe.restart(self.architecture.initial_parameters(gain, rng))
         self.obs_stats = self._no_observations()
+
+    def _initial_random(self) -> np.random.Generator:
+        """Return the generator that draws the weights a search starts with."""
+        pgpe = self.pgpe
+        return random_stream(pgpe.seed, INIT_STREAM, pgpe.generation, 0, pgpe.learner)
 
     def normalization(self) -> Normalization:
         """Return the observation normalisation of the current generation."""

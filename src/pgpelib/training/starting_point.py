@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pgpelib.policies.growth import can_grow, with_memory
 from pgpelib.policies.policy import Architecture, SavedPolicy
 from pgpelib.policies.running_statistics import RunningStat
 from pgpelib.policies.saving import load_saved
@@ -34,9 +35,11 @@ class StartingPoint:
 
 
 def read_starting_point(
-    path: Path, architecture: Architecture, obs_norm: bool
+    path: Path, architecture: Architecture, obs_norm: bool, rng: np.random.Generator
 ) -> StartingPoint:
     """Return a saved policy's weights and statistics.
+
+    A policy without an LSTM can start one with an LSTM, see `growth.with_memory`.
 
     Parameters
     ----------
@@ -46,6 +49,8 @@ def read_starting_point(
         The network to train.
     obs_norm
         Whether it is trained with normalised observations.
+    rng
+        Draws the weights of what is added to the saved policy, if anything is.
 
     Raises
     ------
@@ -54,18 +59,26 @@ def read_starting_point(
         message names the file.
     """
     policy = load_saved(path)
-    expected = dataclasses.asdict(architecture)
-    for name, value in dataclasses.asdict(policy.architecture).items():
-        if value != expected[name]:
-            raise ValueError(
-                f"init_policy: {path} has {name} {value}, not {expected[name]}"
-            )
+    layers = policy.layers
+    if can_grow(policy.architecture, architecture):
+        layers = with_memory(layers, architecture.lstm_size, rng)
+    else:
+        _require_same(policy.architecture, architecture, path)
     if (policy.obs_mean is not None) != obs_norm:
         raise ValueError(
             f"init_policy: {path} was trained {'without' if obs_norm else 'with'} "
             f"obs_norm; set obs_norm to {'false' if obs_norm else 'true'}"
         )
-    return StartingPoint(architecture.parameters(policy.layers), _statistics(policy))
+    return StartingPoint(architecture.parameters(layers), _statistics(policy))
+
+
+def _require_same(saved: Architecture, trained: Architecture, path: Path) -> None:
+    expected = dataclasses.asdict(trained)
+    for name, value in dataclasses.asdict(saved).items():
+        if value != expected[name]:
+            raise ValueError(
+                f"init_policy: {path} has {name} {value}, not {expected[name]}"
+            )
 
 
 def _statistics(policy: SavedPolicy) -> RunningStat:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, which colour-blind people can distinguish, too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Of the runs of one colour, where there are more runs than colours.
+MARKERS = ("o", "s", "^", "v", "D")
 # Placeholder for text and lines, which `svg` replaces by the page's text colour.
 _INK = "#010203"
 _PAPER_SETTINGS = {
@@ -108,14 +110,22 @@ def learning_curve(
     from matplotlib import pyplot as plt
 
     median: dict[str, Any] = {"alpha": 0.4, "linewidth": 1}
-    re_evaluation: dict[str, Any] = {"marker": "o", "markersize": 3}
+    re_evaluation: dict[str, Any] = {"markersize": 3}
     with mpl.rc_context(_PAPER_SETTINGS):
         figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-        for color, (label, table) in _coloured(tables):
+        for run, (color, (label, table)) in enumerate(_coloured(tables)):
             axes.plot(table.timesteps, table.pop_median, color=color, **median)
             seen = table.dropna(subset=["re_eval_mean"])
             mean, stdev = seen.re_eval_mean, seen.re_eval_stdev
-            axes.plot(seen.timesteps, mean, color=color, label=label, **re_evaluation)
+            marker = MARKERS[run // len(COLORS) % len(MARKERS)]
+            axes.plot(
+                seen.timesteps,
+                mean,
+                color=color,
+                marker=marker,
+                label=label,
+                **re_evaluation,
+            )
             if len(tables) == 1:
                 band = mean - stdev, mean + stdev
                 axes.fill_between(
@@ -126,7 +136,7 @@ def learning_curve(
                     label="± 1 stdev",
                 )
         # What the kinds of lines mean, once for all colours.
-        axes.plot([], [], color="grey", label="re-evaluation", **re_evaluation)
+        axes.plot([], [], "o-", color="grey", label="re-evaluation", **re_evaluation)
         axes.plot([], [], color="grey", label="population median", **median)
         shown = dict(levels)
         for role, returns in random_levels(random).items():

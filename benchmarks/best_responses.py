@@ -6,9 +6,15 @@ folder per environment, as the baselines publish them: `env_kwargs.yaml`,
 `agents_P0.yaml` and `agents_P1.yaml` (partners by the agent id that they play), and
 `br_results.csv` (the returns of PPO's best responses).
 
-Example
--------
+With several `--settings`, the search has as many stages, and each starts from the
+policy of the one before. A stage with `roles: []` and `partners: []` trains in
+self-play.
+
+Examples
+--------
     python benchmarks/best_responses.py br-ppo Driving-v1 --minutes 10 --out results
+    python benchmarks/best_responses.py br-ppo PredatorPrey-v0 --out results \
+        --minutes 2 10 --settings '{hidden: [32]}' '{hidden: [32], lstm_size: 48}'
     python benchmarks/best_response_report.py br-ppo results
 """
 
@@ -19,7 +25,7 @@ import csv
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +41,8 @@ from pgpelib.engines.evaluation import (
     Worker,
     block_size,
 )
+from pgpelib.policies.metadata import PolicyMetadata
+from pgpelib.policies.saving import save_policy
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.learner import Learner
 from pgpelib.training.loop import GenerationReport, Training
@@ -127,7 +135,10 @@ def evaluate(
 
 
 def train(
-    game: Game, config: TrainingConfig, seconds: float, episodes: int
+    game: Game,
+    population: str,
+    stages: Sequence[tuple[dict[str, Any], float]],
+    episodes: int,
 ) -> tuple[dict[str, float], list[tuple[float, int, float]]]:
     """Train a best response, and return its mean returns and its curve.
 
@@ -135,32 +146,43 @@ def train(
     ----------
     game
         The environment.
-    config
-        The setting.
-    seconds
-        Time of the training.
+    population
+        What the best response is trained with.
+    stages
+        Settings and minutes of each stage.
     episodes
         Episodes with each population.
 
     Returns
     -------
     tuple
-        Mean return by population, and the re-evaluations: seconds, steps so far, and
-        mean return.
+        Mean return by population, and the re-evaluations of stages with partners:
+        seconds and steps since the first stage began, and mean return.
     """
     curve: list[tuple[float, int, float]] = []
+    seconds, steps = 0.0, 0
 
     def on_generation(report: GenerationReport) -> None:
         (metrics,) = report.metrics
-        if metrics["re_eval_mean"] is not None:
-            curve.append(tuple(metrics[key] for key in CURVES[-3:]))
+        elapsed, timesteps, mean = (metrics[key] for key in CURVES[-3:])
+        if mean is not None:
+            curve.append((seconds + elapsed, steps + timesteps, mean))
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Training(config, Path(folder)) as training,
-    ):
-        training.run(on_generation, deadline=time.monotonic() + seconds)
-        (learner,) = training.learners
+    with tempfile.TemporaryDirectory() as folder:
+        policy = Path(folder) / "policy.pickle"
+        for number, (settings, minutes) in enumerate(stages):
+            start = {"init_policy": str(policy)} if number else {}
+            config = game.config(population, **settings | start)
+            with Training(config, Path(folder) / str(number)) as training:
+                training.run(
+                    on_generation if config.partners else None,
+                    deadline=time.monotonic() + 60 * minutes,
+                )
+            (learner,) = training.learners
+            best = learner.best_with(learner.candidate())
+            save_policy(learner.policy(best, PolicyMetadata()), policy)
+            seconds += 60 * minutes
+            steps += training.timesteps
         return {
             name: float(evaluate(training, learner, partners, episodes).mean())
             for name, partners in game.partners.items()
@@ -192,11 +214,17 @@ def main() -> None:
     parser.add_argument("env", help="name of the environment's folder")
     parser.add_argument("--populations", nargs="+", default=POPULATIONS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", default=[30], help="one number a stage"
+    )
     parser.add_argument("--workers", type=int, default=-1)
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument(
-        "--settings", type=yaml.safe_load, default={}, help="other settings, as YAML"
+        "--settings",
+        type=yaml.safe_load,
+        nargs="+",
+        default=[{}],
+        help="other settings of each stage, as YAML",
     )
     parser.add_argument(
         "--out",
@@ -205,14 +233,15 @@ def main() -> None:
         help="folder; returns.csv and curves.csv in it are appended to",
     )
     args = parser.parse_args()
+    if len(args.minutes) != len(args.settings):
+        parser.error("--minutes and --settings need one value for each stage")
     game = Game(args.data / args.env)
     for population in args.populations:
         for seed in args.seeds:
-            config = game.config(
-                population,
-                **RECIPE | {"num_cpus": args.workers, "seed": seed} | args.settings,
-            )
-            means, curve = train(game, config, 60 * args.minutes, args.episodes)
+            common = RECIPE | {"num_cpus": args.workers, "seed": seed}
+            settings = [common | own for own in args.settings]
+            stages = list(zip(settings, args.minutes, strict=True))
+            means, curve = train(game, population, stages, args.episodes)
             run = args.env, population, seed
             append(args.out / "returns.csv", RETURNS, run, means.items())
             append(args.out / "curves.csv", CURVES, run, curve)

@@ -5,7 +5,7 @@ import json
 import posggym_es
 from pgpelib.utils.settings import SettingsError
 from posggym_es.agents.folders import agent_specs, policy_file_of
-from posggym_es.config.experiments import PARTNERS_FILE, Experiments
+from posggym_es.config.experiments import PARTNERS_FILE, START_FILE, Experiments
 from posggym_es.config.settings import REGISTRY_GROUP
 from posggym_es.config.workflow_config import read_config
 from posggym_es.registration.spec import SPEC_FILE

@@ -95,8 +95,16 @@ def partners_file(wildcards):
 
 def init_policy_file(wildcards):
     """Return the saved policy that a run's search starts from, if any."""
-    file = experiment_of(wildcards).runs[wildcards.run].train.init_policy
+    experiment = experiment_of(wildcards)
+    if experiment.waits_for_start(wildcards.run):
+        return rules.starting_policy.output[0]
+    file = experiment.runs[wildcards.run].train.init_policy
     return [] if file is None else file
+
+
+def start_of(wildcards):
+    """Return the agent of the config that a run's search starts from."""
+    return EXPERIMENTS.start_of(wildcards.experiment, wildcards.run)
 
 
 def crossplay_folders():

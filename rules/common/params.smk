@@ -14,9 +14,11 @@ REPOSITORY_ARGUMENTS = [
 def run_dir(wildcards):
     """Return the folder of a training run, named by the digest of its config."""
     experiment = experiment_of(wildcards)
+    # Snakemake asks again when a missing input is there.
     if experiment.waits_for_partners(wildcards.run):
-        # Snakemake asks again when a missing input is there.
         os.stat(rules.partners.output[0].format(**wildcards))
+    if experiment.waits_for_start(wildcards.run):
+        os.stat(rules.starting_policy.output[0].format(**wildcards))
     digest = experiment.training_config(wildcards.run).digest
     return f"{RUN}/run-{digest}".format(**wildcards)
 
@@ -46,6 +48,13 @@ def partner_arguments(wildcards):
             *("--max_episode_length", str(train.max_episode_length)),
         ]
     return arguments
+
+
+def start_arguments(wildcards):
+    """Return the arguments that say which policy a run starts from."""
+    start = start_of(wildcards)
+    role = [] if start.role is None else ["--role", start.role]
+    return [*role, "--checkpoint", start.checkpoint]
 
 
 def role_argument(wildcards):

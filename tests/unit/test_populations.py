@@ -169,6 +169,22 @@ def answering(partner, **others):
     return {"train": train, "register": {"policy_name": "x"}} | others
 
 
+def starting(policy, **others):
+    train = {**SYMMETRIC, "init_policy": policy}
+    return {"train": train, "register": {"policy_name": "x"}} | others
+
+
+def test_a_search_starts_from_the_agent_of_its_seed():
+    experiments = {
+        "a": starting("experiment:b/seed{seed}@best", seeds=[1]),
+        "b": starting(None, seeds=[0, 1], register={"policy_name": "y_seed{seed}"}),
+    }
+    found = Experiments(read_config({"experiments": experiments}))
+    start = found.start_of("a", "seed1")
+    assert (start.run_dir[-7:], start.checkpoint) == ("b/seed1", "best")
+    assert found.start_of("b", "seed1") is None
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -232,6 +248,25 @@ def answering(partner, **others):
                 }
             },
             "would wait for each other",
+        ),
+        (
+            {"experiments": {"a": starting("experiment:a/seed0")}},
+            "but a/seed0 would wait for each other",
+        ),
+        (
+            {"experiments": {"a": starting("experiment:b/seed0")}},
+            "a.train.init_policy: 'experiment:b/seed0': there is no experiment 'b'",
+        ),
+        (
+            {
+                "experiments": {
+                    "a": starting("experiment:b"),
+                    "b": starting(
+                        None, seeds=[0, 1], register={"policy_name": "y_seed{seed}"}
+                    ),
+                }
+            },
+            "'experiment:b' names 2 agents; name one, such as experiment:b/seed{seed}",
         ),
     ],
 )

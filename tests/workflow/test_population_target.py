@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgpelib.policies.partners import is_saved
+from pgpelib.policies.saving import load_saved
 from pgpelib.training.loop import Training
 from posggym_es.config.experiments import Experiments
 from posggym_es.config.workflow_config import read_config
@@ -33,6 +34,12 @@ ROLES = {**SMALL, "env_name": "posggym:PursuitEvasion-v1", "roles": ["0", "1"]}
 ZERO_SUM = {**SMALL, "env_name": "posggym:RockPaperScissors-v0"}
 CONFIG = {
     "films": False,
+    "experiments": {
+        "further": {
+            "train": {**GAME, "init_policy": "experiment:answered/sp_seed{seed}@2"},
+            "register": {"policy_name": "further"},
+        }
+    },
     "populations": {
         "alone": {"method": "sp", "train": ROLES},
         "levels": {"method": "klr", "train": GAME, "levels": 1},
@@ -64,6 +71,7 @@ LAST = {
     "levels_br": ["br_i0_seed0"],
     "answered": ["br_seed0"],
     "oracles": ["it2_seed0"],
+    "further": ["seed0"],
 }
 
 
@@ -100,6 +108,17 @@ def test_every_method_trains_against_its_partners(trained):
     assert "/answered/sp_seed0/policies/" in agent
     assert sum(partners("fictitious", "br_seed0").values()) == 3
     assert sum(partners("oracles", "it2_seed0").values()) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_a_search_starts_from_an_agent_of_a_population(trained):
+    folder = trained.folder / "runs" / "full"
+    (policy,) = (folder / "answered" / "sp_seed0" / "policies").glob("*_iter2.pickle")
+    start = folder / "further" / "seed0" / "start.pickle"
+    assert start.read_bytes() == policy.read_bytes()
+    (run,) = start.parent.glob("run-*/run.json")
+    config = json.loads(run.read_text())["config"]
+    assert config["init_policy"] == load_saved(policy).digest
 
 
 @pytest.mark.slow
@@ -144,7 +163,8 @@ def test_a_killed_population_ends_like_one_that_was_not(
 @pytest.mark.slow
 def test_another_member_trains_no_other_again(trained):
     levels = {**CONFIG["populations"]["levels"], "levels": 2}
-    trained.write({**CONFIG, "populations": {"levels": levels}})
+    others = {**CONFIG, "experiments": {}}
+    trained.write({**others, "populations": {"levels": levels}})
     output = trained.succeed("-n", "runs/full/levels/k2_seed0/metrics.csv")
     trained.write(CONFIG)
     started = [line for line in output.splitlines() if "wildcards:" in line]

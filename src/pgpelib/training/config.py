@@ -204,8 +204,9 @@ class TrainSettings(Settings):
     init_policy: Text | None = None
     """Policy file of this trainer (`.pickle`): searches start from its weights and its
     statistics of observations. It has the same network, or the same hidden layers
-    (tanh) and no LSTM: with a larger `lstm_size`, the policy gets a memory. null to
-    start anew."""
+    (tanh) and no LSTM: with a larger `lstm_size`, the policy gets a memory. In the
+    workflow's config also `experiment:NAME/AGENT`, as for partners. null to start
+    anew."""
     stdev_lr: NotNegativeNumber = 0.1
     """Learning rate of the standard deviations."""
     stdev_max_change: NumberLimit = 0.2

@@ -41,6 +41,8 @@ from posggym_es.tasks.family import RANDOM_POLICY
 
 # Lists the policies that a run trains against, if they had to be trained first.
 PARTNERS_FILE = "partners.json"
+# The policy that a run's search starts from, if it had to be trained first.
+START_FILE = "start.pickle"
 
 # Names of other folders next to those of agents.
 _RESERVED_LABELS = {
@@ -170,12 +172,14 @@ class Experiment:
         """Return the config of one run.
 
         If its partners have to be trained or weighted first, it names the file that
-        will list them.
+        will list them; the same goes for the policy that its search starts from.
         """
         member = self.runs[run]
         values = {**member.train.given(), "seed": member.seed}
         if self.waits_for_partners(run):
             values["partners"] = str(self.run_dir(run) / PARTNERS_FILE)
+        if self.waits_for_start(run):
+            values["init_policy"] = str(self.run_dir(run) / START_FILE)
         if self.settings.resources.nodes > 1:
             values["engine"] = "slurm"
         return TrainingConfig.from_dict(values)
@@ -186,6 +190,10 @@ class Experiment:
         partners = member.train.partners
         names = [] if isinstance(partners, str) else [*partners]
         return member.solves_game or any(map(_is_reference, names))
+
+    def waits_for_start(self, run: str) -> bool:
+        """Return whether the policy that a run starts from is trained before it."""
+        return _is_reference(self.runs[run].train.init_policy or "")
 
     @property
     def env_modules(self) -> list[str]:
@@ -431,6 +439,8 @@ class Experiments:
         """Return a run's settings, with a random partner for those not yet trained."""
         # Without defaults: command lines have a limited length.
         settings = experiment.training_config(run).given()
+        if experiment.waits_for_start(run):
+            del settings["init_policy"]
         if experiment.waits_for_partners(run):
             names = [each.name for each in self.partners_of(experiment.name, run)]
             known = dict.fromkeys(name or RANDOM_POLICY for name in names)
@@ -455,16 +465,50 @@ class Experiments:
         for text in partners:
             weight = float(weights.get(text, 1))
             if _is_reference(text):
-                text = text.replace("{seed}", str(member.seed))
-                try:
-                    found += self._agents_named(text, weight)
-                except ValueError as error:
-                    raise ConfigError(
-                        f"{experiment.entry}.train.partners: {text!r}: {error}"
-                    ) from error
+                found += self._agents_meant(
+                    experiment, member, "partners", text, weight
+                )
             else:
                 found.append(PlannedPartner(weight, text))
         return found
+
+    def start_of(self, name: str, run: str) -> PlannedPartner | None:
+        """Return the agent of the config that a run's search starts from, if any.
+
+        Raises
+        ------
+        ConfigError
+            If the config does not train it, or `init_policy` names several agents.
+        """
+        experiment = self[name]
+        if not experiment.waits_for_start(run):
+            return None
+        member = experiment.runs[run]
+        text = str(member.train.init_policy)
+        agents = self._agents_meant(experiment, member, "init_policy", text)
+        if len(agents) > 1:
+            raise ConfigError(
+                f"{experiment.entry}.train.init_policy: {text!r} names {len(agents)} "
+                f"agents; name one, such as {text}/seed{{seed}}"
+            )
+        return agents[0]
+
+    def _agents_meant(
+        self,
+        experiment: Experiment,
+        member: Member,
+        key: str,
+        text: str,
+        weight: float = 1.0,
+    ) -> list[PlannedPartner]:
+        """Return the agents that a setting of a run refers to."""
+        text = text.replace("{seed}", str(member.seed))
+        try:
+            return self._agents_named(text, weight)
+        except ValueError as error:
+            raise ConfigError(
+                f"{experiment.entry}.train.{key}: {text!r}: {error}"
+            ) from error
 
     def _agents_named(self, text: str, weight: float) -> list[PlannedPartner]:
         """Return the agents that `experiment:NAME[/AGENT][@CHECKPOINT]` stands for."""
@@ -498,8 +542,8 @@ class Experiments:
         waits: dict[Path, set[Path]] = {
             self[name].run_dir(run): {
                 Path(each.run_dir)
-                for each in self.partners_of(name, run)
-                if each.run_dir
+                for each in (*self.partners_of(name, run), self.start_of(name, run))
+                if each is not None and each.run_dir
             }
             for name in self.names
             for run in self[name].runs
@@ -511,8 +555,8 @@ class Experiments:
                 f"{path.parent.name}/{path.name}" for path in error.args[1][1:]
             )
             raise ConfigError(
-                f"experiments: partners are trained before their best responses, but "
-                f"{circle} would wait for each other"
+                "experiments: partners, and policies to start from, are trained first, "
+                f"but {circle} would wait for each other"
             ) from error
 
     def members(self, group: str) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 r"""Copy the policy of a training run that the search of another run starts from.
 
-Example
--------
+Examples
+--------
     choose_starting_policy.py runs/full/sp/seed0/policies --checkpoint best \
         --output start.pickle
 """

@@ -174,14 +174,16 @@ def train(
             start = {"init_policy": str(policy)} if number else {}
             config = game.config(population, **settings | start)
             with Training(config, Path(folder) / str(number)) as training:
+                begin = time.monotonic()
                 training.run(
                     on_generation if config.partners else None,
-                    deadline=time.monotonic() + 60 * minutes,
+                    deadline=begin + 60 * minutes,
                 )
+                # A target_return can end a stage before its time is over.
+                seconds += time.monotonic() - begin
             (learner,) = training.learners
             best = learner.best_with(learner.candidate())
             save_policy(learner.policy(best, PolicyMetadata()), policy)
-            seconds += 60 * minutes
             steps += training.timesteps
         return {
             name: float(evaluate(training, learner, partners, episodes).mean())

@@ -53,13 +53,16 @@ def partner_arguments(wildcards):
 def start_arguments(wildcards):
     """Return the arguments that say which policy a run starts from."""
     start = start_of(wildcards)
-    role = [] if start.role is None else ["--role", start.role]
-    return [*role, "--checkpoint", start.checkpoint]
+    return [*role_option(start.role), "--checkpoint", start.checkpoint]
 
 
 def role_argument(wildcards):
     """Return the extraction script's argument for the role of an agent, if any."""
-    role = experiment_of(wildcards).agents[wildcards.agent].role
+    return role_option(experiment_of(wildcards).agents[wildcards.agent].role)
+
+
+def role_option(role):
+    """Return the scripts' option for the agent id of a policy, if it has one."""
     return [] if role is None else ["--role", role]
 
 

@@ -163,8 +163,7 @@ def test_a_killed_population_ends_like_one_that_was_not(
 @pytest.mark.slow
 def test_another_member_trains_no_other_again(trained):
     levels = {**CONFIG["populations"]["levels"], "levels": 2}
-    others = {**CONFIG, "experiments": {}}
-    trained.write({**others, "populations": {"levels": levels}})
+    trained.write({**CONFIG, "experiments": {}, "populations": {"levels": levels}})
     output = trained.succeed("-n", "runs/full/levels/k2_seed0/metrics.csv")
     trained.write(CONFIG)
     started = [line for line in output.splitlines() if "wildcards:" in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -31,13 +32,7 @@ def can_grow(smaller: Architecture, larger: Architecture) -> bool:
         and not smaller.lstm_size
         and smaller.activation == "tanh"
         and larger.lstm_size > smaller.hidden[-1]
-        and larger
-        == Architecture(
-            smaller.observation_size,
-            smaller.output_size,
-            smaller.hidden,
-            lstm_size=larger.lstm_size,
-        )
+        and larger == dataclasses.replace(smaller, lstm_size=larger.lstm_size)
     )
 
 

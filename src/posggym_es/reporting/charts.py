@@ -113,11 +113,12 @@ def learning_curve(
     re_evaluation: dict[str, Any] = {"markersize": 3}
     with mpl.rc_context(_PAPER_SETTINGS):
         figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-        for run, (color, (label, table)) in enumerate(_coloured(tables)):
+        styles = itertools.cycle(itertools.product(MARKERS, COLORS))
+        runs = zip(styles, tables.items(), strict=False)
+        for (marker, color), (label, table) in runs:
             axes.plot(table.timesteps, table.pop_median, color=color, **median)
             seen = table.dropna(subset=["re_eval_mean"])
             mean, stdev = seen.re_eval_mean, seen.re_eval_stdev
-            marker = MARKERS[run // len(COLORS) % len(MARKERS)]
             axes.plot(
                 seen.timesteps,
                 mean,

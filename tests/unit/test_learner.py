@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pgpelib.policies.metadata import PolicyMetadata
+from pgpelib.policies.saving import save_policy
 from pgpelib.restore import load_policy
 from pgpelib.training.config import TrainingConfig
 from pgpelib.training.learner import Learner
@@ -92,6 +93,19 @@ def test_a_search_gives_a_saved_policy_a_memory(tmp_path):
 def test_a_policy_with_another_network_is_no_start(trained, changes, message):
     with pytest.raises(ValueError, match=message):
         Learner(continued(trained, **changes), None)
+
+
+def test_an_lstm_that_is_added_needs_more_cells_than_units(tmp_path):
+    cart = {"env_name": "CartPole-v1", "hidden": [6]}
+    learner = Learner(TrainingConfig.from_dict(cart), None)
+    path = tmp_path / "policy.pickle"
+    save_policy(learner.policy(learner.candidate(), PolicyMetadata()), path)
+    message = r"\.pickle has a last layer of 6; set lstm_size to more than 6, not 6"
+    config = TrainingConfig.from_dict(
+        {**cart, "lstm_size": 6, "init_policy": str(path)}
+    )
+    with pytest.raises(ValueError, match=message):
+        Learner(config, None)
 
 
 def test_runs_are_told_apart_by_the_policy_that_they_start_from(trained, tmp_path):

@@ -63,6 +63,7 @@ def read_starting_point(
     if can_grow(policy.architecture, architecture):
         layers = with_memory(layers, architecture.lstm_size, rng)
     else:
+        _require_room(policy.architecture, architecture, path)
         _require_same(policy.architecture, architecture, path)
     if (policy.obs_mean is not None) != obs_norm:
         raise ValueError(
@@ -70,6 +71,16 @@ def read_starting_point(
             f"obs_norm; set obs_norm to {'false' if obs_norm else 'true'}"
         )
     return StartingPoint(architecture.parameters(layers), _statistics(policy))
+
+
+def _require_room(saved: Architecture, trained: Architecture, path: Path) -> None:
+    """Refuse an LSTM that is too small to be added."""
+    units = saved.hidden[-1] if saved.hidden else 0
+    if not saved.lstm_size and 0 < trained.lstm_size <= units:
+        raise ValueError(
+            f"init_policy: {path} has a last layer of {units}; set lstm_size to more "
+            f"than {units}, not {trained.lstm_size}, to add an LSTM"
+        )
 
 
 def _require_same(saved: Architecture, trained: Architecture, path: Path) -> None:

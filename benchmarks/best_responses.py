@@ -166,7 +166,9 @@ def train(
         (metrics,) = report.metrics
         elapsed, timesteps, mean = (metrics[key] for key in CURVES[-3:])
         if mean is not None:
-            curve.append((seconds + elapsed, steps + timesteps, mean))
+            seen = seconds + elapsed, steps + timesteps, mean
+            curve.append(seen)
+            print("{:.0f} s, {:,} steps: {:.3f}".format(*seen), flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         policy = Path(folder) / "policy.pickle"

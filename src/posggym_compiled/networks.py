@@ -9,7 +9,8 @@ are computed together are beside each other, so that a large layer is read in on
 
 Sums run over the inputs in their order, so results do not depend on the width of the
 processor's vectors, and `tanh` is computed here rather than by the system's C library:
-the bits of a network's outputs are the same on every machine.
+the bits of a network's outputs are the same on every machine. In float32, products are
+added with one rounding, which is faster; in float64, with two.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from posggym_compiled.interface import Integers
-from posggym_compiled.jit import inlined_helper, lean_helper, lean_kernel
+from posggym_compiled.jit import INLINED, inlined_helper, lean_helper, lean_kernel
 from posggym_compiled.vectors import broadcast
 
 Vector = npt.NDArray[np.float64]
+# Of networks, which compute in float64 or in float32.
+Numbers = npt.NDArray[Any]
+Dtype = type[np.float64] | type[np.float32]
 
 ACTIVATIONS = "tanh", "relu"
 
@@ -41,8 +45,9 @@ ACTIVATIONS = "tanh", "relu"
 KIND, INPUTS, OUTPUTS, SOURCE, ROWS, HIDDEN_ROWS, BIAS_ROW, BLOCKS = range(8)
 LINEAR, LSTM = range(2)
 LANES = 8
-# Blocks of a layer that are computed together.
+# Blocks of a layer that are computed together, and inputs where they share weights.
 GROUP = 4
+SHARED = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,20 +149,20 @@ def make_plan(architectures: Sequence[Architecture]) -> Plan:
     return Plan(layers, np.array(counts), np.array(relu, np.int64))
 
 
-def packed_weights(plan: Plan) -> Vector:
+def packed_weights(plan: Plan, dtype: Dtype = np.float64) -> Numbers:
     """Return room for the weights of a plan's networks, (networks, rows, 8)."""
     rows = (plan.layers[:, :, BIAS_ROW] + plan.layers[:, :, BLOCKS]).max()
-    return np.zeros((len(plan.layers), rows, LANES))
+    return np.zeros((len(plan.layers), rows, LANES), dtype)
 
 
-def memory_for(plan: Plan, *leading: int) -> Vector:
+def memory_for(plan: Plan, *leading: int, dtype: Dtype = np.float64) -> Numbers:
     """Return room for LSTM states, shape (*leading, 2, blocks, 8)."""
-    return np.zeros((*leading, 2, plan.layers[:, :, BLOCKS].max(), LANES))
+    return np.zeros((*leading, 2, plan.layers[:, :, BLOCKS].max(), LANES), dtype)
 
 
-def scratch_for(plan: Plan) -> Vector:
-    """Return scratch memory for `forward`, shape (2, blocks, 8)."""
-    return np.zeros((2, plan.layers[:, :, BLOCKS].max(), LANES))
+def scratch_for(plan: Plan, *slots: int, dtype: Dtype = np.float64) -> Numbers:
+    """Return scratch memory for `forward`, shape (2, *slots, blocks, 8)."""
+    return np.zeros((2, *slots, plan.layers[:, :, BLOCKS].max(), LANES), dtype)
 
 
 # --- packing --------------------------------------------------------------------------
@@ -170,7 +175,7 @@ def pack(
     parameters: Vector,
     mean: Vector,
     stdev: Vector,
-    packed: Vector,
+    packed: Numbers,
 ) -> None:
     """Write a network's weights in blocks.
 
@@ -210,7 +215,7 @@ def _transpose(
     source: int,
     outputs: int,
     inputs: int,
-    packed: Vector,
+    packed: Numbers,
     row: int,
     blocks: int,
 ) -> None:
@@ -232,7 +237,7 @@ def _row(first: int, inputs: int, blocks: int, i: int, block: int) -> int:
 
 
 @lean_helper
-def _fold(packed: Vector, layer: Integers, mean: Vector, stdev: Vector) -> None:
+def _fold(packed: Numbers, layer: Integers, mean: Vector, stdev: Vector) -> None:
     for block in range(layer[BLOCKS]):
         for i in range(layer[INPUTS]):
             row = _row(layer[ROWS], layer[INPUTS], layer[BLOCKS], i, block)
@@ -242,6 +247,17 @@ def _fold(packed: Vector, layer: Integers, mean: Vector, stdev: Vector) -> None:
 
 
 # --- forward ------------------------------------------------------------------------
+
+
+def _grown(builder: Any, total: Any, weights: Any, value: Any) -> Any:
+    """Add products to sums: in float32 with one rounding, in float64 with two."""
+    if total.type.element == ir.DoubleType():
+        return builder.fadd(total, builder.fmul(weights, value))
+    # llvmlite knows this for numbers only.
+    kind = ir.FunctionType(total.type, [total.type] * 3)
+    name = f"llvm.fma.v{LANES}f32"
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    return builder.call(function, [weights, value, total])
 
 
 @intrinsic
@@ -266,22 +282,23 @@ def _layer(
     Parameters
     ----------
     packed
-        Weights, float64 (rows, 8).
+        Weights, float64 or float32 (rows, 8).
     row, rows, blocks
         The layer's first row, its inputs, and its blocks.
     x, count
         The inputs and their number: int32 numbers of those that are 1, all others being
         0; or float64 values.
     start, first
-        float64 (n, 8), and the row of it where the numbers to start with are.
+        Shape (n, 8), and the row of it where the numbers to start with are.
     out
-        float64 (blocks, 8): sums in the order of the inputs, written.
+        Shape (blocks, 8): sums in the order of the inputs, written.
     """
     signature = numba.types.void(packed, row, rows, blocks, x, count, start, first, out)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        vector = ir.VectorType(ir.DoubleType(), LANES)
+        number_type = context.get_value_type(kinds[0].dtype)
+        vector = ir.VectorType(number_type, LANES)
 
         def data(number: int) -> Any:
             array = context.make_array(kinds[number])(context, builder, args[number])
@@ -302,24 +319,30 @@ def _layer(
                 builder.add(block, ir.Constant(block.type, i)) for i in range(width)
             ]
             for total, place in zip(totals, places, strict=False):
-                value = builder.load(builder.gep(starts, [place]), align=8)
+                value = builder.load(builder.gep(starts, [place]), align=4)
                 builder.store(value, total)
             of_blocks = builder.add(row, builder.mul(block, rows))
             with cgutils.for_range(builder, count) as loop:
                 value = builder.load(builder.gep(inputs, [loop.index]))
+                if not one_hot:
+                    if value.type != number_type:
+                        value = builder.fptrunc(value, number_type)
+                    wide = broadcast(builder, value, vector)
                 number = builder.sext(value, row.type) if one_hot else loop.index
                 offset = builder.mul(number, ir.Constant(row.type, width))
                 here = builder.gep(weights, [builder.add(of_blocks, offset)])
                 for i in range(width):
                     offset = ir.Constant(block.type, i)
-                    term = builder.load(builder.gep(here, [offset]), align=8)
-                    if not one_hot:
-                        term = builder.fmul(term, broadcast(builder, value, vector))
-                    grown = builder.fadd(builder.load(totals[i]), term)
+                    term = builder.load(builder.gep(here, [offset]), align=4)
+                    total = builder.load(totals[i])
+                    if one_hot:
+                        grown = builder.fadd(total, term)
+                    else:
+                        grown = _grown(builder, total, term, wide)
                     builder.store(grown, totals[i])
             for total, place in zip(totals, places, strict=False):
                 target = builder.gep(sums, [place])
-                builder.store(builder.load(total), target, align=8)
+                builder.store(builder.load(total), target, align=4)
 
         group = ir.Constant(blocks.type, GROUP)
         with cgutils.for_range(builder, builder.sdiv(blocks, group)) as loop:
@@ -336,10 +359,10 @@ def _layer(
 def forward(
     plan: Plan,
     network: int,
-    packed: Vector,
+    packed: Numbers,
     x: Any,
-    memory: Vector,
-    scratch: Vector,
+    memory: Numbers,
+    scratch: Numbers,
 ) -> int:
     """Compute a network's outputs.
 
@@ -398,7 +421,12 @@ def forward(
 
 @lean_helper
 def _finish(
-    plan: Plan, network: int, number: int, packed: Vector, memory: Vector, sums: Vector
+    plan: Plan,
+    network: int,
+    number: int,
+    packed: Numbers,
+    memory: Numbers,
+    sums: Numbers,
 ) -> None:
     """Replace the sums of a layer's inputs by its outputs."""
     layer = plan.layers[network, number]
@@ -408,23 +436,28 @@ def _finish(
         _layer(packed, row, cells, blocks, hidden, cells, sums, 0, sums)
         _lstm(cells, memory, sums.reshape(-1))
         return
-    values = sums.reshape(-1)
+    _activate(plan, network, layer, sums.reshape(-1))
+
+
+@lean_helper
+def _activate(plan: Plan, network: int, layer: Integers, values: Numbers) -> None:
+    """Replace the sums of a hidden layer by its outputs."""
     if plan.relu[network]:
         for i in range(layer[BLOCKS] * LANES):
             values[i] = max(values[i], 0.0)
     else:
         for i in range(layer[BLOCKS] * LANES):
-            values[i] = tanh(values[i])
+            values[i] = _tanh(values[i])
 
 
 @lean_helper
-def _lstm(cells: int, memory: Vector, gates: Vector) -> None:
+def _lstm(cells: int, memory: Numbers, gates: Numbers) -> None:
     """Update an LSTM from the sums of its gates, and put its output there."""
     output, state = memory[0].reshape(-1), memory[1].reshape(-1)
     for i in range(cells):
         opened, kept = _sigmoid(gates[i]), _sigmoid(gates[cells + i])
-        state[i] = kept * state[i] + opened * tanh(gates[2 * cells + i])
-        output[i] = _sigmoid(gates[3 * cells + i]) * tanh(state[i])
+        state[i] = kept * state[i] + opened * _tanh(gates[2 * cells + i])
+        output[i] = _sigmoid(gates[3 * cells + i]) * _tanh(state[i])
     for i in range(cells):
         gates[i] = output[i]
 
@@ -432,9 +465,229 @@ def _lstm(cells: int, memory: Vector, gates: Vector) -> None:
 @inlined_helper
 def _sigmoid(x: float) -> float:
     """Return the logistic function by tanh; the scaling is exact."""
-    return 0.5 * tanh(0.5 * x) + 0.5
+    return _HALF * _tanh(_HALF * x) + _HALF
 
 
+def _tanh(x: float) -> float:
+    """Return the hyperbolic tangent, in the dtype of x."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(_tanh, strict=False, jit_options=INLINED)
+def _tanh_kind(x: Any) -> Any:
+    function = tanh32 if x is numba.types.float32 else tanh
+    return lambda x: function(x)
+
+
+# --- several inputs at once -----------------------------------------------------------
+
+
+@intrinsic
+def _shared_layer(
+    typing_context: Any,
+    packed: Any,
+    row: Any,
+    rows: Any,
+    blocks: Any,
+    x: Any,
+    count: Any,
+    sums: Any,
+) -> Any:
+    """Add a layer's rows for several inputs to numbers to start with, as `_layer` does.
+
+    A large network does not fit into the processor's caches. Here a part of it is read
+    once for all inputs. Every sum has the terms and the order of `_layer`'s.
+
+    Parameters
+    ----------
+    packed
+        Weights, float64 or float32 (rows, 8).
+    row, rows, blocks
+        The layer's first row, its inputs, and its blocks.
+    x
+        Shape (n, widest, 8): values, in the first numbers of each.
+    count
+        How many of the n there are.
+    sums
+        Shape (n, widest, 8): what to start with, and the sums then.
+    """
+    signature = numba.types.void(packed, row, rows, blocks, x, count, sums)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number_type = context.get_value_type(signature.args[0].dtype)
+        vector = ir.VectorType(number_type, LANES)
+        row, rows, blocks, count = args[1], args[2], args[3], args[5]
+        integer = row.type
+
+        def array(number: int) -> Any:
+            kind = signature.args[number]
+            return context.make_array(kind)(context, builder, args[number])
+
+        def vectors(number: int) -> Any:
+            return builder.bitcast(array(number).data, vector.as_pointer())
+
+        weights, sums, inputs = vectors(0), vectors(6), array(4).data
+        widest = cgutils.unpack_tuple(builder, array(4).shape)[1]
+        totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP * SHARED)]
+
+        def constant(value: int) -> Any:
+            return ir.Constant(integer, value)
+
+        def tile(block: Any, width: int, first: Any, height: int) -> None:
+            """Compute `width` blocks for `height` inputs."""
+            begins = [
+                builder.mul(builder.add(first, constant(j)), widest)
+                for j in range(height)
+            ]
+            places = [
+                builder.gep(sums, [builder.add(builder.add(begin, block), constant(i))])
+                for begin in begins
+                for i in range(width)
+            ]
+            values = [
+                builder.gep(inputs, [builder.mul(begin, constant(LANES))])
+                for begin in begins
+            ]
+            for total, place in zip(totals, places, strict=False):
+                builder.store(builder.load(place, align=4), total)
+            of_blocks = builder.add(row, builder.mul(block, rows))
+            with cgutils.for_range(builder, rows) as loop:
+                offset = builder.mul(loop.index, constant(width))
+                here = builder.gep(weights, [builder.add(of_blocks, offset)])
+                terms = [
+                    builder.load(builder.gep(here, [constant(i)]), align=4)
+                    for i in range(width)
+                ]
+                for j in range(height):
+                    value = builder.load(builder.gep(values[j], [loop.index]))
+                    wide = broadcast(builder, value, vector)
+                    for i in range(width):
+                        total = totals[j * width + i]
+                        grown = _grown(builder, builder.load(total), terms[i], wide)
+                        builder.store(grown, total)
+            for total, place in zip(totals, places, strict=False):
+                builder.store(builder.load(total), place, align=4)
+
+        def all_inputs(block: Any, width: int) -> None:
+            shared = constant(SHARED)
+            with cgutils.for_range(builder, builder.sdiv(count, shared)) as loop:
+                tile(block, width, builder.mul(loop.index, shared), SHARED)
+            rest = builder.srem(count, shared)
+            with cgutils.for_range(builder, rest) as loop:
+                first = builder.add(builder.sub(count, rest), loop.index)
+                tile(block, width, first, 1)
+
+        group = constant(GROUP)
+        with cgutils.for_range(builder, builder.sdiv(blocks, group)) as loop:
+            all_inputs(builder.mul(loop.index, group), GROUP)
+        rest = builder.srem(blocks, group)
+        with cgutils.for_range(builder, rest) as loop:
+            all_inputs(builder.add(builder.sub(blocks, rest), loop.index), 1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@lean_helper
+def forward_together(
+    plan: Plan,
+    network: int,
+    packed: Numbers,
+    x: Any,
+    agent: int,
+    length: int,
+    slots: Integers,
+    count: int,
+    memory: Numbers,
+    scratch: Numbers,
+) -> int:
+    """Compute the outputs of a network that plays an agent in several slots.
+
+    Parameters
+    ----------
+    plan, network
+        Its layers.
+    packed
+        Its weights, shape (rows, 8).
+    x
+        Observations, int32 (slots, agents, longest): numbers of those that are 1.
+    agent, length
+        The agent, and the length of its observation.
+    slots, count
+        Numbers of the slots, in the first `count` places.
+    memory
+        States of LSTMs, shape (slots, agents, 2, blocks, 8).
+    scratch
+        Shape (2, slots, blocks, 8).
+
+    Returns
+    -------
+    int
+        Which array of `scratch` has the outputs, in the order of `slots`.
+    """
+    layer = plan.layers[network, 0]
+    for j in range(count):
+        _layer(
+            packed,
+            layer[ROWS],
+            layer[INPUTS],
+            layer[BLOCKS],
+            x[slots[j], agent],
+            length,
+            packed,
+            layer[BIAS_ROW],
+            scratch[0, j],
+        )
+    last = plan.counts[network] - 1
+    for number in range(last + 1):
+        into = number & 1
+        sums, other = scratch[into], scratch[1 - into]
+        layer = plan.layers[network, number]
+        if layer[KIND] == LSTM:
+            _remember_together(layer, packed, slots, count, agent, memory, sums, other)
+        elif number < last:
+            for j in range(count):
+                _activate(plan, network, layer, sums[j].reshape(-1))
+        if number < last:
+            layer = plan.layers[network, number + 1]
+            for j in range(count):
+                for block in range(layer[BLOCKS]):
+                    for lane in range(LANES):
+                        bias = packed[layer[BIAS_ROW] + block, lane]
+                        other[j, block, lane] = bias
+            inputs, blocks = layer[INPUTS], layer[BLOCKS]
+            _shared_layer(packed, layer[ROWS], inputs, blocks, sums, count, other)
+    return last & 1
+
+
+@lean_helper
+def _remember_together(
+    layer: Integers,
+    packed: Numbers,
+    slots: Integers,
+    count: int,
+    agent: int,
+    memory: Numbers,
+    sums: Numbers,
+    hidden: Numbers,
+) -> None:
+    """Replace the sums of LSTMs' inputs by their outputs; `hidden` is overwritten."""
+    cells = layer[OUTPUTS]
+    for j in range(count):
+        output, copy = memory[slots[j], agent, 0].reshape(-1), hidden[j].reshape(-1)
+        for i in range(cells):
+            copy[i] = output[i]
+    row, blocks = layer[HIDDEN_ROWS], layer[BLOCKS]
+    _shared_layer(packed, row, cells, blocks, hidden, count, sums)
+    for j in range(count):
+        _lstm(cells, memory[slots[j], agent], sums[j].reshape(-1))
+
+
+# --- functions ------------------------------------------------------------------------
+
+
+# Exact in both dtypes; a product with it has the dtype of its factor.
+_HALF: Any = np.float32(0.5)
 _LOG2E = 1.4426950408889634
 # The logarithm of 2 in two parts; the first has so few bits that products are exact.
 _LN2_HIGH = 6.93145751953125e-1
@@ -499,3 +752,47 @@ def _rise(y: float, n: float) -> float:
     high = (_C10 + z * _C11) + z2 * (_C12 + z * _C13)
     series = low + z4 * (middle + z4 * (high + z4 * _C14))
     return z + z2 * series
+
+
+# The same constants for float32.
+_ONE, _TWO = np.float32(1.0), np.float32(2.0)
+_LOG2E_32 = np.float32(_LOG2E)
+_LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
+_ROUND_32 = np.float32(12582912.0)
+_D2, _D3, _D4, _D5, _D6, _D7 = (
+    np.float32(1.0 / math.factorial(n)) for n in range(2, 8)
+)
+
+
+@intrinsic
+def _power_of_two_32(typing_context: Any, shifted: Any) -> Any:
+    """Return 2^n for a float32 that has the integer n in its last bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[0], ir.IntType(32))
+        bits = builder.add(bits, ir.Constant(bits.type, 127))
+        bits = builder.shl(bits, ir.Constant(bits.type, 23))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return numba.types.float32(numba.types.float32), generate
+
+
+@inlined_helper
+def tanh32(x: np.float32) -> np.float32:
+    """Return the hyperbolic tangent of a float32 as `tanh` does, in float32.
+
+    It is within 4 units in the last place everywhere.
+    """
+    # Beyond 10, tanh is 1 to the last bit.
+    y = min(_TWO * abs(x), np.float32(20.0))
+    shifted = y * _LOG2E_32 + _ROUND_32
+    n = shifted - _ROUND_32
+    z = (y - n * _LN2_HIGH_32) - n * _LN2_LOW_32
+    z2 = z * z
+    series = _D6 + z * _D7
+    for factor in (_D5, _D4, _D3, _D2):
+        series = factor + z * series
+    power = _power_of_two_32(shifted)
+    grown = power * (z + z2 * series) + (power - _ONE)
+    size = grown / (grown + _TWO)
+    return np.float32(math.copysign(size, x))

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from numba.extending import overload
 
-from posggym_compiled.interface import (
-    Dense,
-    Discrete,
-    Integers,
-    World,
-    observe,
-    reset,
-    seed,
-    step,
-)
-from posggym_compiled.jit import INLINED, inlined_helper, lean_helper, lean_kernel
+from posggym_compiled.interface import Dense, Discrete, Integers, World
+from posggym_compiled.lockstep import play_together
 from posggym_compiled.networks import (
+    LSTM,
     Architecture,
-    Plan,
+    Dtype,
     Vector,
-    forward,
     make_plan,
     memory_for,
     pack,
@@ -32,60 +21,30 @@ from posggym_compiled.networks import (
     scratch_for,
 )
 from posggym_compiled.partners.kinds import (
-    GREEDY,
-    HEURISTIC,
     MEMORY,
-    SAMPLED,
-    UNIFORM,
     Opponent,
     Partner,
-    Roster,
     SampledNetwork,
-    choose,
     make_roster,
     networks_of,
 )
 from posggym_compiled.partners.tables import tables_for
-from posggym_compiled.processing import (
-    decode,
-    draw,
-    is_integer,
-    process,
-    rescaling,
-    sample,
-    set_action,
+from posggym_compiled.playing import (
+    WINDOW,
+    AllNetworks,
+    Networks,
+    NoNetworks,
+    PartnerStates,
+    Seeds,
+    play,
 )
+from posggym_compiled.processing import rescaling
 from posggym_compiled.random import numpy_random, python_random
-from posggym_compiled.random.seeding import (
-    Generators,
-    make_generators,
-    seed_generators,
-)
-from posggym_compiled.random.splitmix import splitmix64
+from posggym_compiled.random.seeding import make_generators
 
-Seeds = npt.NDArray[np.uint64]
-# Generators that are seeded at a time; they fit into the processor's cache.
-WINDOW = 256
-_splitmix64 = inlined_helper(splitmix64)
-
-
-class Networks(NamedTuple):
-    """Networks that play, the learner's first.
-
-    Parameters
-    ----------
-    plan
-        Their layers.
-    packed
-        Shape (networks, rows, 8).
-    mean, stdev
-        Observation normalisation of the learner, shape (observation_size,) or (0,).
-    """
-
-    plan: Plan
-    packed: Vector
-    mean: Vector
-    stdev: Vector
+# Episodes that are played in lockstep, unless so many learners have more weights than
+# the partner's network, which they then push out of the caches.
+SLOTS = 8
 
 
 class Outcomes(NamedTuple):
@@ -114,25 +73,6 @@ class Outcomes(NamedTuple):
     counts: Integers
     sums: Vector
     sumsqs: Vector
-
-
-class PartnerStates(NamedTuple):
-    """Partners, and what they keep during an episode, for kernels.
-
-    Parameters
-    ----------
-    roster
-        All players.
-    numpy_rngs, python_rngs
-        A generator for each agent: uint64 (agents, 6) and uint32 (agents, 625).
-    memory
-        int64 (agents, 8): what heuristics remember.
-    """
-
-    roster: Roster
-    numpy_rngs: numpy_random.Words
-    python_rngs: python_random.Words
-    memory: Integers
 
 
 class Players:
@@ -169,33 +109,41 @@ class Players:
         # Somebody must be number 0.
         self.architecture = architecture or Architecture(1, 1)
         self.partners = [None, *partners]
-        opponents = networks_of(partners)
-        plan = make_plan([self.architecture, *(o.architecture for o in opponents)])
-        none = np.zeros(0)
-        self._networks = Networks(plan, packed_weights(plan), none, none)
-        for number, opponent in enumerate(opponents, 1):
-            packed = self._networks.packed[number]
-            parameters = np.ascontiguousarray(opponent.parameters, np.float64)
-            pack(plan, number, parameters, none, none, packed)
-        agents = world.num_agents
+        exact = networks_of(partners, single=False)
+        single = networks_of(partners, single=True)
+        # Worlds with Boxes stay with one after another: sums of what solutions see
+        # depend on the order of steps there, and physics on what was played before.
+        one_hot = not isinstance(world.observations[0], Dense)
+        self._in_lockstep = bool(single) and one_hot
+        agents, slots = world.num_agents, self._num_slots([*exact, *single])
         self._partner_states = PartnerStates(
             make_roster(partners, tables_for(world, partners), stochastic),
-            np.zeros((agents, numpy_random.SIZE), np.uint64),
-            np.zeros((agents, python_random.SIZE), np.uint32),
-            np.zeros((agents, MEMORY), np.int64),
+            np.zeros((slots, agents, numpy_random.SIZE), np.uint64),
+            np.zeros((slots, agents, python_random.SIZE), np.uint32),
+            np.zeros((slots, agents, MEMORY), np.int64),
         )
-        self._seen = rescaling(world.observations)
-        self._done = rescaling(world.actions)
-        self._state = world.make_state(1)
-        self._memory = memory_for(plan, agents)
-        self._scratch = scratch_for(plan)
+        sizes = [each.architecture.output_size for each in (*exact, *single)]
+        none = np.zeros(0)
+        self._networks = AllNetworks(
+            self._ready([None, *exact], slots, np.float64),
+            self._ready(single, slots, np.float32) if single else NoNetworks(),
+            none,
+            none,
+            np.zeros(max([self.architecture.output_size, *sizes])),
+        )
+        self._state = world.make_state(slots)
         self._generators = make_generators(WINDOW)
-        self._lengths = np.array([spec.length for spec in world.observations])
         self._num_outputs = np.array(
             [
                 spec.n if isinstance(spec, Discrete) else spec.size
                 for spec in world.actions
             ]
+        )
+        self._spaces = (
+            rescaling(world.observations),
+            rescaling(world.actions),
+            np.array([spec.length for spec in world.observations]),
+            self._num_outputs,
         )
 
     def play_partners(
@@ -290,27 +238,119 @@ class Players:
             mean=none if mean is None else np.ascontiguousarray(mean, np.float64),
             stdev=none if stdev is None else np.ascontiguousarray(stdev, np.float64),
         )
-        _play(
+        rules = min(limits), float(decrease_rewards_by)
+        solutions = np.ascontiguousarray(solutions, np.float64)
+        seeds = np.ascontiguousarray(seeds, np.uint64)
+        cast = np.ascontiguousarray(cast, np.int64)
+        if self._in_lockstep:
+            self._play_together(networks, solutions, seeds, cast, rules, outcomes)
+        else:
+            self._play_in_turn(networks, solutions, seeds, cast, rules, outcomes)
+        return outcomes
+
+    def _num_slots(self, opponents: Sequence[Opponent | SampledNetwork]) -> int:
+        """Return how many episodes are played in lockstep."""
+        if not self._in_lockstep:
+            return 1
+        ones = self.world.observations[0].length
+        largest = max(_weights_read(each.architecture, ones) for each in opponents)
+        return SLOTS if SLOTS * _weights_read(self.architecture, ones) < largest else 1
+
+    def _ready(
+        self,
+        opponents: Sequence[Opponent | SampledNetwork | None],
+        slots: int,
+        dtype: Dtype,
+    ) -> Networks:
+        """Return networks that are ready to play; None is the learner's."""
+        plan = make_plan(
+            [o.architecture if o else self.architecture for o in opponents]
+        )
+        packed, none = packed_weights(plan, dtype), np.zeros(0)
+        for number, opponent in enumerate(opponents):
+            if opponent is not None:
+                parameters = np.ascontiguousarray(opponent.parameters, np.float64)
+                pack(plan, number, parameters, none, none, packed[number])
+        return Networks(
+            plan,
+            packed,
+            memory_for(plan, slots, self.world.num_agents, dtype=dtype),
+            scratch_for(plan, dtype=dtype),
+            scratch_for(plan, slots, dtype=dtype),
+        )
+
+    def _play_in_turn(
+        self,
+        networks: AllNetworks,
+        solutions: Vector,
+        seeds: Seeds,
+        cast: Integers,
+        rules: tuple[int, float],
+        outcomes: Outcomes,
+    ) -> None:
+        agents = self.world.num_agents
+        play(
             self.world.params,
             self._state,
             networks,
-            np.ascontiguousarray(solutions, np.float64),
-            np.ascontiguousarray(seeds, np.uint64),
+            solutions,
+            seeds,
             self._generators,
-            np.ascontiguousarray(cast, np.int64),
+            cast,
             self._partner_states,
-            (self._seen, self._done, self._lengths, self._num_outputs),
-            (self._memory, self._scratch),
+            self._spaces,
             (
                 self.world.observation_buffer(),
                 self.world.action_buffer(),
                 np.zeros(agents),
                 np.zeros(agents, np.bool_),
             ),
-            (min(limits), float(decrease_rewards_by)),
+            rules,
             outcomes,
         )
-        return outcomes
+
+    def _play_together(
+        self,
+        networks: AllNetworks,
+        solutions: Vector,
+        seeds: Seeds,
+        cast: Integers,
+        rules: tuple[int, float],
+        outcomes: Outcomes,
+    ) -> None:
+        exact = networks.exact
+        slots, agents = exact.memory.shape[:2]
+        players = cast.reshape(-1, agents)
+        # Neighbours have the same partners, as far as possible for every agent.
+        order = np.lexsort(players.T)
+        own = packed_weights(make_plan([self.architecture]))
+        play_together(
+            self.world.params,
+            self._state,
+            networks,
+            exact if len(exact.packed) > 1 else NoNetworks(),
+            np.repeat(own, slots, axis=0),
+            solutions,
+            order,
+            seeds.reshape(-1)[order],
+            self._generators,
+            players[order],
+            self._partner_states,
+            self._spaces,
+            (
+                self.world.observation_buffer(slots, agents),
+                self.world.action_buffer(slots),
+                np.zeros(agents),
+                np.zeros(agents, np.bool_),
+            ),
+            (
+                np.zeros((slots, agents), np.int64),
+                *(np.zeros(slots, np.int64) for _ in range(4)),
+                np.zeros(slots),
+            ),
+            rules,
+            outcomes,
+        )
 
     def _check(self, solutions: Vector, seeds: Seeds, cast: Integers) -> None:
         shape = len(seeds), self.architecture.num_parameters
@@ -344,212 +384,12 @@ class Players:
             )
 
 
-# --- statistics -----------------------------------------------------------------------
-
-
-def _record(x: Any, sums: Vector, sumsqs: Vector) -> None:
-    """Add an observation to statistics."""
-    raise NotImplementedError("compiled code only")
-
-
-@overload(_record, strict=False, jit_options=INLINED)
-def _record_kind(x: Any, sums: Any, sumsqs: Any) -> Any:
-    def ones(x: Any, sums: Vector, sumsqs: Vector) -> None:
-        for k in range(len(x)):
-            sums[x[k]] += 1.0
-
-    def values(x: Any, sums: Vector, sumsqs: Vector) -> None:
-        for i in range(len(x)):
-            sums[i] += x[i]
-            sumsqs[i] += x[i] * x[i]
-
-    return ones if is_integer(x) else values
-
-
-# --- playing --------------------------------------------------------------------------
-
-
-@lean_helper
-def _begin(
-    partners: PartnerStates,
-    cast: Integers,
-    value: np.uint64,
-    memory: Vector,
-) -> None:
-    """Make the players ready for an episode.
-
-    Parameters
-    ----------
-    partners
-        Written.
-    cast
-        Shape (agents,): who plays.
-    value
-        Seed of the episode.
-    memory
-        Of the networks, written.
-    """
-    memory[:] = 0.0
-    for agent in range(len(cast)):
-        kind = partners.roster.kinds[cast[agent]]
-        own = _splitmix64(np.uint64(value), np.uint64(agent))
-        if kind in (SAMPLED, UNIFORM):
-            numpy_random.seed_numpy(partners.numpy_rngs[agent], own)
-        elif kind == HEURISTIC:
-            python_random.seed_random(partners.python_rngs[agent], own)
-            for i in range(MEMORY):
-                partners.memory[agent, i] = 0
-
-
-@inlined_helper
-def _act(
-    networks: Networks,
-    partners: PartnerStates,
-    player: int,
-    agent: int,
-    x: Any,
-    spaces: Any,
-    memories: Any,
-    actions: Any,
-) -> None:
-    """Write the action of an agent for what it sees; networks see it processed."""
-    _, done, _, num_outputs = spaces
-    memory, scratch = memories
-    roster = partners.roster
-    kind = roster.kinds[player]
-    if kind == UNIFORM:
-        draw(done, num_outputs[agent], agent, partners.numpy_rngs[agent], actions)
-    elif kind == HEURISTIC:
-        action = choose(
-            roster.tables,
-            roster.numbers[player],
-            roster.settings[player],
-            agent,
-            x,
-            partners.memory[agent],
-            partners.python_rngs[agent],
+def _weights_read(architecture: Architecture, ones: int) -> int:
+    """Return how many weights a step reads if so many inputs are not 0."""
+    (_, _, first), *others = architecture.layers
+    weights = ones * first
+    for kind, inputs, outputs in others:
+        weights += (
+            4 * outputs * (inputs + outputs) if kind == LSTM else inputs * outputs
         )
-        set_action(action, agent, actions)
-    else:
-        network = roster.networks[player]
-        packed = networks.packed[network]
-        into = forward(networks.plan, network, packed, x, memory[agent], scratch)
-        outputs = scratch[into].reshape(-1)
-        if kind == GREEDY:
-            decode(done, outputs, num_outputs[agent], agent, actions)
-        else:
-            rng = partners.numpy_rngs[agent]
-            sample(done, outputs, num_outputs[agent], agent, rng, actions)
-
-
-@inlined_helper
-def _episode(
-    params: Any,
-    state: Any,
-    networks: Networks,
-    partners: PartnerStates,
-    cast: Integers,
-    spaces: Any,
-    memories: Any,
-    buffers: Any,
-    rules: Any,
-    outcomes: Any,
-    n: int,
-    m: int,
-) -> None:
-    """Play the episode that environment 0 has begun."""
-    seen, _, lengths, _ = spaces
-    observation, actions, rewards, terminated = buffers
-    max_steps, decrease = rules
-    agents = len(rewards)
-    own = 0
-    for agent in range(agents):
-        own += cast[agent] == 0
-    total, steps, over = 0.0, 0, False
-    while not over:
-        for agent in range(agents):
-            x = observation[: lengths[agent]]
-            observe(params, state, 0, agent, x)
-            player = cast[agent]
-            # Heuristics see what POSGGym gives them.
-            if partners.roster.kinds[player] != HEURISTIC:
-                process(seen, agent, x)
-            if player == 0 and len(outcomes.counts):
-                outcomes.counts[n] += 1
-                _record(x, outcomes.sums[n], outcomes.sumsqs[n])
-            _act(networks, partners, player, agent, x, spaces, memories, actions)
-        over = step(params, state, 0, actions, rewards, terminated)
-        mine = 0.0
-        for agent in range(agents):
-            outcomes.returns[n, m, agent] += rewards[agent]
-            if cast[agent] == 0:
-                mine += rewards[agent]
-        total += mine - decrease * own
-        steps += 1
-        over = over or steps == max_steps
-    outcomes.fitness[n, m] = total / own if own else 0.0
-    outcomes.steps[n, m] = steps
-
-
-@lean_helper
-def _are_common(seeds: Seeds) -> bool:
-    """Return whether all rows are the same."""
-    for n in range(1, len(seeds)):
-        for m in range(seeds.shape[1]):
-            if seeds[n, m] != seeds[0, m]:
-                return False
-    return True
-
-
-@lean_kernel
-def _play(
-    params: Any,
-    state: Any,
-    networks: Networks,
-    solutions: Vector,
-    seeds: Seeds,
-    generators: Generators,
-    cast: Integers,
-    partners: PartnerStates,
-    spaces: Any,
-    memories: Any,
-    buffers: Any,
-    rules: Any,
-    outcomes: Any,
-) -> None:
-    # Where all solutions play the same episodes, the generators of the first serve all.
-    all_seeds = seeds.reshape(-1)
-    period = seeds.shape[1] if _are_common(seeds) else len(all_seeds)
-    first, end = 0, 0
-    for n in range(len(seeds)):
-        pack(
-            networks.plan,
-            0,
-            solutions[n],
-            networks.mean,
-            networks.stdev,
-            networks.packed[0],
-        )
-        for m in range(seeds.shape[1]):
-            place = (n * seeds.shape[1] + m) % period
-            if not first <= place < end:
-                first, end = place, min(place + WINDOW, period)
-                seed_generators(all_seeds[first:end], generators)
-            words = generators.words[place - first]
-            seed(params, state, 0, words)
-            reset(params, state, 0)
-            _begin(partners, cast[n, m], seeds[n, m], memories[0])
-            _episode(
-                params,
-                state,
-                networks,
-                partners,
-                cast[n, m],
-                spaces,
-                memories,
-                buffers,
-                rules,
-                outcomes,
-                n,
-                m,
-            )
+    return weights

@@ -20,14 +20,17 @@ forward_once = kernel(lambda *args: forward(*args))
 class Compiled:
     """A compiled network, called with one observation after the other."""
 
-    def __init__(self, architecture, parameters, mean=None, stdev=None):
+    def __init__(
+        self, architecture, parameters, mean=None, stdev=None, dtype=np.float64
+    ):
         self.architecture = architecture
         self.plan = make_plan([architecture])
-        self.packed = packed_weights(self.plan)[0]
+        self.packed = packed_weights(self.plan, dtype)[0]
         none = np.zeros(0)
         norm = (none, none) if mean is None else (mean, stdev)
         pack(self.plan, 0, parameters, *norm, self.packed)
-        self.memory, self.scratch = memory_for(self.plan), scratch_for(self.plan)
+        self.memory = memory_for(self.plan, dtype=dtype)
+        self.scratch = scratch_for(self.plan, dtype=dtype)
 
     def __call__(self, x):
         into = forward_once(self.plan, 0, self.packed, x, self.memory, self.scratch)

@@ -9,10 +9,7 @@ from compiled_network import Compiled
 from pgpelib.policies.networks import Network, fold_normalization
 from pgpelib.policies.policy import Architecture as TrainerArchitecture
 from posggym_compiled.jit import kernel
-from posggym_compiled.networks import (
-    Architecture,
-    tanh,
-)
+from posggym_compiled.networks import Architecture, tanh, tanh32
 
 SHAPES = [
     {},
@@ -28,6 +25,12 @@ SHAPES = [
 def tanh_of(values):
     for i in range(len(values)):
         values[i] = tanh(values[i])
+
+
+@kernel
+def tanh32_of(values):
+    for i in range(len(values)):
+        values[i] = tanh32(values[i])
 
 
 def pair(seed, shape, inputs, outputs, normalised):
@@ -82,6 +85,17 @@ def test_tanh_is_within_three_units_in_the_last_place(x):
     error = abs(np.longdouble(values[0]) - expected)
     assert error <= 3 * np.spacing(np.float64(abs(expected)))
     # With vectors as without: the last of 9 is computed alone.
+    assert (values == values[0]).all()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.floats(-50, 50, width=32) | st.floats(-1e-3, 1e-3).map(np.float32))
+def test_tanh_in_float32_is_within_four_units_in_the_last_place(x):
+    values = np.full(9, x, np.float32)
+    tanh32_of(values)
+    expected = np.tanh(np.float64(values.dtype.type(x)))
+    error = abs(np.float64(values[0]) - expected)
+    assert error <= 4 * np.spacing(np.float32(abs(expected)))
     assert (values == values[0]).all()
 
 

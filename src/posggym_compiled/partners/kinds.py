@@ -39,9 +39,9 @@ class Opponent:
 class SampledNetwork:
     """A network that gives a distribution, such as POSGGym's `PPOPolicy`.
 
-    It computes in float64 from the policy's float32 weights. POSGGym computes in
-    float32, so its outputs differ by its own rounding: by less than 5e-6 times the
-    largest absolute output or 1, whichever is larger, for POSGGym's own policies.
+    POSGGym's policies compute in float32, and so does this where it is told to. The
+    outputs differ by how sums are rounded: by less than 5e-6 times the largest absolute
+    output or 1, whichever is larger, for POSGGym's own policies.
     Draws are those of POSGGym's policy after `reset` with the seed of `policy_seed`,
     so actions differ only where a draw falls within such a difference.
 
@@ -52,10 +52,13 @@ class SampledNetwork:
         means and then the logarithms of the standard deviations.
     parameters
         Shape (num_parameters,).
+    single
+        Whether it computes in float32 rather than float64.
     """
 
     architecture: Architecture
     parameters: Vector
+    single: bool = False
 
     @classmethod
     def of_weights(
@@ -107,7 +110,8 @@ class SampledNetwork:
             lstm_size=lstm_size,
             head=tuple(head_sizes),
         )
-        return cls(architecture, np.concatenate(parts).astype(np.float64))
+        parameters = np.concatenate(parts).astype(np.float64)
+        return cls(architecture, parameters, single=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +157,10 @@ class Roster(NamedTuple):
     kinds
         Shape (players,): one of the kinds above.
     networks
-        Shape (players,): number of the player's network; 0 where it has none.
+        Shape (players,): number of the player's network among those of its dtype; 0
+        where it has none.
+    singles
+        Shape (players,): whether its network computes in float32.
     numbers, settings
         Shape (players,): see `Heuristic`.
     tables
@@ -162,6 +169,7 @@ class Roster(NamedTuple):
 
     kinds: Integers
     networks: Integers
+    singles: npt.NDArray[np.bool_]
     numbers: Integers
     settings: Vector
     tables: Any
@@ -175,23 +183,36 @@ def make_roster(
     learner = SAMPLED if stochastic else GREEDY
     kinds = [learner, *(kind_of.get(type(each), HEURISTIC) for each in partners)]
     has_network = np.isin(kinds, [GREEDY, SAMPLED])
+    singles = np.array([False, *(is_single(each) for each in partners)])
     # They have the order of the players.
-    networks = np.where(has_network, np.cumsum(has_network) - 1, 0)
+    networks = np.where(singles, np.cumsum(singles), np.cumsum(has_network & ~singles))
     heuristics = [
         each if isinstance(each, Heuristic) else Heuristic(0) for each in partners
     ]
     return Roster(
         np.array(kinds, np.int64),
-        networks.astype(np.int64),
+        np.where(has_network, networks - 1, 0),
+        singles,
         np.array([0, *(each.number for each in heuristics)], np.int64),
         np.array([0.0, *(each.setting for each in heuristics)]),
         tables,
     )
 
 
-def networks_of(partners: Sequence[Partner]) -> list[Opponent | SampledNetwork]:
-    """Return the partners that are networks, in their order."""
-    return [each for each in partners if isinstance(each, Opponent | SampledNetwork)]
+def is_single(partner: Partner) -> bool:
+    """Return whether a partner is a network that computes in float32."""
+    return isinstance(partner, SampledNetwork) and partner.single
+
+
+def networks_of(
+    partners: Sequence[Partner], *, single: bool
+) -> list[Opponent | SampledNetwork]:
+    """Return the partners that are networks of a dtype, in their order."""
+    return [
+        each
+        for each in partners
+        if isinstance(each, Opponent | SampledNetwork) and is_single(each) == single
+    ]
 
 
 @generic

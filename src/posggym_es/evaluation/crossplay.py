@@ -176,8 +176,8 @@ def compiled_returns(
     """Play episodes like `posggym_returns`, but with compiled kernels.
 
     Deterministic policies get the same returns. Stochastic policies draw the same
-    random numbers as POSGGym's policies after `reset`, but networks compute
-    in float64, so an action can differ if a draw falls between the two results.
+    random numbers as POSGGym's policies after `reset`, but networks add in another
+    order, so an action can differ if a draw falls between the two results.
 
     Raises
     ------

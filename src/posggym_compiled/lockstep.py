@@ -31,7 +31,6 @@ from posggym_compiled.playing import (
     act_without_network,
     begin,
     copy_outputs,
-    forget,
     has_network,
     record,
 )
@@ -203,9 +202,7 @@ def play_together(
                     seed_generators(seeds[first:end], generators)
                 seed(params, state, slot, generators.words[begun - first])
                 reset(params, state, slot)
-                begin(partners, slot, cast[begun], seeds[begun])
-                forget(exact, slot)
-                forget(networks.single, slot)
+                begin(networks, partners, slot, cast[begun], seeds[begun])
                 pack(
                     exact.plan,
                     0,

@@ -225,24 +225,43 @@ def compute_apart(
 # --- playing --------------------------------------------------------------------------
 
 
+@generic
+def _forget(networks: Networks | NoNetworks, slot: int) -> None:
+    """Clear the memories of the networks that play in a slot."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(_forget, Networks, lean=True)
+def _forget_all(networks: Networks, slot: int) -> None:
+    networks.memory[slot] = 0.0
+
+
+@implements(_forget, NoNetworks, lean=True)
+def _forget_nothing(networks: NoNetworks, slot: int) -> None:
+    pass
+
+
 @lean_helper
 def begin(
+    networks: AllNetworks,
     partners: PartnerStates,
     slot: int,
     cast: Integers,
     value: np.uint64,
 ) -> None:
-    """Make the players ready for an episode, all but the memories of networks.
+    """Make the players ready for an episode.
 
     Parameters
     ----------
-    partners, slot
+    networks, partners, slot
         Written, and where in them.
     cast
         Shape (agents,): who plays.
     value
         Seed of the episode.
     """
+    _forget(networks.exact, slot)
+    _forget(networks.single, slot)
     for agent in range(len(cast)):
         kind = partners.roster.kinds[cast[agent]]
         own = _splitmix64(np.uint64(value), np.uint64(agent))
@@ -252,22 +271,6 @@ def begin(
             python_random.seed_random(partners.python_rngs[slot, agent], own)
             for i in range(MEMORY):
                 partners.memory[slot, agent, i] = 0
-
-
-@generic
-def forget(networks: Networks | NoNetworks, slot: int) -> None:
-    """Clear the memories of the networks that play in a slot."""
-    raise NotImplementedError("compiled code only")
-
-
-@implements(forget, Networks, lean=True)
-def _forget(networks: Networks, slot: int) -> None:
-    networks.memory[slot] = 0.0
-
-
-@implements(forget, NoNetworks, lean=True)
-def _forget_nothing(networks: NoNetworks, slot: int) -> None:
-    pass
 
 
 @inlined_helper
@@ -453,9 +456,7 @@ def play(
             words = generators.words[place - first]
             seed(params, state, 0, words)
             reset(params, state, 0)
-            begin(partners, 0, cast[n, m], seeds[n, m])
-            forget(networks.exact, 0)
-            forget(networks.single, 0)
+            begin(networks, partners, 0, cast[n, m], seeds[n, m])
             _episode(
                 params,
                 state,

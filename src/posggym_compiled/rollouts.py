@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,6 @@ import numpy as np
 from posggym_compiled.interface import Dense, Discrete, Integers, World
 from posggym_compiled.lockstep import play_together
 from posggym_compiled.networks import (
-    LSTM,
     Architecture,
     Dtype,
     Vector,
@@ -131,6 +131,9 @@ class Players:
             none,
             np.zeros(max([self.architecture.output_size, *sizes])),
         )
+        # The learner's weights in each slot, of episodes in lockstep.
+        own = packed_weights(make_plan([self.architecture]))
+        self._learners = np.repeat(own, slots, axis=0)
         self._state = world.make_state(slots)
         self._generators = make_generators(WINDOW)
         self._num_outputs = np.array(
@@ -252,9 +255,13 @@ class Players:
         """Return how many episodes are played in lockstep."""
         if not self._in_lockstep:
             return 1
+        # A step reads the weights of the inputs that are not 0.
         ones = self.world.observations[0].length
-        largest = max(_weights_read(each.architecture, ones) for each in opponents)
-        return SLOTS if SLOTS * _weights_read(self.architecture, ones) < largest else 1
+        own, *others = (
+            dataclasses.replace(each, observation_size=ones).num_parameters
+            for each in (self.architecture, *(each.architecture for each in opponents))
+        )
+        return SLOTS if SLOTS * own < max(others) else 1
 
     def _ready(
         self,
@@ -323,13 +330,12 @@ class Players:
         players = cast.reshape(-1, agents)
         # Neighbours have the same partners, as far as possible for every agent.
         order = np.lexsort(players.T)
-        own = packed_weights(make_plan([self.architecture]))
         play_together(
             self.world.params,
             self._state,
             networks,
             exact if len(exact.packed) > 1 else NoNetworks(),
-            np.repeat(own, slots, axis=0),
+            self._learners,
             solutions,
             order,
             seeds.reshape(-1)[order],
@@ -382,14 +388,3 @@ class Players:
                 f"network {number} has {sizes} inputs and outputs; agent "
                 f"{self.world.agents[agent]} needs {wanted}"
             )
-
-
-def _weights_read(architecture: Architecture, ones: int) -> int:
-    """Return how many weights a step reads if so many inputs are not 0."""
-    (_, _, first), *others = architecture.layers
-    weights = ones * first
-    for kind, inputs, outputs in others:
-        weights += (
-            4 * outputs * (inputs + outputs) if kind == LSTM else inputs * outputs
-        )
-    return weights

@@ -8,7 +8,7 @@ folder per environment, as the baselines publish them: `env_kwargs.yaml`,
 
 With several `--settings`, the search has as many stages, and each starts from the
 policy of the one before. A stage with `roles: []` and `partners: []` trains in
-self-play.
+self-play. The policy of each stage is kept in `policies/` in the output folder.
 
 Examples
 --------
@@ -139,6 +139,7 @@ def train(
     population: str,
     stages: Sequence[tuple[dict[str, Any], float]],
     episodes: int,
+    policies: Path,
 ) -> tuple[dict[str, float], list[tuple[float, int, float]]]:
     """Train a best response, and return its mean returns and its curve.
 
@@ -152,6 +153,8 @@ def train(
         Settings and minutes of each stage.
     episodes
         Episodes with each population.
+    policies
+        Folder for the policy of each stage.
 
     Returns
     -------
@@ -170,22 +173,28 @@ def train(
             curve.append(seen)
             print("{:.0f} s, {:,} steps: {:.3f}".format(*seen), flush=True)
 
+    files = [policies / f"stage{number}.pickle" for number in range(len(stages))]
+    # Settings that do not fit are refused before the first stage begins.
+    configs = [
+        game.config(
+            population, **settings | ({"init_policy": str(start)} if start else {})
+        )
+        for (settings, _), start in zip(stages, [None, *files], strict=False)
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        policy = Path(folder) / "policy.pickle"
-        for number, (settings, minutes) in enumerate(stages):
-            start = {"init_policy": str(policy)} if number else {}
-            config = game.config(population, **settings | start)
+        for number, config in enumerate(configs):
             with Training(config, Path(folder) / str(number)) as training:
                 begin = time.monotonic()
                 training.run(
                     on_generation if config.partners else None,
-                    deadline=begin + 60 * minutes,
+                    deadline=begin + 60 * stages[number][1],
                 )
                 # A target_return can end a stage before its time is over.
                 seconds += time.monotonic() - begin
             (learner,) = training.learners
             best = learner.best_with(learner.candidate())
-            save_policy(learner.policy(best, PolicyMetadata()), policy)
+            files[number].parent.mkdir(parents=True, exist_ok=True)
+            save_policy(learner.policy(best, PolicyMetadata()), files[number])
             steps += training.timesteps
         return {
             name: float(evaluate(training, learner, partners, episodes).mean())
@@ -234,7 +243,7 @@ def main() -> None:
         "--out",
         type=Path,
         required=True,
-        help="folder; returns.csv and curves.csv in it are appended to",
+        help="folder of returns.csv, curves.csv (both appended to) and policies/",
     )
     args = parser.parse_args()
     if len(args.minutes) != len(args.settings):
@@ -245,8 +254,9 @@ def main() -> None:
             common = RECIPE | {"num_cpus": args.workers, "seed": seed}
             settings = [common | own for own in args.settings]
             stages = list(zip(settings, args.minutes, strict=True))
-            means, curve = train(game, population, stages, args.episodes)
             run = args.env, population, seed
+            policies = args.out / "policies" / "-".join(map(str, run))
+            means, curve = train(game, population, stages, args.episodes, policies)
             append(args.out / "returns.csv", RETURNS, run, means.items())
             append(args.out / "curves.csv", CURVES, run, curve)
             for tested, mean in means.items():

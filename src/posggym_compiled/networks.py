@@ -48,6 +48,8 @@ LANES = 8
 # Blocks of a layer that are computed together, and inputs where they share weights.
 GROUP = 4
 SHARED = 4
+# Bytes of the longest vectors; weights that inputs share are read in these.
+LONGEST = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +167,11 @@ def scratch_for(plan: Plan, *slots: int, dtype: Dtype = np.float64) -> Numbers:
     return np.zeros((2, *slots, plan.layers[:, :, BLOCKS].max(), LANES), dtype)
 
 
+def shared_scratch_for(plan: Plan, slots: int, dtype: Dtype = np.float64) -> Numbers:
+    """Return scratch memory for `forward_together`, shape (2, places, blocks, 8)."""
+    return scratch_for(plan, slots + -slots % SHARED, dtype=dtype)
+
+
 # --- packing --------------------------------------------------------------------------
 
 
@@ -255,7 +262,7 @@ def _grown(builder: Any, total: Any, weights: Any, value: Any) -> Any:
         return builder.fadd(total, builder.fmul(weights, value))
     # llvmlite knows this for numbers only.
     kind = ir.FunctionType(total.type, [total.type] * 3)
-    name = f"llvm.fma.v{LANES}f32"
+    name = f"llvm.fma.v{total.type.count}f32"
     function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, [weights, value, total])
 
@@ -507,7 +514,8 @@ def _shared_layer(
     x
         Shape (n, widest, 8): values, in the first numbers of each.
     count
-        How many of the n there are.
+        How many of the n there are. n is at least `count` rounded up to a multiple of
+        SHARED: those between may be computed too.
     sums
         Shape (n, widest, 8): what to start with, and the sums then.
     """
@@ -515,67 +523,73 @@ def _shared_layer(
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         number_type = context.get_value_type(signature.args[0].dtype)
-        vector = ir.VectorType(number_type, LANES)
         row, rows, blocks, count = args[1], args[2], args[3], args[5]
         integer = row.type
+        of_block = ir.VectorType(number_type, LANES)
+        longest = LONGEST // context.get_abi_sizeof(number_type)
 
         def array(number: int) -> Any:
             kind = signature.args[number]
             return context.make_array(kind)(context, builder, args[number])
 
-        def vectors(number: int) -> Any:
-            return builder.bitcast(array(number).data, vector.as_pointer())
+        def in_blocks(number: int) -> Any:
+            return builder.bitcast(array(number).data, of_block.as_pointer())
 
-        weights, sums, inputs = vectors(0), vectors(6), array(4).data
+        weights, sums, inputs = in_blocks(0), in_blocks(6), array(4).data
         widest = cgutils.unpack_tuple(builder, array(4).shape)[1]
-        totals = [cgutils.alloca_once(builder, vector) for _ in range(GROUP * SHARED)]
 
         def constant(value: int) -> Any:
             return ir.Constant(integer, value)
 
         def tile(block: Any, width: int, first: Any, height: int) -> None:
             """Compute `width` blocks for `height` inputs."""
+            vectors = max(width * LANES // longest, 1)
+            vector = ir.VectorType(number_type, width * LANES // vectors)
+
+            def places(start: Any) -> list[Any]:
+                start = builder.bitcast(start, vector.as_pointer())
+                return [builder.gep(start, [constant(i)]) for i in range(vectors)]
+
             begins = [
                 builder.mul(builder.add(first, constant(j)), widest)
                 for j in range(height)
-            ]
-            places = [
-                builder.gep(sums, [builder.add(builder.add(begin, block), constant(i))])
-                for begin in begins
-                for i in range(width)
             ]
             values = [
                 builder.gep(inputs, [builder.mul(begin, constant(LANES))])
                 for begin in begins
             ]
-            for total, place in zip(totals, places, strict=False):
-                builder.store(builder.load(place, align=4), total)
+            targets = [
+                place
+                for begin in begins
+                for place in places(builder.gep(sums, [builder.add(begin, block)]))
+            ]
+            totals = [cgutils.alloca_once(builder, vector) for _ in targets]
+            for total, target in zip(totals, targets, strict=True):
+                builder.store(builder.load(target, align=4), total)
             of_blocks = builder.add(row, builder.mul(block, rows))
             with cgutils.for_range(builder, rows) as loop:
                 offset = builder.mul(loop.index, constant(width))
                 here = builder.gep(weights, [builder.add(of_blocks, offset)])
-                terms = [
-                    builder.load(builder.gep(here, [constant(i)]), align=4)
-                    for i in range(width)
-                ]
+                terms = [builder.load(place, align=4) for place in places(here)]
                 for j in range(height):
                     value = builder.load(builder.gep(values[j], [loop.index]))
                     wide = broadcast(builder, value, vector)
-                    for i in range(width):
-                        total = totals[j * width + i]
+                    for i in range(vectors):
+                        total = totals[j * vectors + i]
                         grown = _grown(builder, builder.load(total), terms[i], wide)
                         builder.store(grown, total)
-            for total, place in zip(totals, places, strict=False):
-                builder.store(builder.load(total), place, align=4)
+            for total, target in zip(totals, targets, strict=True):
+                builder.store(builder.load(total), target, align=4)
 
         def all_inputs(block: Any, width: int) -> None:
             shared = constant(SHARED)
-            with cgutils.for_range(builder, builder.sdiv(count, shared)) as loop:
+            # With two left or more, a tile; one that is left is computed alone.
+            tiles = builder.sdiv(builder.add(count, constant(SHARED - 2)), shared)
+            with cgutils.for_range(builder, tiles) as loop:
                 tile(block, width, builder.mul(loop.index, shared), SHARED)
-            rest = builder.srem(count, shared)
-            with cgutils.for_range(builder, rest) as loop:
-                first = builder.add(builder.sub(count, rest), loop.index)
-                tile(block, width, first, 1)
+            left = builder.icmp_signed(">", count, builder.mul(tiles, shared))
+            with builder.if_then(left):
+                tile(block, width, builder.mul(tiles, shared), 1)
 
         group = constant(GROUP)
         with cgutils.for_range(builder, builder.sdiv(blocks, group)) as loop:
@@ -618,13 +632,15 @@ def forward_together(
     memory
         States of LSTMs, shape (slots, agents, 2, blocks, 8).
     scratch
-        Shape (2, slots, blocks, 8).
+        From `shared_scratch_for`: shape (2, places, blocks, 8).
 
     Returns
     -------
     int
         Which array of `scratch` has the outputs, in the order of `slots`.
     """
+    # What is computed beside the inputs is 0 then.
+    scratch[:, count : count + -count % SHARED] = 0.0
     layer = plan.layers[network, 0]
     for j in range(count):
         _layer(

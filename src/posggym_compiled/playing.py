@@ -67,7 +67,7 @@ class Networks(NamedTuple):
     memory
         States of LSTMs, shape (slots, agents, 2, blocks, 8).
     scratch, wide
-        Shape (2, blocks, 8), and (2, slots, blocks, 8).
+        From `scratch_for` and `shared_scratch_for`.
     """
 
     plan: Plan

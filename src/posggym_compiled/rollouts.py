@@ -19,6 +19,7 @@ from posggym_compiled.networks import (
     pack,
     packed_weights,
     scratch_for,
+    shared_scratch_for,
 )
 from posggym_compiled.partners.kinds import (
     MEMORY,
@@ -283,7 +284,7 @@ class Players:
             packed,
             memory_for(plan, slots, self.world.num_agents, dtype=dtype),
             scratch_for(plan, dtype=dtype),
-            scratch_for(plan, slots, dtype=dtype),
+            shared_scratch_for(plan, slots, dtype=dtype),
         )
 
     def _play_in_turn(

@@ -253,6 +253,14 @@ def test_nothing_in_a_policy_file_is_executed(tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("content", [b"hello: 1\n", b"# YAML\n", b"\x00\x01"])
+def test_files_that_are_no_pickles_are_called_that(tmp_path, content):
+    path = tmp_path / "policy.pickle"
+    path.write_bytes(content)
+    with pytest.raises(PolicyFileError, match="it is not a pickle, or it is damaged"):
+        load_policy(path)
+
+
 @given(st.data())
 def test_damaged_policy_files_are_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damaged")

@@ -44,6 +44,8 @@ MAX_INTEGER_BYTES = 16
 MAX_DIMENSIONS = 8
 """Maximum number of array dimensions."""
 
+NOT_A_PICKLE = "it is not a pickle, or it is damaged"
+
 
 class ForeignFileError(ValueError):
     """A file is not valid; the message gives the reason in one line."""
@@ -334,7 +336,9 @@ class Machine:
                 break
             operation = _OPERATIONS.get(code)
             if operation is None:
-                what = _OPERATION_NAMES.get(code.decode("latin-1"), repr(code))
+                what = _OPERATION_NAMES.get(code.decode("latin-1"))
+                if what is None:
+                    raise ForeignFileError(NOT_A_PICKLE)
                 raise ForeignFileError(f"it uses {what}, which no such file needs")
             operation(self)
         (value,) = self._stack
@@ -433,7 +437,10 @@ class Machine:
             target[checked_key(key)] = value
 
     def _get(self, layout: str) -> None:
-        self._push(self._memo[self._take_number(layout)])
+        index = self._take_number(layout)
+        if index not in self._memo:
+            raise ForeignFileError(NOT_A_PICKLE)
+        self._push(self._memo[index])
 
     def _put(self, layout: str) -> None:
         index = self._take_number(layout)

@@ -7,19 +7,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import posggym.agents
 import pytest
 
 import posggym_es
 from agent_folders import make_agent
 from hosts import git
+from pgpelib.policies.saving import load_saved
+from pgpelib.training.config import TrainingConfig
+from pgpelib.training.learner import Learner
 from posggym_es.agents.remote import is_url
 from posggym_es.commands import finding, main, run, watch
 from posggym_es.commands.main import COMMANDS
+from posggym_es.evaluation.file_names import EXTRACTED_FOLDER
+from posggym_es.policies.evolved import convertible
+from posggym_es.policies.policy_file import TENSORS_FILE, write_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = "Driving-v1/driving/seed3"
 ID_IN_ZOO = "CooperativeReaching-v0/size=5/pgpe_sp_seed0-v0"
+FORAGER = "LevelBasedForaging-v3/level_based_foraging/seed0"
 POSGGYMS_OWN = "Driving-v1/A40Shortestpath-v0"
 
 
@@ -100,6 +108,29 @@ def test_load_prints_lines_that_load_the_agent(tmp_path, capsys):
     assert "posggym_es.zoo" in capsys.readouterr().out
     main.main(["load", POSGGYMS_OWN])
     assert "posggym_es" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("agent", [DRIVER, FORAGER])
+def test_an_exported_agent_is_its_trained_policy(agent, tmp_path, capsys):
+    path = tmp_path / "policy.pickle"
+    main.main(["export", agent, str(path)])
+    assert str(path) in capsys.readouterr().out
+    # It gives the same agent again, and a search starts from it.
+    policy = load_saved(path)
+    write_policy(convertible(policy), tmp_path)
+    extracted = ROOT / "zoo" / agent / EXTRACTED_FOLDER / TENSORS_FILE
+    assert (tmp_path / TENSORS_FILE).read_bytes() == extracted.read_bytes()
+    settings = policy.metadata.config | {"init_policy": str(path), "init_gain": 0}
+    learner = Learner(TrainingConfig.from_dict(settings), None)
+    center = policy.architecture.parameters(policy.layers)
+    assert np.array_equal(learner.pgpe.center, center)
+
+
+def test_agents_that_were_not_trained_here_are_not_exported(tmp_path):
+    path = tmp_path / "policy.pickle"
+    with pytest.raises(SystemExit, match="not an agent of results/ or zoo/"):
+        main.main(["export", POSGGYMS_OWN, str(path)])
+    assert not path.exists()
 
 
 def test_verify_tells_a_changed_episode(tmp_path, capsys):

@@ -14,7 +14,9 @@ from torch import nn
 from pgpelib.policies.networks import LSTM
 from played_policies import converted_policy, decisions, episodes_of
 from posggym_es.conversion.folders import convert_folder
+from posggym_es.models.processors import ProcessorSpec
 from posggym_es.policies.convertible import ConversionError
+from posggym_es.policies.evolved import convertible, trainable
 from posggym_es.policies.foreign import ForeignPolicy
 from posggym_es.policies.policy_file import read_policy, write_policy
 from posggym_es.policies.steps import Dense, Normalization, Step
@@ -205,3 +207,37 @@ def test_impossible_policies_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(policy, **changes)
+
+
+IDENTITY = ProcessorSpec("IdentityProcessor", {})
+
+
+def cart_policy(kinds, outputs_are="categorical", **fields) -> ForeignPolicy:
+    fields = {"obs_processor": IDENTITY, "action_processor": IDENTITY, **fields}
+    return ForeignPolicy(network(kinds, 4, 2), outputs_are, "CartPole-v1", {}, **fields)
+
+
+@pytest.mark.parametrize("kinds", [[], ["relu", "relu"], ["tanh", "lstm", "tanh"]])
+@pytest.mark.parametrize("norm", [None, Normalization(np.ones(4), 2 * np.ones(4))])
+def test_policies_that_the_trainer_can_train_stay_the_same(kinds, norm, tmp_path):
+    policy = cart_policy(kinds, normalization=norm)
+    written = []
+    for number, each in enumerate([policy, convertible(trainable(policy))]):
+        write_policy(each, tmp_path / str(number))
+        files = sorted((tmp_path / str(number)).iterdir())
+        written.append([file.read_bytes() for file in files])
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        cart_policy(MIXED),
+        cart_policy([], outputs_are="argmax"),
+        cart_policy([], obs_processor=None),
+        cart_policy([], normalization=Normalization(np.ones(4), np.ones(4), clip=10.0)),
+    ],
+)
+def test_policies_that_the_trainer_cannot_train_are_refused(policy):
+    with pytest.raises(ValueError, match="the trainer cannot train"):
+        trainable(policy)

@@ -13,6 +13,7 @@ from pgpelib.utils.errors import message_of
 from posggym_es.commands import (
     check,
     convert,
+    export,
     load,
     push_to_hub,
     run,
@@ -28,6 +29,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     status,
     watch,
     load,
+    export,
     convert,
     verify,
     check,

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pgpelib.policies.networks import LSTM
-from pgpelib.policies.policy import SavedPolicy
+from pgpelib.policies.policy import ActionSpec, SavedPolicy
 from posggym_es.models.processors import ProcessorSpec
+from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.deterministic import DeterministicPolicy
 from posggym_es.policies.foreign import CATEGORICAL, ForeignPolicy
-from posggym_es.policies.steps import NO_ACTIVATION, Dense, Normalization, Step
+from posggym_es.policies.steps import (
+    NO_ACTIVATION,
+    Dense,
+    Normalization,
+    Step,
+    outputs_of,
+)
 
 
 def convertible(policy: SavedPolicy) -> DeterministicPolicy | ForeignPolicy:
@@ -36,5 +43,42 @@ def convertible(policy: SavedPolicy) -> DeterministicPolicy | ForeignPolicy:
         normalization=normalization,
         obs_processor=ProcessorSpec(*policy.obs_processor),
         action_processor=ProcessorSpec(*policy.action_processor),
+        metadata=policy.metadata,
+    )
+
+
+def trainable(policy: ConvertiblePolicy) -> SavedPolicy:
+    """Return the saved policy that `convertible` has made this policy of.
+
+    Raises
+    ------
+    ValueError
+        If it was made of something that the trainer cannot train.
+    """
+    if isinstance(policy, SavedPolicy):
+        return policy
+    refusal = ValueError("a policy of another library, which the trainer cannot train")
+    if not isinstance(policy, ForeignPolicy) or policy.outputs_are != CATEGORICAL:
+        raise refusal
+    seen, acted = policy.obs_processor, policy.action_processor
+    *hidden, last = policy.steps
+    # Policies without hidden layers have no use for an activation.
+    activation, *others = {
+        step.activation for step in hidden if isinstance(step, Dense)
+    } or {"tanh"}
+    mean, stdev, clip = policy.normalization or (None, None, None)
+    linear = isinstance(last, Dense) and last.activation == NO_ACTIVATION
+    if seen is None or acted is None or others or clip is not None or not linear:
+        raise refusal
+    return SavedPolicy(
+        layers=[step if isinstance(step, LSTM) else step[:2] for step in policy.steps],
+        activation=activation,
+        obs_mean=mean,
+        obs_stdev=stdev,
+        action=ActionSpec("categorical", n=outputs_of(last)),
+        env_name=policy.env_name,
+        env_config=policy.env_config,
+        obs_processor=(seen.name, seen.config),
+        action_processor=(acted.name, acted.config),
         metadata=policy.metadata,
     )

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,12 @@ def load_results(
     return results
 
 
-def train(run: HeadlineRun, minutes: float, deadline: float) -> None:
+def train(
+    run: HeadlineRun,
+    minutes: float,
+    deadline: float,
+    on_copy: Callable[[], object] = lambda: None,
+) -> None:
     """Train one run until it is finished, the time is over, or it is interrupted.
 
     Parameters
@@ -233,6 +239,8 @@ def train(run: HeadlineRun, minutes: float, deadline: float) -> None:
         Time between two copies of its state.
     deadline
         Time of `time.monotonic()` after which no generation begins.
+    on_copy
+        Called after each copy.
     """
     run.restore()
     copied = time.monotonic()
@@ -240,8 +248,10 @@ def train(run: HeadlineRun, minutes: float, deadline: float) -> None:
     def on_generation(report: GenerationReport) -> None:
         nonlocal copied
         print(progress(run, report), flush=True)
-        if time.monotonic() >= copied + 60 * minutes:
+        # States are written beside the next generation: at first there may be none.
+        if time.monotonic() >= copied + 60 * minutes and trained_steps(run.work):
             run.keep(run.work)
+            on_copy()
             copied = time.monotonic()
 
     try:
@@ -250,6 +260,7 @@ def train(run: HeadlineRun, minutes: float, deadline: float) -> None:
     finally:
         if trained_steps(run.work):
             run.keep(run.work)
+            on_copy()
 
 
 def progress(run: HeadlineRun, report: GenerationReport) -> str:
@@ -327,13 +338,11 @@ def main() -> None:
             os.nice(LOWEST_PRIORITY)
             # As when the terminal is closed: the state is kept, too.
             signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-            try:
-                for name in asked:
-                    if not runs[name].is_finished:
-                        train(runs[name], args.minutes, deadline)
-            finally:
-                for result in results:
-                    result.draw(args.runs.parent)
+            for result in results:
+                for run in result.runs:
+                    if run.name in asked and not run.is_finished:
+                        curve = functools.partial(result.draw, args.runs.parent)
+                        train(run, args.minutes, deadline, curve)
         print(status(runs[name] for name in asked))
     except ValueError as error:
         sys.exit(f"headline.py: {error}")

@@ -142,6 +142,15 @@ def test_without_time_no_generation_begins(tmp_path):
     assert not run.kept.exists()
 
 
+def test_the_state_is_copied_while_it_trains(tmp_path):
+    run = Repository(tmp_path / "repository").run()
+    copied: list[int] = []
+    train(run, 0, NEVER, lambda: copied.append(run.generation))
+    assert copied == sorted(copied)
+    assert len(copied) > 2
+    assert copied[-1] == 6
+
+
 def test_metrics_cut_within_a_line_are_kept_up_to_it(tmp_path, undisturbed):
     run = Repository(tmp_path / "repository").run()
     shutil.copytree(undisturbed, run.work)

@@ -36,8 +36,9 @@ def main(args: argparse.Namespace) -> None:
     if agent.folder is None:
         raise ValueError(f"{agent.spec.id}: not an agent of results/ or zoo/")
     folder = agent.folder / EXTRACTED_FOLDER
+    extracted = load_extracted(folder)
     try:
-        policy = trainable(load_extracted(folder))
+        policy = trainable(extracted)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     save_policy(policy, args.output)

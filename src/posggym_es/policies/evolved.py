@@ -1,4 +1,4 @@
-"""Saved policies of this trainer in the form that can be converted."""
+"""Saved policies of this trainer in the form that can be converted, and back."""
 
 from __future__ import annotations
 

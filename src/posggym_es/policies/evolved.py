@@ -13,6 +13,7 @@ from posggym_es.policies.steps import (
     Dense,
     Normalization,
     Step,
+    is_linear,
     outputs_of,
 )
 
@@ -67,8 +68,8 @@ def trainable(policy: ConvertiblePolicy) -> SavedPolicy:
         step.activation for step in hidden if isinstance(step, Dense)
     } or {"tanh"}
     mean, stdev, clip = policy.normalization or (None, None, None)
-    linear = isinstance(last, Dense) and last.activation == NO_ACTIVATION
-    if seen is None or acted is None or others or clip is not None or not linear:
+    fits = clip is None and not others and is_linear(last)
+    if seen is None or acted is None or not fits:
         raise refusal
     return SavedPolicy(
         layers=[step if isinstance(step, LSTM) else step[:2] for step in policy.steps],

@@ -16,13 +16,13 @@ from pgpelib.utils.plain_data import is_integer, is_line
 from posggym_es.models.processors import RESCALE_CONFIG, ProcessorSpec
 from posggym_es.policies.convertible import ConversionError, outputs_text
 from posggym_es.policies.steps import (
-    NO_ACTIVATION,
     Dense,
     Normalization,
     Step,
     StepNetwork,
     check_steps,
     inputs_of,
+    is_linear,
     only_means,
     outputs_of,
 )
@@ -105,8 +105,7 @@ class ForeignPolicy:
             raise ValueError(f"outputs are {self.outputs_are!r}; choose {_names()}")
         if not is_line(self.env_name) or not isinstance(self.env_config, dict):
             raise ValueError("env_name or env_config are not those of a policy")
-        last = self.steps[-1]
-        linear = isinstance(last, Dense) and last.activation == NO_ACTIVATION
+        linear = is_linear(self.steps[-1])
         if self.outputs_are == GAUSSIAN and not (linear and self._size % 2 == 0):
             raise ValueError(
                 "the last layer does not give one log standard deviation per mean"

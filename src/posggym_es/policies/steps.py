@@ -9,7 +9,7 @@ all of these are expressed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -129,7 +129,7 @@ def merged(steps: Sequence[Step]) -> list[Step]:
                     step.activation,
                 )
             pending = None
-        if isinstance(step, Dense) and step.activation == NO_ACTIVATION:
+        if is_linear(step):
             pending = step
         else:
             result.append(step)
@@ -148,6 +148,11 @@ def only_means(steps: Sequence[Step]) -> list[Step]:
     assert isinstance(last, Dense)
     half = len(last.bias) // 2
     return [*others, Dense(last.weight[:half], last.bias[:half], last.activation)]
+
+
+def is_linear(step: Step | None) -> TypeGuard[Dense]:
+    """Return whether a layer is a linear one without an activation."""
+    return isinstance(step, Dense) and step.activation == NO_ACTIVATION
 
 
 def inputs_of(step: Step) -> int:

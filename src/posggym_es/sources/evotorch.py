@@ -21,7 +21,7 @@ from pgpelib.foreign.torch_files import PICKLED_TENSOR_NAMES
 from pgpelib.utils.plain_data import is_line
 from posggym_es.policies.convertible import ConvertiblePolicy
 from posggym_es.policies.foreign import ARGMAX, CLIPPED
-from posggym_es.policies.steps import NO_ACTIVATION, Dense, Normalization, Step
+from posggym_es.policies.steps import Normalization, Step, is_linear
 from posggym_es.sources.building import foreign_policy, metadata_of
 from posggym_es.sources.checkpoint_source import CheckpointSource, named_errors
 from posggym_es.sources.modules import linear
@@ -122,7 +122,7 @@ def _network(module: Record) -> _Network:
             steps.append(linear(_weights(layer), "layer"))
             continue
         last = steps[-1] if steps else None
-        if not isinstance(last, Dense) or last.activation != NO_ACTIVATION:
+        if not is_linear(last):
             raise ValueError(f"{layer.name} does not follow a linear layer")
         steps[-1] = last._replace(activation=_ACTIVATIONS[layer.name])
     return _Network(steps, normalization, bounds)

@@ -175,26 +175,24 @@ def train(
 
     files = [policies / f"stage{number}.pickle" for number in range(len(stages))]
     # Settings that do not fit are refused before the first stage begins.
-    configs = [
-        game.config(
-            population, **settings | ({"init_policy": str(start)} if start else {})
-        )
-        for (settings, _), start in zip(stages, [None, *files], strict=False)
-    ]
+    configs = []
+    for number, (settings, _) in enumerate(stages):
+        start = {"init_policy": str(files[number - 1])} if number else {}
+        configs.append(game.config(population, **settings | start))
+    policies.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for number, config in enumerate(configs):
-            with Training(config, Path(folder) / str(number)) as training:
+        for config, (_, minutes), file in zip(configs, stages, files, strict=True):
+            with Training(config, Path(folder) / file.stem) as training:
                 begin = time.monotonic()
                 training.run(
                     on_generation if config.partners else None,
-                    deadline=begin + 60 * stages[number][1],
+                    deadline=begin + 60 * minutes,
                 )
                 # A target_return can end a stage before its time is over.
                 seconds += time.monotonic() - begin
             (learner,) = training.learners
             best = learner.best_with(learner.candidate())
-            files[number].parent.mkdir(parents=True, exist_ok=True)
-            save_policy(learner.policy(best, PolicyMetadata()), files[number])
+            save_policy(learner.policy(best, PolicyMetadata()), file)
             steps += training.timesteps
         return {
             name: float(evaluate(training, learner, partners, episodes).mean())

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import logging
 import os
 import signal
@@ -245,22 +244,24 @@ def train(
     run.restore()
     copied = time.monotonic()
 
+    def copy() -> None:
+        # States are written beside the next generation: at first there may be none.
+        if trained_steps(run.work):
+            run.keep(run.work)
+            on_copy()
+
     def on_generation(report: GenerationReport) -> None:
         nonlocal copied
         print(progress(run, report), flush=True)
-        # States are written beside the next generation: at first there may be none.
-        if time.monotonic() >= copied + 60 * minutes and trained_steps(run.work):
-            run.keep(run.work)
-            on_copy()
+        if time.monotonic() >= copied + 60 * minutes:
+            copy()
             copied = time.monotonic()
 
     try:
         with Training(run.config, run.work) as training:
             training.run(on_generation, deadline=deadline)
     finally:
-        if trained_steps(run.work):
-            run.keep(run.work)
-            on_copy()
+        copy()
 
 
 def progress(run: HeadlineRun, report: GenerationReport) -> str:
@@ -338,11 +339,15 @@ def main() -> None:
             os.nice(LOWEST_PRIORITY)
             # As when the terminal is closed: the state is kept, too.
             signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-            for result in results:
-                for run in result.runs:
-                    if run.name in asked and not run.is_finished:
-                        curve = functools.partial(result.draw, args.runs.parent)
-                        train(run, args.minutes, deadline, curve)
+
+            def draw_all() -> None:
+                for result in results:
+                    result.draw(args.runs.parent)
+
+            draw_all()
+            for name in asked:
+                if not runs[name].is_finished:
+                    train(runs[name], args.minutes, deadline, draw_all)
         print(status(runs[name] for name in asked))
     except ValueError as error:
         sys.exit(f"headline.py: {error}")
